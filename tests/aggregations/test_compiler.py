@@ -67,7 +67,7 @@ def test_values_over_relations_need_no_layer() -> None:
 
 
 def test_values_that_need_each_other_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"need each other: \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"circular dependency of values: \['a', 'b'\]"):
         dependency_layers([declared("a", "b"), declared("b", "a"), declared("c", "1")])
 
 

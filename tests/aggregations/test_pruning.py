@@ -36,7 +36,7 @@ def test_a_value_over_others_needs_them_and_what_they_need() -> None:
 
 
 def test_a_relation_needs_those_that_it_is_made_of() -> None:
-    assert made_of("likely_region")[2] == {"places", "votes", "countries", "districts"}
+    assert made_of("likely_region")[2] == {"places", "votes", "countries", "states"}
 
 
 def test_an_unknown_value_is_told_by_its_name() -> None:

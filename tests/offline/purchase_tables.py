@@ -1,4 +1,4 @@
-"""Small tables of purchases, and what is computed from them at one instant."""
+"""Small tables of purchases, and the values computed from them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ Row = dict[str, Any]
 
 def table(**columns: Sequence[Any]) -> pa.Table:
     """One purchase of M1 on the first of October, with other or further columns."""
-    known = {"external_id": ["T1"], "profile": ["M1"], "transacted_at": ["2026-10-01"], "total": ["5.00"]}
-    return pa.table({**known, **columns})
+    defaults = {"external_id": ["T1"], "profile": ["M1"], "transacted_at": ["2026-10-01"], "total": ["5.00"]}
+    return pa.table({**defaults, **columns})
 
 
 def write_csv(folder: Path, *rows: str, more: str = "") -> Path:
@@ -27,12 +27,12 @@ def write_csv(folder: Path, *rows: str, more: str = "") -> Path:
     return path
 
 
-def compute_values(transactions: Any, *, as_of: Any = AS_OF, **asked: Any) -> dict[str, Row]:
+def compute_values(transactions: Any, *, as_of: Any = AS_OF, **arguments: Any) -> dict[str, Row]:
     """The values of each profile."""
-    computed = regulars.compute(transactions, as_of=as_of, **asked)
+    computed = regulars.compute(transactions, as_of=as_of, **arguments)
     return {row["profile_id"]: row for row in computed.to_pylist()}
 
 
-def compute_spend(transactions: Any, **asked: Any) -> Mapping[str, str]:
-    """What each profile spent."""
-    return {profile: str(row["spend_all"]) for profile, row in compute_values(transactions, **asked).items()}
+def compute_spend(transactions: Any, **arguments: Any) -> Mapping[str, str]:
+    """Spend of each profile."""
+    return {profile: str(row["spend_all"]) for profile, row in compute_values(transactions, **arguments).items()}

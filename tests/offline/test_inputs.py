@@ -1,4 +1,4 @@
-"""What may be handed over: paths, patterns, folders, and tables of pandas, Polars and Arrow."""
+"""Accepted inputs: paths, glob patterns, folders, and tables of pandas, Polars and Arrow."""
 
 import gzip
 from datetime import UTC, date, datetime
@@ -16,71 +16,74 @@ from offline.purchase_tables import HEADER, compute_spend, compute_values, table
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 
 SALE = "T1,M1,2026-10-01,5"
-NOT_ALIKE = "its lines must have as many fields as its header, separated alike, and each quote its end"
+DIFFERENT_FIELDS = "each line must have as many fields as the header, with the same separator and closed quotes"
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-WALL = NOON.replace(tzinfo=None)
+LOCAL_NOON = NOON.replace(tzinfo=None)
 
 
-def not_there(transactions: Any, **asked: Any) -> str:
-    """Why no row was read."""
-    with pytest.raises(InputNotFoundError) as refused:
-        compute_values(transactions, **asked)
-    return str(refused.value)
+def missing_input_error(transactions: Any, **arguments: Any) -> str:
+    """The message of an input that does not exist."""
+    with pytest.raises(InputNotFoundError) as error:
+        compute_values(transactions, **arguments)
+    return str(error.value)
 
 
-def unreadable(transactions: Any) -> str:
-    """Why a file can't be read."""
-    with pytest.raises(InvalidInputError) as refused:
+def invalid_input_error(transactions: Any) -> str:
+    """The message of an invalid input."""
+    with pytest.raises(InvalidInputError) as error:
         compute_values(transactions)
-    return str(refused.value)
+    return str(error.value)
 
 
-def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_column_lists_the_columns_found(tmp_path: Path) -> None:
     path = write_csv(tmp_path, SALE)
     path.write_text(path.read_text().replace("profile", "customer"))
-    assert not_there(path) == (
-        "transactions has no column profile; it has external_id, customer, transacted_at, total. "
-        "Say what it is called: --column profile=..., in Python columns={'profile': '...'}."
+    assert missing_input_error(path) == (
+        "transactions has no column profile. Found: external_id, customer, transacted_at, total. "
+        "Map it with --map profile=..., in Python columns={'profile': '...'}."
     )
     assert compute_spend(path, columns={"profile": "customer"}) == {"M1": "5.00"}
     assert compute_spend(path, columns={"transactions": {"profile": "customer"}}) == {"M1": "5.00"}
-    assert not_there(path, columns={"profile": "client"}).startswith("transactions has no column client; it has ext")
+    assert missing_input_error(path, columns={"profile": "client"}).startswith(
+        "transactions has no column client. Found: ext"
+    )
     profiles = pa.table({"member": ["M1"]})
-    assert not_there(table(), profiles=profiles).endswith(
-        "--column profiles.external_id=..., in Python columns={'profiles': {'external_id': '...'}}."
+    assert missing_input_error(table(), profiles=profiles).endswith(
+        "--map profiles.external_id=..., in Python columns={'profiles': {'external_id': '...'}}."
     )
     assert compute_spend(table(), profiles=profiles, columns={"profiles": {"external_id": "member"}}) == {"M1": "5.00"}
 
 
-def test_a_name_for_what_is_not_there_is_refused() -> None:
-    assert not_there(table(), columns={"who": "customer"}).startswith("columns: transactions has no column who; it may")
-    assert not_there(table(), columns={"people": {"profile": "customer"}}) == (
-        "columns: there is no table people; "
-        "there may be transactions, profiles, memberships, locations, products, as_of."
+def test_unknown_tables_and_columns_are_rejected() -> None:
+    assert missing_input_error(table(), columns={"who": "customer"}).startswith(
+        "columns: unknown column who of transactions. Allowed: ext"
+    )
+    assert missing_input_error(table(), columns={"people": {"profile": "customer"}}) == (
+        "columns: unknown table people. Allowed: transactions, profiles, memberships, locations, products, as_of."
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
-        ("none.csv", "transactions: there is no file {}."),
-        ("none*.parquet", "transactions: no file is called like {}."),
-        ("empty", "transactions: the folder {} holds no .parquet and no .csv files."),
-        ("empty.csv", "transactions: the file {} is empty, and has not even names of columns."),
+        ("none.csv", "transactions: file {} does not exist."),
+        ("none*.parquet", "transactions: no file matches {}."),
+        ("empty", "transactions: folder {} contains no .parquet or .csv files."),
+        ("empty.csv", "transactions: file {} is empty; it must have a header."),
         (
             "ftp://host/sales.csv",
-            "{} can't be reached from here: give a path, or a URL with s3://, gs://, az://, file://.",
+            "Unsupported URL {}. Use a path, or a URL with s3://, gs://, az://, file://.",
         ),
     ],
 )
-def test_nothing_to_read_is_told(tmp_path: Path, name: str, told: str) -> None:
+def test_missing_and_empty_inputs_are_rejected(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.csv").touch()
-    place = name if "://" in name else str(tmp_path / name)
-    assert not_there(place) == told.format(place)
+    path = name if "://" in name else str(tmp_path / name)
+    assert missing_input_error(path) == message.format(path)
 
 
-def test_a_folder_is_read_whole_but_must_be_of_one_kind(tmp_path: Path) -> None:
+def test_a_folder_is_read_recursively_and_must_have_one_format(tmp_path: Path) -> None:
     (tmp_path / "2026").mkdir()
     write_csv(tmp_path, SALE)
     write_csv(tmp_path / "2026", "T2,M1,2026-10-02,1,oslo", more=",location")
@@ -91,74 +94,81 @@ def test_a_folder_is_read_whole_but_must_be_of_one_kind(tmp_path: Path) -> None:
         == {"M1": "6.00"}
     )
     pq.write_table(table(), tmp_path / "more.parquet")
-    assert not_there(tmp_path) == (
-        f"transactions: the folder {tmp_path} holds .csv and .parquet files: say which, {tmp_path}/**/*.csv."
+    assert missing_input_error(tmp_path) == (
+        f"transactions: folder {tmp_path} contains .csv and .parquet files. Select one format: {tmp_path}/**/*.csv."
     )
 
 
-def test_a_file_with_a_header_alone_gives_no_rows(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_has_no_rows(tmp_path: Path) -> None:
     assert compute_spend(write_csv(tmp_path)) == {}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "cause"),
     [
-        ("short.csv", f"{HEADER}\n{SALE}\nT2,M1\n", NOT_ALIKE),
-        ("long.csv", f"{HEADER}\n" + f"{SALE}\n" * 30_000 + f"{SALE},9\n", "line 30002 has 5 fields, and the header 4"),
+        ("short.csv", f"{HEADER}\n{SALE}\nT2,M1\n", DIFFERENT_FIELDS),
+        (
+            "long.csv",
+            f"{HEADER}\n" + f"{SALE}\n" * 30_000 + f"{SALE},9\n",
+            "line 30002 has 5 fields, but the header has 4",
+        ),
         ("latin.csv", f"{HEADER}\nT1,J\xf8rgen,2026-10-01,5\n".encode("latin-1"), "line 2 is not UTF-8"),
-        ("quote.csv", f'{HEADER}\nT1,"M1,2026-10-01,5\n', NOT_ALIKE),
+        ("quote.csv", f'{HEADER}\nT1,"M1,2026-10-01,5\n', DIFFERENT_FIELDS),
         ("bad.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "Footer length error in file '{}'"),
         ("text.parquet", "external_id,profile", "No magic bytes found at end of file '{}'"),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_is_told(
+def test_malformed_files_are_rejected_with_the_cause(
     tmp_path: Path, name: str, content: str | bytes, cause: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert unreadable(path).removeprefix("transactions: ") == f"{path} can't be read: {cause.format(path)}."
+    assert invalid_input_error(path).removeprefix("transactions: ") == f"{path} can't be read: {cause.format(path)}."
 
 
 def test_a_line_with_too_many_fields_does_not_hide_the_others(tmp_path: Path) -> None:
     path = write_csv(tmp_path, *(f"T{n},M1,2026-10-01,5" for n in range(10)), "T11,M1,2026-10-01,5,6")
-    assert "as many fields as its header" in unreadable(path)
+    assert "as many fields as the header" in invalid_input_error(path)
 
 
-def test_a_truncated_parquet_file_is_told(tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "sales.parquet"
     pq.write_table(table(), path)
     path.write_bytes(path.read_bytes()[:-20])
-    assert unreadable(path) == f"transactions: {path} can't be read: No magic bytes found at end of file '{path}'."
+    assert (
+        invalid_input_error(path)
+        == f"transactions: {path} can't be read: No magic bytes found at end of file '{path}'."
+    )
 
 
-def test_a_file_without_a_header_has_its_first_line_taken_for_one(tmp_path: Path) -> None:
+def test_the_first_line_of_a_file_is_its_header(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     path.write_text(f"{SALE}\n{SALE}\n")
-    assert not_there(path).startswith("transactions has no column external_id; it has T1, M1, 2026-10-01, 5.")
+    assert missing_input_error(path).startswith("transactions has no column external_id. Found: T1, M1, 2026-10-01, 5.")
 
 
-def test_files_may_be_packed_and_separated_by_tabs(tmp_path: Path) -> None:
+def test_files_may_be_compressed_or_tab_separated(tmp_path: Path) -> None:
     text = f"\ufeff{HEADER}\r\n{SALE}\r\n"
     (tmp_path / "sales.csv.gz").write_bytes(gzip.compress(text.encode()))
     (tmp_path / "sales.tsv").write_text(text.replace(",", "\t"))
     assert compute_spend(tmp_path / "sales.csv.gz") == compute_spend(tmp_path / "sales.tsv") == {"M1": "5.00"}
 
 
-@pytest.mark.parametrize("thing", [5, [1], {"external_id": ["T1"]}, b"sales.csv", object()])
-def test_what_is_no_table_is_refused(thing: Any) -> None:
-    assert not_there(thing) == (
-        f"transactions: give a path, a pandas or Polars frame, or an Arrow table of usual types, "
-        f"not {type(thing).__name__}."
+@pytest.mark.parametrize("value", [5, [1], {"external_id": ["T1"]}, b"sales.csv", object()])
+def test_unsupported_inputs_are_rejected(value: Any) -> None:
+    assert missing_input_error(value) == (
+        f"transactions: unsupported input of type {type(value).__name__}. "
+        "Allowed: a path, a pandas or Polars data frame, an Arrow table."
     )
 
 
-def test_transactions_are_needed() -> None:
-    assert not_there(None) == "transactions are needed: values are made of them."
+def test_transactions_are_required() -> None:
+    assert missing_input_error(None) == "transactions is required."
 
 
-def test_an_instant_and_an_engine_must_be_some() -> None:
-    assert not_there(table(), engine="presto") == "engine must be duckdb or spark, not 'presto'."
-    assert not_there(table(), as_of="yesterday") == (
+def test_an_unknown_engine_and_an_invalid_instant_are_rejected() -> None:
+    assert missing_input_error(table(), engine="presto") == "Unknown engine 'presto'. Allowed: duckdb, spark."
+    assert missing_input_error(table(), as_of="yesterday") == (
         "as_of must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset."
     )
 
@@ -167,7 +177,7 @@ _SALE: dict[str, Any] = {"external_id": ["T1"], "profile": ["M1"], "transacted_a
 
 
 @pytest.mark.parametrize(
-    "own",
+    "columns",
     [
         {},
         {"total": pd.array([5], dtype="Int64")},
@@ -184,80 +194,83 @@ _SALE: dict[str, Any] = {"external_id": ["T1"], "profile": ["M1"], "transacted_a
     ],
     ids=str,
 )
-@pytest.mark.parametrize("dtype", [None, object], ids=["own", "object"])
-def test_pandas_frames(own: dict[str, Any], dtype: type | None) -> None:
-    frame = pd.DataFrame({**_SALE, **own})
+@pytest.mark.parametrize("dtype", [None, object], ids=["columns", "object"])
+def test_pandas_frames(columns: dict[str, Any], dtype: type | None) -> None:
+    frame = pd.DataFrame({**_SALE, **columns})
     row = compute_values(frame if dtype is None else frame.astype(dtype))["M1"]
     assert (row["spend_first_date"], row["spend_all"]) == (NOON, Decimal("5.00"))
 
 
-def test_whole_numbers_that_gaps_made_floats_are_ids_still() -> None:
+def test_integer_ids_with_gaps_may_be_floats() -> None:
     frame = pd.DataFrame({"external_id": [1, 2], "profile": [7, None], "transacted_at": ["2026-10-01"] * 2, "total": 5})
     assert frame["profile"].dtype == float
     assert compute_spend(frame) == {"7": "5.00"}
     frame["profile"] = [7.5, None]
-    assert unreadable(frame) == (
-        "transactions.profile must be a text or a whole number (1 row, such as external_id '1')."
+    assert invalid_input_error(frame) == (
+        "transactions.profile must be a string or an integer (1 row, such as external_id '1')."
     )
 
 
 @pytest.mark.parametrize(
-    "own",
+    "columns",
     [
         {},
         {"total": pl.Series(["5.00"]).cast(pl.Decimal(10, 2))},
-        {"transacted_at": pl.Series([WALL]).cast(pl.Datetime("ns"))},
+        {"transacted_at": pl.Series([LOCAL_NOON]).cast(pl.Datetime("ns"))},
         {"transacted_at": pl.Series([NOON]).cast(pl.Datetime("ns", "UTC"))},
         {"profile": pl.Series(["M1"]).cast(pl.Categorical)},
         {"items": [[{"sku": "a", "quantity": 1, "discounts": [{"amount": 1.5}]}]]},
     ],
     ids=str,
 )
-def test_polars_frames(own: dict[str, Any]) -> None:
-    frame = pl.DataFrame({**_SALE, **own})
+def test_polars_frames(columns: dict[str, Any]) -> None:
+    frame = pl.DataFrame({**_SALE, **columns})
     for each in (frame, frame.lazy()):
         row = compute_values(each)["M1"]
         assert (row["spend_first_date"], row["spend_all"]) == (NOON, Decimal("5.00"))
 
 
 @pytest.mark.parametrize(
-    "own",
+    "columns",
     [
         {"total": pa.array([Decimal("5.00")], pa.decimal128(30, 10))},
         {"profile": pa.array(["M1"]).dictionary_encode()},
         {"profile": pa.array(["M1"], pa.large_string())},
         {"profile": pa.array(["M1"], pa.string_view())},
-        {"transacted_at": pa.array([WALL], pa.timestamp("ns"))},
-        {"transacted_at": pa.array([WALL], pa.timestamp("ms"))},
-        {"transacted_at": pa.array([WALL], pa.timestamp("s"))},
+        {"transacted_at": pa.array([LOCAL_NOON], pa.timestamp("ns"))},
+        {"transacted_at": pa.array([LOCAL_NOON], pa.timestamp("ms"))},
+        {"transacted_at": pa.array([LOCAL_NOON], pa.timestamp("s"))},
         {"transacted_at": pa.array([NOON], pa.timestamp("ns", "Europe/Oslo"))},
         {"transacted_at": pa.array([NOON], pa.timestamp("s", "UTC"))},
         {"location": pa.nulls(1)},
         {"systems": [["pos", "web"]]},
         {"items": pa.array([None], pa.list_(pa.struct({"sku": pa.string()})))},
     ],
-    ids=lambda own: " ".join(f"{name} {getattr(column, 'type', column)}" for name, column in own.items()),
+    ids=lambda columns: " ".join(f"{name} {getattr(column, 'type', column)}" for name, column in columns.items()),
 )
-def test_arrow_tables(own: dict[str, Any]) -> None:
-    arrow = pa.table({**_SALE, **own})
+def test_arrow_tables(columns: dict[str, Any]) -> None:
+    arrow = pa.table({**_SALE, **columns})
     for each in (arrow, arrow.to_batches()[0], arrow.to_reader()):
         row = compute_values(each)["M1"]
         assert (row["spend_first_date"], row["spend_all"]) == (NOON, Decimal("5.00"))
 
 
-def test_a_column_of_dates_is_their_midnights() -> None:
+def test_a_date_is_its_local_midnight() -> None:
     row = compute_values(table(transacted_at=[date(2026, 10, 1)]), timezone="Europe/Oslo")["M1"]
     assert row["spend_first_date"] == datetime(2026, 9, 30, 22, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("own", "told"),
+    ("columns", "message"),
     [
-        ({"transacted_at": [1_790_000_000]}, "transactions.transacted_at holds whole numbers, and must be a time"),
-        ({"total": [True]}, "transactions.total holds true and false, and must be a decimal"),
-        ({"profile": [b"M1"]}, "transactions.profile holds something else, and must be a text or a whole number"),
-        ({"items": [{"sku": "a"}]}, "transactions.items holds objects, and must be a list of objects, or its JSON"),
+        ({"transacted_at": [1_790_000_000]}, "transactions.transacted_at contains integers but must be a timestamp"),
+        ({"total": [True]}, "transactions.total contains booleans but must be a decimal"),
+        (
+            {"profile": [b"M1"]},
+            "transactions.profile contains values of another type but must be a string or an integer",
+        ),
+        ({"items": [{"sku": "a"}]}, "transactions.items contains objects but must be a list of objects, or its JSON"),
     ],
 )
-def test_a_column_of_another_type_is_refused(own: dict[str, Any], told: str) -> None:
-    assert unreadable(table(**own)).startswith(told)
+def test_a_column_of_an_unsupported_type_is_rejected(columns: dict[str, Any], message: str) -> None:
+    assert invalid_input_error(table(**columns)).startswith(message)

@@ -1,4 +1,4 @@
-"""The local day of a purchase, whichever way it is found."""
+"""The local date of a purchase, by lookup table and by conversion."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -22,16 +22,16 @@ DAYS = [
 
 
 @pytest.mark.parametrize("zone", ["Europe/Oslo", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati", "UTC"])
-def test_a_purchase_is_of_its_local_day(zone: str) -> None:
+def test_a_purchase_has_its_local_date(zone: str) -> None:
     instants = [day + timedelta(minutes=minute) for day in DAYS for minute in range(0, 1440, 15)]
     names = [f"M{number:05}" for number in range(len(instants))]
-    given = table(
+    transactions = table(
         external_id=[f"T{number:05}" for number in range(len(instants))],
         profile=names,
         transacted_at=pa.array(instants, pa.timestamp("us", "UTC")),
         total=["1"] * len(instants),
     )
-    found = regulars.compute(given, as_of=AT, timezone=zone, values=["first_shop_date"])
+    found = regulars.compute(transactions, as_of=AT, timezone=zone, values=["first_shop_date"])
     expected = [each.astimezone(ZoneInfo(zone)).date() for each in instants]
     assert found["profile_id"].to_pylist() == names
     assert found["first_shop_date"].to_pylist() == expected

@@ -35,7 +35,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def lake(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The files of the bucket; who asks and where is told as usual, by variables."""
+    """The file system of the bucket, with credentials and endpoint in environment variables."""
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "someone"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -50,44 +50,44 @@ def lake(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_files_folders_and_patterns_are_read(tmp_path: Path, lake: Any) -> None:
     pq.write_table(table(), tmp_path / "sales.parquet")
     lake.put_file(str(tmp_path / "sales.parquet"), f"{LAKE}/sales/year=2026/sales.parquet")
-    for place in ("sales", "sales/", "sales/*/*.parquet", "sales/year=2026/sales.parquet"):
-        assert compute_spend(f"{LAKE}/{place}") == {"M1": "5.00"}
+    for path in ("sales", "sales/", "sales/*/*.parquet", "sales/year=2026/sales.parquet"):
+        assert compute_spend(f"{LAKE}/{path}") == {"M1": "5.00"}
     lake.put_file(str(write_csv(tmp_path, "T1,M2,2026-10-01,7")), f"{LAKE}/texts/sales.csv")
-    for place in ("texts", "texts/*.csv"):
-        assert compute_spend(f"{LAKE}/{place}", profiles=pa.table({"external_id": ["M2"]})) == {"M2": "7.00"}
+    for path in ("texts", "texts/*.csv"):
+        assert compute_spend(f"{LAKE}/{path}", profiles=pa.table({"external_id": ["M2"]})) == {"M2": "7.00"}
 
 
-def test_an_endpoint_may_be_called_either_way(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_variables_set_the_endpoint(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     regulars.compute(table(), as_of=AS_OF, output=f"{LAKE}/either.parquet")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setenv("AWS_ENDPOINT", endpoint)
     assert object_stores.file_system(LAKE).exists(f"{LAKE}/either.parquet")
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_values_are_written_as_to_a_disk(tmp_path: Path, lake: Any, ending: str) -> None:
-    for place in (f"{LAKE}/out/values.{ending}", tmp_path / f"values.{ending}"):
-        regulars.compute(table(), as_of=AS_OF, output=place)
-    assert lake.cat_file(f"{LAKE}/out/values.{ending}") == (tmp_path / f"values.{ending}").read_bytes()
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_files_in_a_store_equal_files_on_disk(tmp_path: Path, lake: Any, extension: str) -> None:
+    for path in (f"{LAKE}/out/values.{extension}", tmp_path / f"values.{extension}"):
+        regulars.compute(table(), as_of=AS_OF, output=path)
+    assert lake.cat_file(f"{LAKE}/out/values.{extension}") == (tmp_path / f"values.{extension}").read_bytes()
 
 
-def test_what_was_there_stays_until_all_is_computed(tmp_path: Path, lake: Any) -> None:
-    place = f"{LAKE}/kept/values.csv"
-    lake.pipe_file(place, b"of yesterday")
-    path = write_csv(tmp_path, *(f"T{n},M1,2026-10-01,5" for n in range(30_000)), "T,M1,2026-10-01,5,6")
+def test_an_existing_file_is_not_changed_if_the_computation_fails(tmp_path: Path, lake: Any) -> None:
+    target = f"{LAKE}/existing/values.csv"
+    lake.pipe_file(target, b"old")
+    sales = write_csv(tmp_path, *(f"T{n},M1,2026-10-01,5" for n in range(30_000)), "T,M1,2026-10-01,5,6")
     with pytest.raises(InvalidInputError, match="line 30002 has 5 fields"):
-        regulars.compute(path, as_of=AS_OF, output=place)
-    assert lake.cat_file(place) == b"of yesterday"
+        regulars.compute(sales, as_of=AS_OF, output=target)
+    assert lake.cat_file(target) == b"old"
 
 
-def test_what_is_not_there_is_told() -> None:
-    for place in ("none.parquet", "none/*.csv"):
-        with pytest.raises(InvalidInputError) as refused:
-            compute_spend(f"{LAKE}/{place}")
-        assert str(refused.value) == f"transactions: {LAKE}/{place} can't be read: nothing is there."
+def test_missing_files_are_an_error() -> None:
+    for path in ("none.parquet", "none/*.csv"):
+        with pytest.raises(InvalidInputError) as error:
+            compute_spend(f"{LAKE}/{path}")
+        assert str(error.value) == f"transactions: {LAKE}/{path} can't be read: it does not exist."
 
 
-def test_a_store_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+def test_errors_of_the_store_are_reported(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     with pytest.raises(
         InvalidInputError, match=r"^s3://nobody/sales can't be read: Generic S3 error: .*404 Not Found\.$"
     ):
@@ -105,16 +105,16 @@ def test_a_store_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch, endpoint:
 
 def test_an_azure_store_needs_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    with pytest.raises(InvalidInputError) as refused:
+    with pytest.raises(InvalidInputError) as error:
         compute_spend("az://lake/sales")
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "az://lake/sales can't be read: Generic MicrosoftAzure error: Account must be specified."
     )
 
 
-def test_other_urls_are_refused_before_anything_is_read() -> None:
-    with pytest.raises(InputNotFoundError) as refused:
+def test_unsupported_urls_are_rejected() -> None:
+    with pytest.raises(InputNotFoundError) as error:
         compute_spend("hdfs://lake/sales")
-    assert str(refused.value) == (
-        "hdfs://lake/sales can't be reached from here: give a path, or a URL with s3://, gs://, az://, file://."
+    assert str(error.value) == (
+        "Unsupported URL hdfs://lake/sales. Use a path, or a URL with s3://, gs://, az://, file://."
     )

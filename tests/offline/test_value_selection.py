@@ -1,4 +1,4 @@
-"""Some of the values: which come with them, and what is read for them."""
+"""Selected values: which columns are returned, and which inputs are read."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 
 
-def test_chosen_values_come_with_their_profile_and_instant_in_the_order_of_all() -> None:
+def test_selected_values_are_returned_with_profile_and_instant_in_standard_order() -> None:
     found = regulars.compute(table(), as_of=AS_OF, values=["shop_count", "spend_all"])
     assert found.column_names == ["profile_id", "spend_all", "shop_count", "calculated_at"]
 
 
-def test_the_profile_alone_may_be_chosen() -> None:
+def test_only_the_profile_may_be_selected() -> None:
     found = regulars.compute(table(), as_of=AS_OF, values=["profile_id"])
     assert found.to_pydict().keys() == {"profile_id", "calculated_at"}
     assert found["profile_id"].to_pylist() == ["M1"]
 
 
-def test_a_file_has_chosen_values_alone(tmp_path: Path) -> None:
+def test_a_file_contains_only_selected_values(tmp_path: Path) -> None:
     for name in ("values.csv", "values.parquet"):
         regulars.compute(table(), as_of=AS_OF, values=["spend_all"], output=tmp_path / name)
     assert (tmp_path / "values.csv").read_text() == (
@@ -30,10 +30,10 @@ def test_a_file_has_chosen_values_alone(tmp_path: Path) -> None:
     )
 
 
-def test_an_unknown_value_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(InputNotFoundError, match=r"^values: there is no spend_13m; there are profile_id, ") as told:
+def test_the_error_of_an_unknown_value_lists_all_values() -> None:
+    with pytest.raises(InputNotFoundError, match=r"^Unknown value 'spend_13m'. Allowed: profile_id, ") as error:
         regulars.compute(table(), as_of=AS_OF, values=["spend_all", "spend_13m"])
-    assert all(each.name in str(told.value) for each in REGISTRY.aggregations)
+    assert all(each.name in str(error.value) for each in REGISTRY.aggregations)
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,23 @@ def test_an_unknown_value_is_told_with_those_that_there_are() -> None:
         ("items", "purchased_brands"),
     ],
 )
-def test_what_chosen_values_do_not_need_is_neither_read_nor_checked(column: str, name: str) -> None:
-    wrong = table(**{column: ["none"]})
-    assert regulars.compute(wrong, as_of=AS_OF, values=["spend_all"]).num_rows == 1
+def test_columns_that_selected_values_do_not_need_are_not_validated(column: str, name: str) -> None:
+    invalid = table(**{column: ["none"]})
+    assert regulars.compute(invalid, as_of=AS_OF, values=["spend_all"]).num_rows == 1
     with pytest.raises(InvalidInputError, match=f"transactions.{column} must be"):
-        regulars.compute(wrong, as_of=AS_OF, values=[name])
+        regulars.compute(invalid, as_of=AS_OF, values=[name])
 
 
-def test_a_location_is_read_for_the_zone_that_it_gives() -> None:
+def test_a_location_is_read_for_its_time_zone() -> None:
     locations = {"external_id": ["oslo"], "timezone": ["Europe/Oslo"]}
-    given = table(location=["oslo"], transacted_at=["2026-10-01T23:30:00Z"])
-    (row,) = regulars.compute(given, None, pa.table(locations), as_of=AS_OF, values=["first_shop_date"]).to_pylist()
+    transactions = table(location=["oslo"], transacted_at=["2026-10-01T23:30:00Z"])
+    (row,) = regulars.compute(
+        transactions, None, pa.table(locations), as_of=AS_OF, values=["first_shop_date"]
+    ).to_pylist()
     assert str(row["first_shop_date"]) == "2026-10-02"
 
 
-def test_rows_of_one_transaction_count_once_though_their_lines_are_not_read(tmp_path: Path) -> None:
+def test_rows_of_one_transaction_count_once_without_reading_line_items(tmp_path: Path) -> None:
     rows = ("T1,M1,2026-10-01,5.00,A", "T1,M1,2026-10-01,5.00,B", "T2,M1,2026-10-02,6.00,A")
     found = regulars.compute(write_csv(tmp_path, *rows, more=",brand"), as_of=AS_OF, values=["shop_count", "spend_all"])
     assert [(row["shop_count"], str(row["spend_all"])) for row in found.to_pylist()] == [(2, "11.00")]

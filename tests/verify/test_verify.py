@@ -1,4 +1,4 @@
-"""Whatever is kept and is not what the facts say is found; where all is well, nothing is."""
+"""Verification finds every stored value that differs from the facts, and nothing else."""
 
 from __future__ import annotations
 
@@ -41,95 +41,95 @@ WORLD = case(
 )
 
 
-async def found(database: Database, community_id: int) -> list[Discrepancy]:
-    """The differences, once the number of profiles is seen to be told."""
-    told = [each async for each in verify(database, community_id)]
-    assert [each for each in told if isinstance(each, int)] == [1]
-    return [each for each in told if isinstance(each, Discrepancy)]
+async def find_discrepancies(database: Database, community_id: int) -> list[Discrepancy]:
+    """The discrepancies; asserts that the number of profiles is yielded."""
+    results = [each async for each in verify(database, community_id)]
+    assert [each for each in results if isinstance(each, int)] == [1]
+    return [each for each in results if isinstance(each, Discrepancy)]
 
 
-async def kept(database: Database, clock: ManualClock, world: Case = WORLD) -> tuple[int, list[int]]:
+async def store(database: Database, clock: ManualClock, world: Case = WORLD) -> tuple[int, list[int]]:
     """A community that holds the world, and its transactions' ids."""
     community, facts = await store_case(database, clock, world)
     return community.id, sorted(facts.transactions)
 
 
-async def test_where_all_is_well_nothing_is_found(database: Database, clock: ManualClock) -> None:
-    community_id, _ = await kept(database, clock)
-    assert await found(database, community_id) == []
+async def test_consistent_data_has_no_discrepancies(database: Database, clock: ManualClock) -> None:
+    community_id, _ = await store(database, clock)
+    assert await find_discrepancies(database, community_id) == []
 
 
 @pytest.mark.parametrize(
     ("breaking", "differences"),
     [
-        ("UPDATE profile_aggregations SET spend_all = 1", ["profile {me}: spend_all is kept as 1, the facts say -988"]),
+        ("UPDATE profile_aggregations SET spend_all = 1", ["profile {me}: spend_all is stored as 1, expected -988"]),
         (
             "UPDATE profile_aggregations SET channel = 'CM'",
-            ["profile {me}: channel is kept as 'CM', the facts say None"],
+            ["profile {me}: channel is stored as 'CM', expected None"],
         ),
         (
             "UPDATE profile_aggregations SET next_change_at = '2027-05-01'",
-            ["profile {me}: next_change_at is kept as {may}, the facts say {november}"],
+            ["profile {me}: next_change_at is stored as {may}, expected {november}"],
         ),
-        ("DELETE FROM profile_aggregations", ["profile {me}: aggregations is kept as None, the facts say 'a row'"]),
+        ("DELETE FROM profile_aggregations", ["profile {me}: aggregations is stored as None, expected 'a row'"]),
         (
             "UPDATE transactions SET amount = 13 WHERE id = {first}",
             [
-                "profile {me}: spend_12m is kept as -988, the facts say -987",
-                "transaction {first}: amount is kept as '13', the facts say '12'",
+                "profile {me}: spend_12m is stored as -988, expected -987",
+                "transaction {first}: amount is stored as '13', expected '12'",
             ],
         ),
         (
             "UPDATE transactions SET direction = 0 WHERE id = {second}",
-            ["transaction {second}: direction is kept as '0', the facts say '-1'"],
+            ["transaction {second}: direction is stored as '0', expected '-1'"],
         ),
         (
             "UPDATE transactions SET transacted_on = '2026-10-03' WHERE id = {second}",
-            ["transaction {second}: transacted_on is kept as '2026-10-03', the facts say '2026-10-02'"],
+            ["transaction {second}: transacted_on is stored as '2026-10-03', expected '2026-10-02'"],
         ),
         (
             "UPDATE transactions SET channels = 3 WHERE id = {second}",
-            ["transaction {second}: channels is kept as '3', the facts say '2'"],
+            ["transaction {second}: channels is stored as '3', expected '2'"],
         ),
         (
             "UPDATE transactions SET list_value = NULL WHERE id = {first}",
-            ["transaction {first}: list_value is kept as None, the facts say '10'"],
+            ["transaction {first}: list_value is stored as None, expected '10'"],
         ),
         (
             "UPDATE transactions SET discount = 1 WHERE id = {first}",
-            ["transaction {first}: discount is kept as '1', the facts say '0.5'"],
+            ["transaction {first}: discount is stored as '1', expected '0.5'"],
         ),
         (
             "UPDATE transactions SET item_brands = NULL WHERE id = {first}",
-            ["""transaction {first}: sold is kept as '{{"(1,)"}}', the facts say '{{"(1,B)"}}'"""],
+            ["""transaction {first}: sold is stored as '{{"(1,)"}}', expected '{{"(1,B)"}}'"""],
         ),
         (
             "UPDATE locations SET country = 'SE' WHERE id = 1",
-            ["location 1: country is kept as 'SE', the facts say 'NO'"],
+            ["location 1: country is stored as 'SE', expected 'NO'"],
         ),
-        ("UPDATE addresses SET state = NULL", ["state is kept as None, the facts say 'Skåne'"]),
+        ("UPDATE addresses SET state = NULL", ["state is stored as None, expected 'Skåne'"]),
         (
             "DELETE FROM locations WHERE id = 2",
-            ["transaction {second}: location_id is kept as '2', the facts say None"],
+            ["transaction {second}: location_id is stored as '2', expected None"],
         ),
         (
             "DELETE FROM transactions WHERE id = {first}",
-            ["transaction_id is kept as '{first}', the facts say None"],
+            ["transaction_id is stored as '{first}', expected None"],
         ),
         (
             "UPDATE transaction_claims SET transaction_id = 7",
-            ["claim 1: transaction_id is kept as '7', the facts say None"],
+            ["claim 1: transaction_id is stored as '7', expected None"],
         ),
         (
             "UPDATE profiles SET deleted_at = now()",
-            ["profile {me}: aggregations is kept as 'a row', the facts say None"],
+            ["profile {me}: aggregations is stored as 'a row', expected None"],
         ),
     ],
 )
-async def test_what_is_broken_is_found(
+async def test_corrupted_data_is_found(
     breaking: str, differences: list[str], database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    community_id, (first, second) = await kept(database, clock)
+    community_id, (first, second) = await store(database, clock)
     names = {"me": ME, "first": first, "second": second, "may": repr(at("2027-05-01")), "november": "datetime"}
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
@@ -141,20 +141,20 @@ async def test_what_is_broken_is_found(
         owner.execute(claim, [community_id, ME, second])
         condition = f"{'AND' if 'WHERE' in breaking else 'WHERE'} community_id = {community_id}"
         owner.execute(f"{breaking.format(**names)} {condition}".encode())
-    told = [str(each) async for each in verify(database, community_id) if isinstance(each, Discrepancy)]
+    results = [str(each) async for each in verify(database, community_id) if isinstance(each, Discrepancy)]
     for expected in differences:
-        assert any(expected.format(**names) in each for each in told), told
+        assert any(expected.format(**names) in each for each in results), results
 
 
-async def test_a_profile_that_is_gone_is_missed(
+async def test_references_to_a_deleted_profile_are_found(
     database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    community_id, _ = await kept(database, clock)
+    community_id, _ = await store(database, clock)
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         owner.execute("DELETE FROM profiles WHERE community_id = %s", [community_id])
-    told = [each async for each in verify(database, community_id)]
-    assert sorted((each.key.split()[0], each.name) for each in told if isinstance(each, Discrepancy)) == [
+    results = [each async for each in verify(database, community_id)]
+    assert sorted((each.key.split()[0], each.name) for each in results if isinstance(each, Discrepancy)) == [
         ("address", "profile_id"),
         ("profile", "aggregations"),
         ("profile", "members"),
@@ -163,7 +163,7 @@ async def test_a_profile_that_is_gone_is_missed(
         ("transaction", "purchase"),
         ("transaction", "purchase"),
     ]
-    assert not any(isinstance(each, int) for each in told)
+    assert not any(isinstance(each, int) for each in results)
 
 
 EVERY = (*STORED_AGGREGATIONS, Aggregation("next_change_at", FieldType.TIMESTAMP, "", ""))
@@ -179,7 +179,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("broken_to", ["another value", "nothing"])
-async def test_each_value_that_is_broken_is_found_and_nothing_else(
+async def test_each_corrupted_value_is_found_and_nothing_else(
     broken_to: str, database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
     # As many profiles as there are values, each of whom has another one broken.
@@ -212,27 +212,27 @@ async def test_each_value_that_is_broken_is_found_and_nothing_else(
             if not (was_null and broken_to == "nothing"):
                 expected.add((f"profile {profile_id}", each.name))
     assert len(expected) > len(EVERY) / 2
-    told = [each async for each in verify(database, community.id) if isinstance(each, Discrepancy)]
-    assert {(each.key, each.name) for each in told} == expected
+    results = [each async for each in verify(database, community.id) if isinstance(each, Discrepancy)]
+    assert {(each.key, each.name) for each in results} == expected
 
 
-async def test_what_is_due_is_no_difference(
+async def test_stale_values_are_not_compared(
     database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    community_id, _ = await kept(database, clock)
+    community_id, _ = await store(database, clock)
     clock.at = at("2028-01-01")
-    assert await found(database, community_id) == []
+    assert await find_discrepancies(database, community_id) == []
     clock.at = WORLD.as_of
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         owner.execute("UPDATE cache_versions SET values_version = 7 WHERE community_id = %s", [community_id])
         owner.execute("UPDATE profile_aggregations SET spend_all = 1 WHERE community_id = %s", [community_id])
-    assert await found(database, community_id) == []
+    assert await find_discrepancies(database, community_id) == []
 
 
-@pytest.mark.parametrize(("bound", "told"), [("MAX_PROFILES_PER_RANGE", [1, 2, 3]), ("MAX_SALES_PER_RANGE", [1, 3])])
-async def test_profiles_are_looked_at_part_by_part(
-    bound: str, told: list[int], database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("bound", "results"), [("MAX_PROFILES_PER_RANGE", [1, 2, 3]), ("MAX_SALES_PER_RANGE", [1, 3])])
+async def test_profiles_are_verified_in_ranges(
+    bound: str, results: list[int], database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, bound, {"MAX_PROFILES_PER_RANGE": 1, "MAX_SALES_PER_RANGE": 2}[bound])
     clock.at = WORLD.as_of
@@ -241,12 +241,12 @@ async def test_profiles_are_looked_at_part_by_part(
     bought = {number: replace(each, profile_id=ids[0]) for number, each in WORLD.facts.transactions.items()}
     profiles = {each: replace(WORLD.facts.profiles[ME], id=each) for each in ids}
     community, _ = await store_facts(database, replace(WORLD.facts, profiles=profiles, transactions=bought))
-    assert [each async for each in verify(database, community.id)] == told
+    assert [each async for each in verify(database, community.id)] == results
 
 
 @property_test(8)
 @given(history=histories(max_actions=25), data=st.data())
-async def test_whatever_a_history_comes_to_nothing_is_found_now_or_at_any_instant(
+async def test_random_histories_have_no_discrepancies_now_or_at_any_instant(
     history: History, data: st.DataObject, database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_PROFILES_PER_STATEMENT", 2)
@@ -257,81 +257,81 @@ async def test_whatever_a_history_comes_to_nothing_is_found_now_or_at_any_instan
     )
     past = data.draw(st.sampled_from(instants) if instants else st.just(clock.at), "as of")
     for as_of in (None, past, past - timedelta(microseconds=1)):
-        told = verify(database, community.id, as_of)
-        assert [str(each) async for each in told if not isinstance(each, int)] == []
+        results = verify(database, community.id, as_of)
+        assert [str(each) async for each in results if not isinstance(each, int)] == []
 
 
 TRAPS = ('a "b", {c}', "line\nbreak", "", "NULL", "\\", "é", "e\u0301", "B", "a")
 
 
-async def test_texts_are_compared_as_they_are(database: Database, clock: ManualClock) -> None:
+async def test_strings_are_compared_exactly(database: Database, clock: ManualClock) -> None:
     many = [purchase("2026-10-01 12:00", "5", 1, external_id="T,1\n", items=tuple(Item(brand=each) for each in TRAPS))]
     same_instant = [purchase("2026-10-01 12:00", "5", 2, external_id=each) for each in ('"', "\u0301", None)]
     world = case("", [*many, *same_instant], {}, locations=[Location(1, "\n", state='"'), Location(2, "")])
-    community_id, _ = await kept(database, clock, world)
-    assert await found(database, community_id) == []
+    community_id, _ = await store(database, clock, world)
+    assert await find_discrepancies(database, community_id) == []
 
 
-async def test_an_average_of_any_size_is_exact(database: Database, clock: ManualClock) -> None:
+async def test_averages_are_exact_for_all_sizes(database: Database, clock: ManualClock) -> None:
     # One unit of the last decimal beside the largest prices: far more digits than a number of DuckDB has.
     tiny = Item(price_sell=Decimal("0.000001"), quantity=Decimal("0.000001"), discounts=(Decimal("0.000001"),))
     huge = Item(price_sell=Decimal("999999999999"), quantity=Decimal(3), discounts=(Decimal("499999999999"),))
     rate = Decimal("1234567.123456789012")
     sales = [purchase("2026-10-01", "5", currency="USD", currency_rate=rate, items=(each,)) for each in (tiny, huge)]
     refund = purchase("2026-10-02", "-5", items=(huge,))
-    community_id, _ = await kept(database, clock, case("", [*sales, refund], {}))
-    assert await found(database, community_id) == []
-    community_id, _ = await kept(database, clock, case("", [replace(sales[0], items=(tiny,)), refund], {}))
-    assert await found(database, community_id) == []
+    community_id, _ = await store(database, clock, case("", [*sales, refund], {}))
+    assert await find_discrepancies(database, community_id) == []
+    community_id, _ = await store(database, clock, case("", [replace(sales[0], items=(tiny,)), refund], {}))
+    assert await find_discrepancies(database, community_id) == []
 
 
-async def test_what_was_sold_is_found_in_the_items_of_a_transaction_with_many(
+async def test_brands_of_a_transaction_with_many_items_are_verified(
     database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
     many = tuple(Item(brand=f"brand {number}") for number in range(600))
-    community_id, (only,) = await kept(database, clock, case("", [purchase("2026-10-01", "5", items=many)], {}))
+    community_id, (only,) = await store(database, clock, case("", [purchase("2026-10-01", "5", items=many)], {}))
     async with database.read_transaction(community_id) as scope:
         assert await scope.fetchval("SELECT items_overflow FROM transactions WHERE community_id = $1", community_id)
-    assert await found(database, community_id) == []
+    assert await find_discrepancies(database, community_id) == []
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         changed = "UPDATE transaction_items SET brand = 'other' WHERE transaction_id = %s AND brand = 'brand 7'"
         owner.execute(changed.encode(), [only])
-    assert [each.name for each in await found(database, community_id)] == ["purchased_brands"]
+    assert [each.name for each in await find_discrepancies(database, community_id)] == ["purchased_brands"]
 
 
-async def test_what_is_answered_for_an_instant_is_compared_for_every_profile(
+async def test_returned_values_at_an_instant_are_verified_for_all_profiles(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    community_id, _ = await kept(database, clock)
+    community_id, _ = await store(database, clock)
     answer = module._answer()
     assert answer.count("answer.shop_count") == 1
     monkeypatch.setattr(module, "_answer", lambda: answer.replace("answer.shop_count", "answer.shop_count + 1"))
     as_of = at("2026-10-01 12:00")
-    told = [str(each) async for each in verify(database, community_id, as_of) if isinstance(each, Discrepancy)]
-    assert told == [f"profile {ME}: shop_count is answered as 2, the facts say 1"]
+    results = [str(each) async for each in verify(database, community_id, as_of) if isinstance(each, Discrepancy)]
+    assert results == [f"profile {ME}: shop_count is returned as 2, expected 1"]
 
 
-async def test_a_zone_that_the_engines_know_by_other_rules_is_told_before_what_it_explains(
+async def test_time_zone_differences_are_reported_before_the_values_that_they_explain(
     database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
     half_past_midnight = case("", [purchase("2026-10-02 00:30", "5", 2)], {})
-    community_id, _ = await kept(database, clock, half_past_midnight)
+    community_id, _ = await store(database, clock, half_past_midnight)
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         # The one counts as POSIX does, from here to Greenwich, the other from Greenwich to here.
         owner.execute("UPDATE locations SET timezone = 'GMT-1' WHERE community_id = %s", [community_id])
-    told = [str(each) for each in await found(database, community_id)]
+    results = [str(each) for each in await find_discrepancies(database, community_id)]
     known = "is to the database '1970-01-01 01:00:00', to DuckDB '1969-12-31 23:00:00'"
-    assert told[0] == f"time zone GMT-1: 1970-01-01 00:00:00 UTC {known}"
-    assert {each.split()[2] for each in told[1:]} == {"first_shop_date", "latest_shop_date", "first_shop_days"}
+    assert results[0] == f"time zone GMT-1: 1970-01-01 00:00:00 UTC {known}"
+    assert {each.split()[2] for each in results[1:]} == {"first_shop_date", "latest_shop_date", "first_shop_days"}
 
 
-async def test_rules_that_differ_and_matter_to_nobody_are_not_told(
+async def test_time_zone_differences_without_effect_are_not_reported(
     database: Database, database_urls: tuple[str, str], clock: ManualClock
 ) -> None:
-    community_id, _ = await kept(database, clock)
+    community_id, _ = await store(database, clock)
     with psycopg.connect(database_urls[0]) as owner:
         owner.execute(f"SET LOCAL regulars.community_id = '{community_id}'".encode())
         owner.execute("UPDATE locations SET timezone = 'GMT-1' WHERE community_id = %s", [community_id])
-    assert await found(database, community_id) == []
+    assert await find_discrepancies(database, community_id) == []

@@ -1,1 +1,1 @@
-"""What is known of one member: the declared values, kept true with every fact."""
+"""The values of one profile: declarations, compilation to SQL, storage and reads."""

@@ -1,4 +1,4 @@
-"""What an aggregation is: one declaration, from which every engine, table, page and document follows."""
+"""Declaration of aggregations: SQL for every engine, table columns and documentation are generated from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from regulars.core.field_type import FieldType
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that values are taken from: one profile has any number of them, told apart by `k`.
+    """Rows that values aggregate: any number for each profile, which is identified by `k`.
 
-    `sql` is a SELECT over the inputs of compile.py or over earlier relations; an input has none.
+    `sql` is a SELECT over inputs or earlier relations; it is empty for an input.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class SharedMeasure:
-    """A number that several aggregations share: an aggregate over a relation, by profile."""
+    """An aggregate over a relation, by profile, that several aggregations use."""
 
     name: str
     relation: Relation
@@ -29,9 +29,9 @@ class SharedMeasure:
 
 @dataclass(frozen=True, slots=True)
 class TimeTrigger:
-    """When values change by the clock alone: the next such instant after as_of, or null.
+    """The next instant after as_of at which the clock alone changes a value, or null.
 
-    `sql` is an aggregate over `over`, or an expression over measures where `over` is None.
+    `sql` is an aggregate over `relation`, or an expression over measures if `relation` is None.
     """
 
     name: str
@@ -43,10 +43,10 @@ class TimeTrigger:
 class Aggregation:
     """One value of a profile.
 
-    `sql` is an aggregate over the rows of `over`, or, where that is None, an expression over measures and
-    other aggregations. `when_empty` is the value of a profile without such rows. `evidence` is a condition on
-    the rows of `history` that made the value (None: it is not made of transactions), for /explain: they alone
-    would give the same value.
+    `sql` is an aggregate over the rows of `relation`, or an expression over measures and other aggregations if
+    `relation` is None. `default` is the value of a profile without such rows. `explain_filter` selects the rows of
+    `history` that determine the value, which /explain lists (None: the value does not depend on transactions).
+    `explain_fields` are the fields of the profile that it depends on. `codes` are the values of an ENUM.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class AggregationRegistry:
-    """Every declaration, in the order in which values go out."""
+    """All declarations, in the order in which the API returns them."""
 
     aggregations: tuple[Aggregation, ...]
     measures: tuple[SharedMeasure, ...]
@@ -75,12 +75,12 @@ class AggregationRegistry:
 
     @property
     def declarations(self) -> tuple[SharedMeasure | Aggregation | TimeTrigger, ...]:
-        """Everything that has SQL of its own."""
+        """All declarations with SQL."""
         return (*self.measures, *self.aggregations, *self.time_triggers)
 
     @property
     def time_triggers(self) -> tuple[TimeTrigger, ...]:
-        """Every way in which values change by the clock, once each."""
+        """All distinct time triggers."""
         found: dict[str, TimeTrigger] = {}
         for aggregation in self.aggregations:
             for change in aggregation.time_triggers:
@@ -94,5 +94,5 @@ class AggregationRegistry:
 
     @property
     def stored(self) -> tuple[Aggregation, ...]:
-        """The aggregations that have a column of their own."""
+        """The aggregations that have a column."""
         return tuple(each for each in self.aggregations if each.type.column_type)

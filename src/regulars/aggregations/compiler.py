@@ -1,4 +1,4 @@
-"""From declarations to one statement: the values of many profiles, each at its own instant."""
+"""Compiles declarations to one statement that computes the values of many profiles, each at its own instant."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,20 +10,22 @@ from regulars.aggregations.engines import SqlEngine
 
 
 def translate(sql: str, engine: SqlEngine) -> str:
-    """A declared piece of SQL in an engine's dialect, its declared functions spelled out."""
+    """Translates declared SQL to the dialect of an engine and expands its macros."""
     tree = sqlglot.parse_one(sql, dialect="postgres")
 
-    def spelled(node: exp.Expression) -> exp.Expression:
+    def expand_macro(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Anonymous) and (macro := engine.macros.get(node.name.lower())):
-            arguments = [spell(each) for each in node.expressions]
+            arguments = [expand(each) for each in node.expressions]
             text = macro(*arguments)
             return exp.Paren(this=sqlglot.parse_one(text, dialect=engine.dialect))
         return node
 
-    def spell(node: exp.Expression) -> str:
-        return node.transform(spelled).sql(dialect=engine.dialect)
+    def expand(node: exp.Expression) -> str:
+        return node.transform(expand_macro).sql(dialect=engine.dialect)
 
-    return tree.transform(spelled).sql(dialect=engine.dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return tree.transform(expand_macro).sql(
+        dialect=engine.dialect, pretty=True, unsupported_level=sqlglot.ErrorLevel.RAISE
+    )
 
 
 def _columns_used(sql: str) -> set[str]:
@@ -31,20 +33,20 @@ def _columns_used(sql: str) -> set[str]:
 
 
 def dependency_layers(aggregations: Iterable[Aggregation]) -> list[list[Aggregation]]:
-    """Expressions over other values in the order in which they can be computed.
+    """Expressions over other values, in layers that can be computed one after the other.
 
-    Raises ValueError for two that need each other.
+    Raises ValueError for circular dependencies.
     """
-    waiting = [each for each in aggregations if each.relation is None and each.sql]
-    names = {each.name for each in waiting}
+    pending = [each for each in aggregations if each.relation is None and each.sql]
+    names = {each.name for each in pending}
     ordered: list[list[Aggregation]] = []
-    while waiting:
-        ready = [each for each in waiting if not (_columns_used(each.sql) & names) - {each.name}]
+    while pending:
+        ready = [each for each in pending if not (_columns_used(each.sql) & names) - {each.name}]
         if not ready:
-            raise ValueError(f"these values need each other: {sorted(names)}")
+            raise ValueError(f"circular dependency of values: {sorted(names)}")
         ordered.append(ready)
         names -= {each.name for each in ready}
-        waiting = [each for each in waiting if each not in ready]
+        pending = [each for each in pending if each not in ready]
     return ordered
 
 
@@ -52,8 +54,8 @@ def _indented(sql: str, by: int = 4) -> str:
     return "\n".join(" " * by + line if line else line for line in sql.splitlines())
 
 
-def _grouped(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:
-    """One CTE for each relation that values are taken from, grouped by profile: (name, sql)."""
+def _group_by_profile(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:
+    """One CTE (name, sql) for each aggregated relation, grouped by profile."""
     over: dict[str, list[str]] = {}
     for each in registry.declarations:
         if each.relation is not None:
@@ -67,7 +69,7 @@ def _grouped(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str
     ]
 
 
-def _measured(registry: AggregationRegistry, engine: SqlEngine, grouped: Sequence[str]) -> str:
+def _join_measures(registry: AggregationRegistry, engine: SqlEngine, grouped: Sequence[str]) -> str:
     columns = []
     for each in registry.declarations:
         if each.relation is None:
@@ -81,7 +83,7 @@ def _measured(registry: AggregationRegistry, engine: SqlEngine, grouped: Sequenc
 
 
 def shared_input_ctes(engine: SqlEngine) -> list[tuple[str, str]]:
-    """The inputs that engines over files have in common, each as a CTE: (name, sql)."""
+    """The inputs shared by engines over files, as CTEs (name, sql)."""
     if not engine.shared_input_ctes:
         return []
     tree = sqlglot.parse_one(engine.shared_input_ctes, dialect="postgres")
@@ -91,14 +93,15 @@ def shared_input_ctes(engine: SqlEngine) -> list[tuple[str, str]]:
 
 
 def build_relations(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:
-    """Everything up to the values, each a relation over those before it: (name, sql). The last has a row for each
-    profile with every measure and value by name.
+    """All relations (name, sql) up to the values, each over the ones before it.
+
+    The last one has a row for each profile with all measures and values as columns.
     """
     found = [*shared_input_ctes(engine), *((each.name, translate(each.sql, engine)) for each in registry.relations)]
-    grouped = _grouped(registry, engine)
+    grouped = _group_by_profile(registry, engine)
     found += grouped
     last = "measured"
-    found.append((last, _measured(registry, engine, [name for name, _ in grouped])))
+    found.append((last, _join_measures(registry, engine, [name for name, _ in grouped])))
     for number, layer in enumerate(dependency_layers(registry.aggregations), 1):
         columns = ",\n".join(_indented(f"{translate(each.sql, engine)} AS {each.name}", 7) for each in layer)
         found.append((f"layer_{number}", f"SELECT {last}.*,\n{columns}\nFROM {last}"))
@@ -107,13 +110,13 @@ def build_relations(registry: AggregationRegistry, engine: SqlEngine) -> list[tu
 
 
 def build_ctes(registry: AggregationRegistry, engine: SqlEngine) -> tuple[str, str]:
-    """The same as common table expressions, and the name of the last."""
+    """The same relations as common table expressions, and the name of the last one."""
     found = build_relations(registry, engine)
     body = ",\n".join(f"{name} AS (\n{_indented(sql)}\n)" for name, sql in found)
     return f"{engine.input_ctes.strip()},\n{body}" if engine.input_ctes else body, found[-1][0]
 
 
-def _value(of: Aggregation, engine: SqlEngine) -> str:
+def _output_expression(of: Aggregation, engine: SqlEngine) -> str:
     if finish := engine.output_expressions.get(of.type):
         return finish(of.name)
     column = engine.column_types.get(of.type.column_type)
@@ -123,8 +126,8 @@ def _value(of: Aggregation, engine: SqlEngine) -> str:
 
 
 def select_values(registry: AggregationRegistry, engine: SqlEngine, last: str) -> str:
-    """From the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at` where the registry knows of changes,
-    `values_version` and every stored value by name.
+    """SELECT from the last relation: `k`, `profile_id`, `calculated_at`, `next_change_at` (if the registry has time
+    triggers), `values_version` and all stored values.
     """
     changes = ",\n".join(
         _indented(each.name if each.relation is not None else translate(each.sql, engine), 11)
@@ -134,12 +137,12 @@ def select_values(registry: AggregationRegistry, engine: SqlEngine, last: str) -
         "SELECT k, profile_id, as_of AS calculated_at",
         *([f"       least(\n{changes}\n       ) AS next_change_at"] if changes else []),
         "       values_version",
-        *(f"       {_value(each, engine)} AS {each.name}" for each in registry.stored),
+        *(f"       {_output_expression(each, engine)} AS {each.name}" for each in registry.stored),
     ]
     return ",\n".join(columns) + f"\nFROM {last}"
 
 
 def compile_statement(registry: AggregationRegistry, engine: SqlEngine) -> str:
-    """The one statement that gives, for each profile and instant asked for, what `selected` says."""
+    """The statement that returns the columns of `select_values` for each requested profile and instant."""
     body, last = build_ctes(registry, engine)
     return f"WITH {body}\n{select_values(registry, engine, last)}"

@@ -1,4 +1,4 @@
-"""Why a value is what it is: the transactions that made it, or the other facts that it follows from."""
+"""Explains a value: the transactions that determine it, and the fields of the profile that it depends on."""
 
 from datetime import datetime
 from functools import cache
@@ -18,11 +18,11 @@ MAX_TRANSACTIONS = 1000
 
 @cache
 def explain_statement(name: str) -> str:
-    """The ids of the transactions that made a value, in order, and how many there are."""
+    """Ids of the transactions that determine a value, in order, with their total count."""
     body, last = build_ctes(REGISTRY, POSTGRESQL)
     return f"""
 WITH {body},
-marked AS (
+annotated_history AS (
     SELECT history.*,
            max(n) OVER () AS last_n,
            max(n) FILTER (WHERE is_sale) OVER () AS last_sale_n,
@@ -44,16 +44,16 @@ marked AS (
            ) AS has_country
     FROM history
 )
-SELECT marked.id, count(*) OVER () AS total
-FROM marked
-JOIN {last} AS value ON value.k = marked.k
+SELECT annotated_history.id, count(*) OVER () AS total
+FROM annotated_history
+JOIN {last} AS value ON value.k = annotated_history.k
 WHERE {REGISTRY.by_name[name].explain_filter}
-ORDER BY marked.n
+ORDER BY annotated_history.n
 LIMIT {MAX_TRANSACTIONS}
 """
 
 
-_MEMBER = """
+_PROFILE_FIELDS = """
 SELECT joined_at, joined_location_id, preferred_location_id,
        (
            SELECT coalesce(
@@ -75,19 +75,19 @@ WHERE community_id = $1 AND profile_id = $2
 async def contributing_rows(
     scope: Scope, profile_id: UUID, aggregation: Aggregation, as_of: datetime
 ) -> dict[str, Any]:
-    """What made a value at `as_of`: `transactions` in order, at most 1000 of `transactions_count`, and `facts`,
-    the others that it uses.
+    """Explains a value at `as_of`: `transactions` in order (at most 1000 of `transactions_count`), and `facts`, the
+    fields of the profile that the value depends on.
     """
-    found: dict[str, Any] = {"transactions_count": 0, "transactions": [], "facts": {}}
+    explanation: dict[str, Any] = {"transactions_count": 0, "transactions": [], "facts": {}}
     if aggregation.explain_filter is not None:
         rows = await scope.fetch(explain_statement(aggregation.name), scope.community_id, [profile_id], [as_of])
-        shown = await TRANSACTIONS.fetch_many(scope, [row["id"] for row in rows])
-        found["transactions"] = [shown[row["id"]] for row in rows]
-        found["transactions_count"] = rows[0]["total"] if rows else 0
+        transactions = await TRANSACTIONS.fetch_many(scope, [row["id"] for row in rows])
+        explanation["transactions"] = [transactions[row["id"]] for row in rows]
+        explanation["transactions_count"] = rows[0]["total"] if rows else 0
     if aggregation.explain_fields:
-        member = await scope.fetchrow(_MEMBER, scope.community_id, profile_id)
-        found["facts"] = {
-            name: format_timestamp(member[name]) if isinstance(member[name], datetime) else member[name]
+        fields = await scope.fetchrow(_PROFILE_FIELDS, scope.community_id, profile_id)
+        explanation["facts"] = {
+            name: format_timestamp(fields[name]) if isinstance(fields[name], datetime) else fields[name]
             for name in aggregation.explain_fields
         }
-    return found
+    return explanation

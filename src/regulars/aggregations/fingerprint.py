@@ -1,7 +1,7 @@
-"""What the values of a profile were computed from, in one short text that every engine makes alike of the same facts.
+"""Fingerprint of the facts that the values of a profile were computed from, the same on all engines.
 
-Two profiles with one text have the same values at the same instant, up to the values in COMPARED, which whoever
-compares has to hold against each other themselves. What can't be told alike by all engines has no text.
+Profiles with equal fingerprints have equal values at the same instant, except those in FINGERPRINT_EXCLUDED, which the
+caller must compare. The fingerprint is null where engines may order the facts differently.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ from regulars.aggregations.pruning import prune
 from regulars.core.field_type import FieldType
 
 FINGERPRINT_EXCLUDED = ("discount_avg", "purchased_brands")
-"""Values that stand for their own facts: engines keep discounts in units of their own, and brands as numbers."""
+"""Values that are compared instead of their facts: engines encode discounts and brands differently."""
 
 
-def _told(*columns: str) -> str:
+def _concat(*columns: str) -> str:
     return " || '|' || ".join(f"coalesce(CAST({each} AS TEXT), '')" for each in columns)
 
 
-_PLACE = ("locations.external_id", "locations.country", "locations.iso_state", "locations.state")
+_LOCATION = ("locations.external_id", "locations.country", "locations.iso_state", "locations.state")
 
-_COUNTED = Relation(
+_COUNTED_FACTS = Relation(
     "counted_facts",
-    "The profile's counted transactions, each as one number made of all that values are made of.",
+    "The counted transactions of the profile, each hashed with all its attributes that values depend on.",
     f"""
     SELECT history.k, history.transacted_at,
            digest({
-        _told(
+        _concat(
             "micros(history.transacted_at)",
             "history.amount",
             "days_between(CAST('1970-01-01' AS DATE), history.transacted_on)",
-            "CASE WHEN history.is_sale THEN 1 WHEN history.moves THEN -1 ELSE 0 END",
+            "CASE WHEN history.is_sale THEN 1 WHEN history.has_amount THEN -1 ELSE 0 END",
             "history.channels",
             "CASE WHEN history.location_id IS NULL THEN 0 ELSE 1 END",
-            *_PLACE,
+            *_LOCATION,
         )
     }) AS fact
     FROM history
@@ -46,79 +46,81 @@ _COUNTED = Relation(
     """,
 )
 
-_NAMED = Relation(
-    "named_places",
-    "The locations that the profile joined at and prefers, each as one number.",
+_PROFILE_LOCATIONS = Relation(
+    "profile_locations",
+    "The joined and the preferred location of the profile, each hashed.",
     f"""
-    SELECT named.k, digest({_told("named.part", *_PLACE)}) AS fact
+    SELECT referenced.k, digest({_concat("referenced.part", *_LOCATION)}) AS fact
     FROM (
         SELECT k, 1 AS part, joined_location_id AS location_id FROM member
         UNION ALL
         SELECT k, 2, preferred_location_id FROM member
-    ) AS named
-    JOIN locations ON locations.location_id = named.location_id
+    ) AS referenced
+    JOIN locations ON locations.location_id = referenced.location_id
     """,
 )
 
 _MEASURES = (
-    SharedMeasure("facts_counted", _COUNTED, "count(*)"),
-    SharedMeasure("instants_counted", _COUNTED, "count(DISTINCT transacted_at)"),
-    SharedMeasure("facts_digest", _COUNTED, "sum(fact)"),
-    SharedMeasure("named_digest", _NAMED, "sum(fact)"),
+    SharedMeasure("facts_counted", _COUNTED_FACTS, "count(*)"),
+    SharedMeasure("instants_counted", _COUNTED_FACTS, "count(DISTINCT transacted_at)"),
+    SharedMeasure("facts_digest", _COUNTED_FACTS, "sum(fact)"),
+    SharedMeasure("locations_digest", _PROFILE_LOCATIONS, "sum(fact)"),
     SharedMeasure(
-        "addresses_digest", ADDRESSES, f"sum(digest({_told('is_default', 'country', 'iso_state', 'state')}))"
+        "addresses_digest", ADDRESSES, f"sum(digest({_concat('is_default', 'country', 'iso_state', 'state')}))"
     ),
 )
 
 _DAYS = ("joined_on", "today")
 
 FINGERPRINT = Aggregation(
-    "evidence",
+    "fingerprint",
     FieldType.STRING,
-    "What the values were computed from, as a text to compare.",
-    # Of several transactions at one instant engines may take another first.
+    "Fingerprint of the facts that the values were computed from.",
+    # Engines may order transactions of the same instant differently.
     f"""CASE WHEN coalesce(facts_counted, 0) = coalesce(instants_counted, 0) THEN {
-        _told(
+        _concat(
             "zone",
             "currency",
             "micros(joined_at)",
-            "micros(falls_due_at)",
+            "micros(next_future_at)",
             *(f"days_between(CAST('1970-01-01' AS DATE), {each})" for each in _DAYS),
             "facts_counted",
             "facts_digest",
-            "named_digest",
+            "locations_digest",
             "addresses_digest",
         )
     } END""",
 )
 
 
-def _with_evidence(registry: AggregationRegistry) -> AggregationRegistry:
+def _with_fingerprint(registry: AggregationRegistry) -> AggregationRegistry:
     return AggregationRegistry(
         aggregations=(*registry.aggregations, FINGERPRINT),
         measures=(*registry.measures, *_MEASURES),
-        relations=(*registry.relations, _COUNTED, _NAMED),
+        relations=(*registry.relations, _COUNTED_FACTS, _PROFILE_LOCATIONS),
     )
 
 
-LOADABLE_REGISTRY = _with_evidence(REGISTRY)
-"""All values, when they change, and what they were computed from."""
+LOADABLE_REGISTRY = _with_fingerprint(REGISTRY)
+"""All values, their time triggers and the fingerprint of their facts."""
 
-NEXT_CHANGE = Aggregation("next_change_at", FieldType.TIMESTAMP, "When the values change next by the clock alone.", "")
+NEXT_CHANGE = Aggregation(
+    "next_change_at", FieldType.TIMESTAMP, "The next instant at which the clock alone changes a value.", ""
+)
 
 LOADING_COLUMNS = (NEXT_CHANGE, FINGERPRINT)
-"""What goes out beside values that are to be loaded."""
+"""Columns that a file of values needs to be loaded."""
 
 
 @cache
 def fingerprint_statement() -> str:
-    """The evidence of profiles $2, each at its instant in $3, in community $1, and the values in COMPARED."""
-    return compile_statement(_with_evidence(prune(REGISTRY, FINGERPRINT_EXCLUDED)), POSTGRESQL)
+    """Fingerprints of the profiles $2, each at its instant in $3, in community $1, and the values in FINGERPRINT_EXCLUDED."""
+    return compile_statement(_with_fingerprint(prune(REGISTRY, FINGERPRINT_EXCLUDED)), POSTGRESQL)
 
 
 @cache
 def fingerprint_version() -> str:
-    """Changes whenever any value may change its meaning on any engine, or evidence of it."""
+    """Changes whenever the definition of a value or of the fingerprint changes on any engine."""
     digest = hashlib.sha256()
     for engine in ENGINES:
         digest.update(compile_statement(LOADABLE_REGISTRY, engine).encode())

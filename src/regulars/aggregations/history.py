@@ -1,4 +1,4 @@
-"""How a value went: it can change only where next_change_at says so, so time is walked from change to change."""
+"""History of a value. A value changes only at next_change_at, so the history steps from change to change."""
 
 from datetime import datetime
 from typing import Any
@@ -11,14 +11,14 @@ from regulars.core.timestamps import format_timestamp
 from regulars.storage.database import Scope
 
 MAX_CHANGE_POINTS = 2_000
-"""Instants looked at for one answer; a member who shops weekly passes about 200 a year."""
+"""Maximum number of instants computed for a request; a member who shops weekly needs about 200 a year."""
 
 
 async def value_changes(
     reader: ValueReader, scope: Scope, profile_id: UUID, aggregation: Aggregation, start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    """The value of a profile that is there at `start`, then each change up to and including `end`, as
-    `{at, value}`, from the facts as they stand now. Raises Refused where the range holds too many instants.
+    """The value of a profile at `start` and each change up to and including `end`, as `{at, value}`, computed from the
+    current facts. Raises Refused if the range has too many change points.
     """
     at: datetime | None = start
     changes: list[dict[str, Any]] = []
@@ -26,17 +26,15 @@ async def value_changes(
     for _ in range(MAX_CHANGE_POINTS):
         if at is None or at > end:
             return changes
-        (read,) = await reader.read_in_scope(scope, [(profile_id, at)])
-        assert read is not None  # noqa: S101 - within one snapshot
-        kept = read.row[aggregation.name] if aggregation.type.column_type else None
-        if not changes or kept != last:
-            changes.append({"at": format_timestamp(at), "value": _shown(read, aggregation)})
-            last = kept
-        at = read.row["next_change_at"]
-    raise field_error(
-        "to", f"takes in more than {MAX_CHANGE_POINTS} instants at which values may change: ask for less at once"
-    )
+        (values,) = await reader.read_in_scope(scope, [(profile_id, at)])
+        assert values is not None  # noqa: S101 - within one snapshot
+        stored = values.row[aggregation.name] if aggregation.type.column_type else None
+        if not changes or stored != last:
+            changes.append({"at": format_timestamp(at), "value": _serialized(values, aggregation)})
+            last = stored
+        at = values.row["next_change_at"]
+    raise field_error("to", f"is too far from `from`: more than {MAX_CHANGE_POINTS} change points. Narrow the range.")
 
 
-def _shown(read: ProfileValues, aggregation: Aggregation) -> Any:
-    return read.values((aggregation,))[aggregation.name]
+def _serialized(values: ProfileValues, aggregation: Aggregation) -> Any:
+    return values.values((aggregation,))[aggregation.name]

@@ -1,41 +1,42 @@
--- From the tables that bulk/ prepares: asked (k, profile, profile_id, as_of), asked_transactions and asked_lines (the
--- facts of each k up to its instant), ahead (of each k, the first transaction after it), club, and facts with a
--- profile's number in place of its id; money in minor units, instants in UTC, no void ones.
+-- Reads the relations that offline/ prepares: requested (k, profile, profile_id, as_of), requested_transactions and
+-- requested_lines (the facts of each k up to its instant), future_transactions (the first transaction of each k after
+-- its instant), club, and fact tables with the ordinal of a profile instead of its id. Money is in minor units,
+-- timestamps are in UTC, void transactions are excluded.
 WITH locations AS (
     SELECT location_id, external_id, country, iso_state, state,
-           row_number() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC) AS backwards
+           row_number() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC) AS reverse_rank
     FROM fact_locations
 ),
 member AS (
-    SELECT asked.k, asked.profile_id, asked.as_of,
+    SELECT requested.k, requested.profile_id, requested.as_of,
            club.zone, club.currency, club.values_version,
-           own.joined_at, own.joined_location_id, own.preferred_location_id,
-           local_date(own.joined_at, club.zone) AS joined_on,
-           local_date(asked.as_of, club.zone) AS today,
-           ahead.falls_due_at
-    FROM asked
+           fact.joined_at, fact.joined_location_id, fact.preferred_location_id,
+           local_date(fact.joined_at, club.zone) AS joined_on,
+           local_date(requested.as_of, club.zone) AS today,
+           future_transactions.next_future_at
+    FROM requested
     CROSS JOIN club
-    JOIN fact_profiles AS own ON own.profile = asked.profile
-    LEFT JOIN ahead ON ahead.k = asked.k
+    JOIN fact_profiles AS fact ON fact.profile = requested.profile
+    LEFT JOIN future_transactions ON future_transactions.k = requested.k
 ),
 history AS (
     SELECT k, n, transacted_at, external_id, id,
            amount, transacted_on, location_id, channels, discount, list_value,
            direction = 1 AS is_sale,
-           direction <> 0 AS moves,
+           direction <> 0 AS has_amount,
            transacted_at > before_12m
                AND (transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12 months') AS within_12m,
            transacted_at > before_24m
                AND (transacted_at > after_24m OR as_of < transacted_at + INTERVAL '24 months') AS within_24m
-    FROM asked_transactions
+    FROM requested_transactions
 ),
 sold AS (
     SELECT k, brand
-    FROM asked_lines
+    FROM requested_lines
 ),
 addresses AS (
-    SELECT asked.k, own.is_default, own.country, own.iso_state, own.state
-    FROM asked
-    JOIN fact_addresses AS own ON own.profile = asked.profile
+    SELECT requested.k, fact.is_default, fact.country, fact.iso_state, fact.state
+    FROM requested
+    JOIN fact_addresses AS fact ON fact.profile = requested.profile
 )
-SELECT 1 AS nothing
+SELECT 1

@@ -1,4 +1,4 @@
-"""Some of the values: what they are made of, and nothing else."""
+"""Reduces a registry to selected values and their dependencies."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,42 +10,44 @@ from regulars.aggregations.aggregation import Aggregation, AggregationRegistry, 
 
 
 def prune(registry: AggregationRegistry, names: Iterable[str]) -> AggregationRegistry:
-    """A registry of these values and of the values, measures and relations that they are made of.
+    """Returns a registry of the named values and the values, measures and relations that they depend on.
 
-    It knows nothing of when values change. Raises KeyError for a name that no value has.
+    Time triggers are dropped. Raises KeyError for an unknown name.
     """
-    kept: dict[str, Aggregation | SharedMeasure] = {}
-    known: dict[str, Aggregation | SharedMeasure] = {each.name: each for each in registry.measures}
-    known |= registry.by_name
-    waiting: list[Aggregation | SharedMeasure] = [registry.by_name[name] for name in names]
-    while waiting:
-        each = waiting.pop()
-        if each.name not in kept:
-            kept[each.name] = each
-            waiting += [known[name] for name in _columns(each) & known.keys() if each.relation is None]
-    relations = _relations(registry, {each.relation for each in kept.values() if each.relation is not None})
+    selected: dict[str, Aggregation | SharedMeasure] = {}
+    declared_by_name: dict[str, Aggregation | SharedMeasure] = {each.name: each for each in registry.measures}
+    declared_by_name |= registry.by_name
+    pending: list[Aggregation | SharedMeasure] = [registry.by_name[name] for name in names]
+    while pending:
+        each = pending.pop()
+        if each.name not in selected:
+            selected[each.name] = each
+            pending += [
+                declared_by_name[name] for name in _columns(each) & declared_by_name.keys() if each.relation is None
+            ]
+    relations = _relations(registry, {each.relation for each in selected.values() if each.relation is not None})
     return AggregationRegistry(
-        aggregations=tuple(replace(each, time_triggers=()) for each in registry.aggregations if each.name in kept),
-        measures=tuple(each for each in registry.measures if each.name in kept),
+        aggregations=tuple(replace(each, time_triggers=()) for each in registry.aggregations if each.name in selected),
+        measures=tuple(each for each in registry.measures if each.name in selected),
         relations=tuple(each for each in registry.relations if each.name in relations),
     )
 
 
 def _relations(registry: AggregationRegistry, over: set[Relation]) -> set[str]:
-    """The names of relations and of those that they are made of."""
+    """Names of relations and of their dependencies."""
     declared = {each.name: each for each in registry.relations}
     found: set[str] = set()
-    waiting = {each.name for each in over}
-    while waiting:
-        name = waiting.pop()
+    pending = {each.name for each in over}
+    while pending:
+        name = pending.pop()
         found.add(name)
         if name in declared:
-            waiting |= {table.name for table in _parsed(declared[name].sql).find_all(exp.Table)} - found
+            pending |= {table.name for table in _parsed(declared[name].sql).find_all(exp.Table)} - found
     return found
 
 
 def columns_read(registry: AggregationRegistry) -> frozenset[str]:
-    """The names of all columns that anything in a registry reads, and of the declared functions that it calls."""
+    """Names of all columns that a registry reads, and of the declared functions that it calls."""
     found = set()
     for each in (*registry.declarations, *registry.relations):
         tree = _parsed(each.sql or "NULL")
@@ -54,8 +56,9 @@ def columns_read(registry: AggregationRegistry) -> frozenset[str]:
 
 
 def order_sensitive_calls(registry: AggregationRegistry) -> list[tuple[str, str]]:
-    """What takes the value of the first or the last of several rows; each also with the values in reverse, from
-    2^32 - 1 down: where the two disagree, rows that are alike in order have different values.
+    """Calls that return the value of the first or last of several rows, each with a mirrored call.
+
+    The mirrored call uses 2^32 - 1 minus the value. If the two disagree, rows that tie in order have different values.
     """
     found: list[tuple[str, str]] = []
     for each in registry.aggregations:

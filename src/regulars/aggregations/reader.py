@@ -1,4 +1,4 @@
-"""Reads values: the row that is kept where it is still true, computed from the facts where it is not."""
+"""Reads values: stored rows that are current, or values computed from the facts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,18 +20,19 @@ MAX_PROFILES_PER_READ = 200
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-async def compute_rows(scope: Scope, asked: Sequence[tuple[UUID, datetime]]) -> list[Any]:
-    """The values of profiles, each at its own instant, from the facts: a row for each profile that exists,
-    with `k` its place in what was asked, from 1.
+async def compute_rows(scope: Scope, requests: Sequence[tuple[UUID, datetime]]) -> list[Any]:
+    """Computes the values of profiles from the facts, each at its own instant.
+
+    Returns a row for each existing profile, ordered by `k`, its position in the request from 1.
     """
     rows = await scope.fetch(
-        values_statement(), scope.community_id, [profile for profile, _ in asked], [as_of for _, as_of in asked]
+        values_statement(), scope.community_id, [profile for profile, _ in requests], [as_of for _, as_of in requests]
     )
     return sorted(rows, key=lambda row: row["k"])
 
 
 class ProfileValues(msgspec.Struct, frozen=True):
-    """A profile's values with what is needed to send them."""
+    """Values of a profile with the data needed to serialize them."""
 
     row: Any
     as_of: datetime
@@ -39,30 +40,30 @@ class ProfileValues(msgspec.Struct, frozen=True):
     locations: dict[int, msgspec.Raw]
 
     def values(self, shown: tuple[Aggregation, ...] = serialization.ALL_AGGREGATIONS) -> dict[str, Any]:
-        """The values as they go out."""
+        """The serialized values."""
         return serialization.serialize(self.row, self.as_of, self.minor_digits, self.locations, shown)
 
 
 @dataclass(slots=True)
-class _Places:
+class _LocationCache:
     epoch: int
     by_id: dict[int, msgspec.Raw]
 
 
 class ValueReader:
-    """Reads profiles' values for one process. Reads that arrive together are answered by one statement."""
+    """Reads values of profiles for one process; concurrent reads of a community share a statement."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[int, dict[UUID, list[asyncio.Future[ProfileValues | None]]]] = {}
+        self._pending: dict[int, dict[UUID, list[asyncio.Future[ProfileValues | None]]]] = {}
         self._busy: set[int] = set()
-        self._places: dict[int, _Places] = {}
+        self._location_cache: dict[int, _LocationCache] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, community_id: int, profile_id: UUID) -> ProfileValues | None:
-        """The values of a profile now; None where there is no such profile."""
+        """The current values of a profile; None if it does not exist."""
         future: asyncio.Future[ProfileValues | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(community_id, {}).setdefault(profile_id, []).append(future)
+        self._pending.setdefault(community_id, {}).setdefault(profile_id, []).append(future)
         if community_id not in self._busy:
             self._busy.add(community_id)
             task = asyncio.create_task(self._serve(community_id))
@@ -71,11 +72,11 @@ class ValueReader:
         return await future
 
     async def _serve(self, community_id: int) -> None:
-        # While one statement runs, the next reads gather.
-        waiting = self._waiting
+        # Reads that arrive while a statement runs are batched for the next one.
+        pending = self._pending
         try:
-            while waiting.get(community_id):
-                gathered = waiting[community_id]
+            while pending.get(community_id):
+                gathered = pending[community_id]
                 batch = dict(list(gathered.items())[:MAX_PROFILES_PER_READ])
                 for profile_id in batch:
                     del gathered[profile_id]
@@ -95,58 +96,62 @@ class ValueReader:
             self._busy.discard(community_id)
 
     async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, ProfileValues]:
-        """The values of profiles now, by profile; unknown ones are left out."""
+        """The current values by profile; unknown profiles are omitted."""
         async with self._database.unscoped_connection() as connection:
             rows = await connection.fetch(READ_STORED_ROWS, str(community_id), profile_ids)
         if not rows:
             return {}
-        # Taken after the rows, so that none of them is of a later instant.
+        # After the query, so that no row is from a later instant.
         now = self._database.clock()
-        fresh: dict[UUID, Any] = {}
-        due: list[UUID] = []
+        current: dict[UUID, Any] = {}
+        stale: list[UUID] = []
         for row in rows:
-            if _is_due(row, now):
-                due.append(row["profile_id"])
+            if _is_stale(row, now):
+                stale.append(row["profile_id"])
             else:
-                fresh[row["profile_id"]] = row
-        if due:
+                current[row["profile_id"]] = row
+        if stale:
             async with self._database.read_transaction(community_id) as scope:
-                for row in await compute_rows(scope, [(profile_id, now) for profile_id in due]):
-                    fresh[row["profile_id"]] = row
+                for row in await compute_rows(scope, [(profile_id, now) for profile_id in stale]):
+                    current[row["profile_id"]] = row
         digits, epoch = rows[0]["minor_digits"], rows[0]["locations_version"]
-        locations = await self._locations(community_id, epoch, serialization.location_ids(fresh.values()))
-        return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in fresh.items()}
+        locations = await self._locations(community_id, epoch, serialization.location_ids(current.values()))
+        return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in current.items()}
 
-    async def read_as_of(self, community_id: int, asked: Sequence[tuple[UUID, datetime]]) -> list[ProfileValues | None]:
-        """The values of profiles, each at its own instant, in the order asked; None for unknown profiles."""
+    async def read_as_of(
+        self, community_id: int, requests: Sequence[tuple[UUID, datetime]]
+    ) -> list[ProfileValues | None]:
+        """The values of profiles, each at its own instant, in the order of the request; None for unknown profiles."""
         async with self._database.read_transaction(community_id) as scope:
-            return await self.read_in_scope(scope, asked)
+            return await self.read_in_scope(scope, requests)
 
-    async def read_in_scope(self, scope: Scope, asked: Sequence[tuple[UUID, datetime]]) -> list[ProfileValues | None]:
-        """As read_as_of, in a transaction that is under way."""
-        rows = await compute_rows(scope, asked)
+    async def read_in_scope(
+        self, scope: Scope, requests: Sequence[tuple[UUID, datetime]]
+    ) -> list[ProfileValues | None]:
+        """As read_as_of, in a running transaction."""
+        rows = await compute_rows(scope, requests)
         digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
         found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(serialization.location_ids(rows)))
         locations = {key: _embedded(value) for key, value in found.items()}
-        by_place = {row["k"]: ProfileValues(row, row["calculated_at"], digits, locations) for row in rows}
-        return [by_place.get(place) for place in range(1, len(asked) + 1)]
+        by_position = {row["k"]: ProfileValues(row, row["calculated_at"], digits, locations) for row in rows}
+        return [by_position.get(position) for position in range(1, len(requests) + 1)]
 
     async def _locations(self, community_id: int, epoch: int, needed: set[int]) -> dict[int, msgspec.Raw]:
-        known = self._places.get(community_id)
-        if known is None or known.epoch != epoch:
-            known = self._places[community_id] = _Places(epoch, {})
-        if missing := needed - known.by_id.keys():
+        cached = self._location_cache.get(community_id)
+        if cached is None or cached.epoch != epoch:
+            cached = self._location_cache[community_id] = _LocationCache(epoch, {})
+        if missing := needed - cached.by_id.keys():
             async with self._database.read_transaction(community_id) as scope:
                 found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(missing))
-            known.by_id.update((key, _embedded(value)) for key, value in found.items())
-        return known.by_id
+            cached.by_id.update((key, _embedded(value)) for key, value in found.items())
+        return cached.by_id
 
     async def finish(self) -> None:
-        """Waits for the reads that run."""
+        """Waits for running reads."""
         await asyncio.gather(*self._tasks)
 
 
-def _is_due(row: Any, now: datetime) -> bool:
+def _is_stale(row: Any, now: datetime) -> bool:
     return row["outdated"] or (row["next_change_at"] is not None and row["next_change_at"] <= now)
 
 

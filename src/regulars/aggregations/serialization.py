@@ -1,4 +1,4 @@
-"""Values as they go out: money as decimals, locations whole, codes as clients know them."""
+"""Serializes values for the API: money as decimals, locations as objects, countries as alpha-3 codes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,32 +17,32 @@ from regulars.core.money import from_minor_units
 from regulars.core.timestamps import format_timestamp
 
 EmbeddedLocations = Mapping[int, msgspec.Raw]
-"""Locations by id, each as the JSON that is embedded."""
+"""JSON of embedded locations by id."""
 
-_locations_of = itemgetter(*(each.name for each in REGISTRY.aggregations if each.type is FieldType.LOCATION))
+_get_location_ids = itemgetter(*(each.name for each in REGISTRY.aggregations if each.type is FieldType.LOCATION))
 
 ALL_AGGREGATIONS = REGISTRY.aggregations
 FIRST_VERSION_AGGREGATIONS = tuple(REGISTRY.by_name[name] for name in FIRST_VERSION_ORDER)
 
 
 def aggregations_by_name(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
-    """The aggregations of those names in their own order; all where none are given. Raises KeyError by name."""
+    """The named aggregations in the order of the registry; all if `names` is None. Raises KeyError for unknown names."""
     if names is None:
         return ALL_AGGREGATIONS
     for name in names:
         if name not in REGISTRY.by_name:
             raise KeyError(name)
-    wanted = set(names)
-    return tuple(each for each in ALL_AGGREGATIONS if each.name in wanted)
+    selected = set(names)
+    return tuple(each for each in ALL_AGGREGATIONS if each.name in selected)
 
 
 def location_ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
-    """The locations that rows of values embed."""
-    found: set[Any] = set()
+    """Ids of the locations that rows of values refer to."""
+    serialized: set[Any] = set()
     for row in rows:
-        found.update(_locations_of(row))
-    found.discard(None)
-    return found
+        serialized.update(_get_location_ids(row))
+    serialized.discard(None)
+    return serialized
 
 
 Converter = Callable[[Any, int, EmbeddedLocations], Any]
@@ -59,26 +59,26 @@ _CONVERSIONS: dict[FieldType, Converter] = {
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How rows become what is shown, made once, for it is walked with every read.
+    """Precomputed conversion of rows, because every read uses it.
 
-    Most values go out as they are. They are taken from a row all at once, and only the others are looked at.
+    Most values are returned unchanged: all are copied in one call, then only the others are converters.
     """
 
     order: dict[str, Any]
     columns: tuple[str, ...]
-    taken: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    converted: tuple[tuple[str, Converter], ...]
+    get_columns: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    converters: tuple[tuple[str, Converter], ...]
 
 
 @cache
-def _plan(shown: tuple[Aggregation, ...]) -> _Plan:
-    columns = tuple(each.name for each in shown if each.type.column_type or each.type is FieldType.UUID)
+def _plan(aggregations: tuple[Aggregation, ...]) -> _Plan:
+    columns = tuple(each.name for each in aggregations if each.type.column_type or each.type is FieldType.UUID)
     return _Plan(
-        order=dict.fromkeys(each.name for each in shown),
+        order=dict.fromkeys(each.name for each in aggregations),
         columns=columns,
-        # Of one name itemgetter would give the bare value.
-        taken=itemgetter(*columns) if len(columns) > 1 else lambda row: tuple(row[name] for name in columns),
-        converted=tuple((each.name, _CONVERSIONS[each.type]) for each in shown if each.type in _CONVERSIONS),
+        # itemgetter returns a bare value for a single name.
+        get_columns=itemgetter(*columns) if len(columns) > 1 else lambda row: tuple(row[name] for name in columns),
+        converters=tuple((each.name, _CONVERSIONS[each.type]) for each in aggregations if each.type in _CONVERSIONS),
     )
 
 
@@ -87,16 +87,16 @@ def serialize(
     as_of: datetime,
     digits: int,
     locations: EmbeddedLocations,
-    shown: tuple[Aggregation, ...] = ALL_AGGREGATIONS,
+    aggregations: tuple[Aggregation, ...] = ALL_AGGREGATIONS,
 ) -> dict[str, Any]:
-    """A profile's values as they go out, in order; `digits` are the decimals of the community's money."""
-    plan = _plan(shown)
-    found = plan.order.copy()
-    found.update(zip(plan.columns, plan.taken(row), strict=True))
-    for name, convert in plan.converted:
-        value = found[name]
+    """The serialized values of a profile, in order; `digits` are the decimal places of the community's currency."""
+    plan = _plan(aggregations)
+    serialized = plan.order.copy()
+    serialized.update(zip(plan.columns, plan.get_columns(row), strict=True))
+    for name, convert in plan.converters:
+        value = serialized[name]
         if value is not None:
-            found[name] = convert(value, digits, locations)
-    if "calculated_at" in found:
-        found["calculated_at"] = format_timestamp(as_of)
-    return found
+            serialized[name] = convert(value, digits, locations)
+    if "calculated_at" in serialized:
+        serialized["calculated_at"] = format_timestamp(as_of)
+    return serialized

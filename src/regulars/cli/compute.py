@@ -1,4 +1,4 @@
-"""`regulars compute`: every value of every profile over files, without a server."""
+"""`regulars compute`: computes values or a report from files, without a server."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from regulars.cli.progress import report_progress
 from regulars.core import money, timestamps
 from regulars.query.errors import InvalidParametersError
 
-_FILES = "A file, a folder, a pattern or a URL of CSV or Parquet."
+_FILES = "A file, folder, glob pattern or URL of CSV or Parquet files."
 
 
 def register(app: App) -> None:
@@ -25,53 +25,63 @@ def compute_values(
     output: Annotated[
         str,
         Parameter(
-            name=("--output", "-o"), help="To .csv or .parquet; values by Spark to a folder, a report to .json too."
+            name=("--output", "-o"), help="Output file: .csv or .parquet, .json for a report; with Spark also a folder."
         ),
     ],
-    report: Annotated[str | None, Parameter(help="A report of members or of transactions instead of values.")] = None,
-    query: Annotated[str, Parameter(help="What is asked of it: filter, aggregate_by, interval, from, to.")] = "{}",
-    memberships: Annotated[str | None, Parameter(help="Joins and leaves, for reports of members.")] = None,
-    community_id: Annotated[int, Parameter(help="The number that a report has for the club.")] = 1,
-    profiles: Annotated[str | None, Parameter(help="Members; else those that transactions name.")] = None,
-    locations: Annotated[str | None, Parameter(help="Stores: their countries, zones and kinds.")] = None,
-    products: Annotated[str | None, Parameter(help="The brands of what is sold, by sku.")] = None,
-    timezone: Annotated[str, Parameter(help="The zone of times without an offset, and of dates.")] = "UTC",
-    currency: Annotated[str | None, Parameter(help="What values are in; needed where there are several.")] = None,
-    as_of: Annotated[str | None, Parameter(help="The instant that values are true at; now if not given.")] = None,
-    pairs: Annotated[str | None, Parameter(help="A file of columns profile and as_of: values at each.")] = None,
+    report: Annotated[
+        str | None, Parameter(help="Compute this report about members or transactions instead of values.")
+    ] = None,
+    query: Annotated[
+        str, Parameter(help="Parameters of the report as JSON: filter, aggregate_by, interval, from, to.")
+    ] = "{}",
+    memberships: Annotated[str | None, Parameter(help="Joins and leaves, for reports about members.")] = None,
+    community_id: Annotated[int, Parameter(help="Value of community_id in a report.")] = 1,
+    profiles: Annotated[str | None, Parameter(help="Members; default: the profiles of the transactions.")] = None,
+    locations: Annotated[str | None, Parameter(help="Stores with their countries, time zones and types.")] = None,
+    products: Annotated[str | None, Parameter(help="Products with their SKUs and brands.")] = None,
+    timezone: Annotated[str, Parameter(help="Time zone of dates and of times without an offset.")] = "UTC",
+    currency: Annotated[
+        str | None, Parameter(help="Currency of the values; required if the transactions have several.")
+    ] = None,
+    as_of: Annotated[str | None, Parameter(help="Compute values as of this instant; default: now.")] = None,
+    entities: Annotated[
+        str | None, Parameter(help="Entity table with the columns profile and as_of: one row of values each.")
+    ] = None,
     values: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Only these values, as spend_all,shop_count; all if not given.")
+        tuple[str, ...], Parameter(negative="", help="Only these values, such as spend_all,shop_count; default: all.")
     ] = (),
-    engine: Annotated[Literal["duckdb", "spark"], Parameter(help="One machine, or many.")] = "duckdb",
-    master: Annotated[str | None, Parameter(help="Spark's, such as spark://host:7077; else all cores here.")] = None,
-    for_loading: Annotated[
-        bool,
-        Parameter(negative="", help="Add what `regulars load --precomputed-values` needs to take the values over."),
+    engine: Annotated[Literal["duckdb", "spark"], Parameter(help="DuckDB on one machine, or Spark.")] = "duckdb",
+    master: Annotated[
+        str | None, Parameter(help="URL of the Spark master, such as spark://host:7077; default: all local cores.")
+    ] = None,
+    with_fingerprints: Annotated[
+        bool, Parameter(negative="", help="Add the columns that `regulars load --precomputed-values` needs.")
     ] = False,
-    column: Annotated[
-        tuple[str, ...], Parameter(negative="", help="What a column is called: profile=customer_id, profiles.x=y.")
+    map: Annotated[  # noqa: A002 - the name of the option
+        tuple[str, ...],
+        Parameter(negative="", help="Name of a column in the input: profile=customer_id, profiles.external_id=id."),
     ] = (),
 ) -> None:
-    """Computes all values of all profiles from files, or a report, by the definitions that the server lives by.
+    """Computes all values of all profiles, or a report, from files, using the same definitions as the server.
 
-    Example: `regulars compute --transactions purchases.csv --column profile=customer_id -o values.parquet`
+    Example: `regulars compute --transactions purchases.csv --map profile=customer_id -o values.parquet`
 
-    A report: `regulars compute --report members_count --profiles members.parquet --query '{"aggregate_by": "by_age"}'
+    Report about members: `regulars compute --report members_count --profiles members.parquet --query '{"aggregate_by": "by_age"}'
     -o ages.csv`
 
-    Of transactions: `regulars compute --report transactions_stats --transactions purchases.csv --query
-    '{"from": "2026-01-01", "to": "2026-11-01"}' -o year.csv`; buyers are as of the instant of each purchase.
+    Report about transactions: `regulars compute --report transactions_stats --transactions purchases.csv --query
+    '{"from": "2026-01-01", "to": "2026-11-01"}' -o year.csv`
     """
     _check_zone(timezone)
-    named = _currency(currency)
-    if as_of is not None and pairs is not None:
-        raise UsageError("Give --as-of or --pairs, not both.")
+    currency_code = _currency(currency)
+    if as_of is not None and entities is not None:
+        raise UsageError("Use either --as-of or --entities.")
     if master is not None and engine != "spark":
-        raise UsageError("--master is Spark's: give --engine spark too.")
+        raise UsageError("--master requires --engine spark.")
 
     if report is not None:
-        if pairs is not None:
-            raise UsageError("--pairs are for values: a report is asked at one instant, --as-of.")
+        if entities is not None:
+            raise UsageError("--entities is not supported for reports. Use --as-of.")
         _report(
             report,
             query,
@@ -81,9 +91,9 @@ def compute_values(
             products=products,
             memberships=memberships,
             as_of=_instant(as_of),
-            columns=_columns(column),
+            columns=_columns(map),
             timezone=timezone,
-            currency=named,
+            currency=currency_code,
             community_id=community_id,
             engine=engine,
             master=master,
@@ -91,50 +101,56 @@ def compute_values(
         )
         return
     if transactions is None:
-        raise UsageError("Give --transactions: values are made of them; or --report, which says what it needs.")
+        raise UsageError("Missing option --transactions (or --report).")
     if memberships is not None or query != "{}":
-        raise UsageError("--memberships and --query are for a report: name it, --report members_count.")
+        raise UsageError("--memberships and --query require --report.")
 
-    # The engines take their time to load, which no other command should wait for.
+    # Imported here, because the engines are slow to import.
     from regulars.offline.compute import compute
 
-    with report_progress(output) as told:
+    with report_progress(output) as progress:
         compute(
             transactions,
             profiles,
             locations,
             products,
-            as_of=_instant(as_of) if pairs is None else _table(pairs),
+            as_of=_instant(as_of) if entities is None else _table(entities),
             values=_names(values),
-            columns=_columns(column),
+            columns=_columns(map),
             timezone=timezone,
-            currency=named,
+            currency=currency_code,
             engine=engine,
             master=master,
             output=output,
-            with_fingerprints=for_loading,
-            progress=lambda stage: told.update(None, stage),
+            with_fingerprints=with_fingerprints,
+            progress=lambda stage: progress.update(None, stage),
         )
 
 
-_ASKED = {"filter": "filter", "aggregate_by": "aggregate_by", "interval": "interval", "from": "start", "to": "end"}
+_QUERY_PARAMETERS = {
+    "filter": "filter",
+    "aggregate_by": "aggregate_by",
+    "interval": "interval",
+    "from": "start",
+    "to": "end",
+}
 
 
-def _report(name: str, query: str, **given: Any) -> None:
+def _report(name: str, query: str, **options: Any) -> None:
     try:
         body = json.loads(query)
     except ValueError as error:
-        raise UsageError(f"--query is no JSON: {error}.") from None
-    if not isinstance(body, dict) or (unknown := sorted(body.keys() - _ASKED.keys())):
-        what = "must be an object" if not isinstance(body, dict) else f"has {unknown[0]}"
-        raise UsageError(f"--query {what}: it may have {', '.join(_ASKED)}.")
+        raise UsageError(f"--query is not valid JSON: {error}.") from None
+    if not isinstance(body, dict) or (unknown := sorted(body.keys() - _QUERY_PARAMETERS.keys())):
+        problem = "must be an object" if not isinstance(body, dict) else f"has unknown parameter {unknown[0]!r}"
+        raise UsageError(f"--query {problem}. Allowed: {', '.join(_QUERY_PARAMETERS)}.")
 
     from regulars.offline.report import compute_report
 
-    asked = {_ASKED[key]: value for key, value in body.items()}
+    parameters = {_QUERY_PARAMETERS[key]: value for key, value in body.items()}
     try:
-        with report_progress(given["output"]) as told:
-            compute_report(name, **given, **asked, progress=lambda stage: told.update(None, stage))
+        with report_progress(options["output"]) as progress:
+            compute_report(name, **options, **parameters, progress=lambda stage: progress.update(None, stage))
     except InvalidParametersError as error:
         raise usage_error(error) from None
 
@@ -161,23 +177,23 @@ def _instant(text: str | None) -> str | None:
 
 
 def _table(file: str) -> str | Path:
-    # A text by itself may be an instant.
+    # A string would be parsed as an instant.
     return file if "://" in file else Path(file)
 
 
-def _names(told: tuple[str, ...]) -> list[str] | None:
-    return [name.strip() for each in told for name in each.split(",")] or None
+def _names(options: tuple[str, ...]) -> list[str] | None:
+    return [name.strip() for each in options for name in each.split(",")] or None
 
 
-def _columns(told: tuple[str, ...]) -> dict[str, str | dict[str, str]]:
-    """What columns are called, of the transactions by their names, of other tables by theirs."""
+def _columns(mappings: tuple[str, ...]) -> dict[str, str | dict[str, str]]:
+    """Names of columns in the input: of transactions by name, of other tables by table."""
     columns: dict[str, str | dict[str, str]] = {}
-    for each in told:
-        ours, equals, theirs = each.partition("=")
-        if not (ours and equals and theirs):
-            raise UsageError(f"--column {each!r} must be OURS=THEIRS, such as profile=customer_id.")
-        table, dot, name = ours.rpartition(".")
-        own = columns.setdefault(table, {}) if dot and table != "transactions" else columns
-        if isinstance(own, dict):
-            own[name] = theirs
+    for each in mappings:
+        name, equals, input_name = each.partition("=")
+        if not (name and equals and input_name):
+            raise UsageError(f"--map {each!r} must be NAME=INPUT_NAME, such as profile=customer_id.")
+        table, dot, column = name.rpartition(".")
+        of_table = columns.setdefault(table, {}) if dot and table != "transactions" else columns
+        if isinstance(of_table, dict):
+            of_table[column] = input_name
     return columns

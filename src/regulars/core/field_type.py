@@ -21,40 +21,42 @@ class FieldType(Enum):
     # Members are singletons that are looked up for every value: hashing by identity is faster than by name.
     __hash__ = object.__hash__
 
-    INTEGER = _Traits("integer", "integer", "integer", "bigint", "a whole number")
+    INTEGER = _Traits("integer", "integer", "integer", "bigint", "an integer")
     NUMBER = _Traits("number", "number")
-    MONEY = _Traits("number", "money", "decimal", "bigint", "a decimal with at most 6 decimals, below 10^12 in size")
+    MONEY = _Traits(
+        "number", "money", "decimal", "bigint", "a decimal with at most 6 decimal places, below 10^12 in absolute value"
+    )
     """Stored in minor units of the community's currency, a decimal in JSON."""
     PERCENT = _Traits("number", "percentage", "percentage", "numeric")
     """Stored in hundredths of a percent, a decimal with two places in JSON; unbounded, because prices may be tiny."""
-    RATE = _Traits("number", input_format="a decimal above 0 with at most 12 decimals, below 10^7")
-    QUANTITY = _Traits("number", input_format="a decimal with at most 6 decimals, below 10^7 in size")
-    STRING = _Traits("string", "string", "string", "text", "a text or a whole number")
+    RATE = _Traits("number", input_format="a decimal above 0 and below 10^7 with at most 12 decimal places")
+    QUANTITY = _Traits("number", input_format="a decimal with at most 6 decimal places, below 10^7 in absolute value")
+    STRING = _Traits("string", "string", "string", "text", "a string or an integer")
     ENUM = _Traits("string", aggregation_name="code", column_type="text")
     COUNTRY_ALPHA_3 = _Traits("string", aggregation_name="ISO 3166-1 alpha-3", column_type="text")
     """Stored as alpha-2, alpha-3 in JSON."""
-    BOOLEAN = _Traits("boolean", "boolean", input_format="true or false")
+    BOOLEAN = _Traits("boolean", "boolean", input_format="a boolean")
     DATE = _Traits("string", "date", "date", "date")
     TIMESTAMP = _Traits(
         "date-time",
         "time",
         "datetime UTC",
         "timestamptz",
-        "a time: ISO 8601, or a column of times; without an offset it is local",
+        "a timestamp: ISO 8601 or a timestamp column; local time without an offset",
     )
     UUID = _Traits("uuid", aggregation_name="uuid")
     LOCATION = _Traits("object", aggregation_name="location", column_type="bigint")
     """Stored as the id of a location, the whole location in JSON."""
     LIST = _Traits("array")
     """Any array."""
-    INTEGER_LIST = _Traits("array", "array of integers", input_format="a list of whole numbers, or its JSON")
+    INTEGER_LIST = _Traits("array", "array of integers", input_format="a list of integers, or its JSON")
     LOCATION_LIST = _Traits("array", aggregation_name="list of location ids", column_type="bigint[]")
     STRING_LIST = _Traits(
         "array",
         "array of strings",
         "list of strings",
         "text[]",
-        "a list of texts, or one text with commas, semicolons or bars between them",
+        "a list of strings, or one string separated by commas, semicolons or bars",
     )
     OBJECT_LIST = _Traits("array", input_format="a list of objects, or its JSON")
     FLAGS = _Traits("object", "object of booleans")

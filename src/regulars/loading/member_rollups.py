@@ -69,7 +69,7 @@ async def update_rollups(uow: UnitOfWork) -> None:
             engine.connection.register(name, table)
         engine.connection.register("age_groups", _AGE_GROUPS)
         engine.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
-        ((first,),) = engine.rows("SELECT coalesce(min(instant), getvariable('last')) FROM events")
+        ((first,),) = engine.fetch("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
         engine.connection.register("days", await export_query(uow, _DAYS, days, {"day": DATE, "instant": TIMESTAMP}))
         await asyncio.to_thread(engine.connection.execute, _SPANS)

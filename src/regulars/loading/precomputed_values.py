@@ -37,7 +37,7 @@ _REQUIRED_COLUMNS = (
 
 
 class PrecomputedValues:
-    """Values of profiles from `regulars compute --for-loading`, held in a DuckDB database until `close`."""
+    """Values of profiles from `regulars compute --with-fingerprints`, held in a DuckDB database until `close`."""
 
     def __init__(self, path: Path) -> None:
         """Reads a Parquet file or a folder of them.
@@ -59,13 +59,13 @@ class PrecomputedValues:
             raise InputNotFoundError(f"{self._path} can't be read as Parquet: {_first_line(error)}.") from None
         if missing := [name for name in _REQUIRED_COLUMNS if name not in columns]:
             raise InputNotFoundError(
-                f"{self._path} has no column {', '.join(missing[:3])}: write it by `regulars compute --for-loading`."
+                f"{self._path} has no column {', '.join(missing[:3])}: write it by `regulars compute --with-fingerprints`."
             )
         try:
             connection.execute(f"CREATE TEMP TABLE input AS SELECT {', '.join(_REQUIRED_COLUMNS)} FROM {relation}")
-            ((rows, profiles, other_versions),) = self._engine.rows(
+            ((rows, profiles, other_versions),) = self._engine.fetch(
                 f"""SELECT count(*), count(DISTINCT profile_id),
-                       count(*) FILTER (WHERE evidence NOT LIKE '{fingerprint.fingerprint_version()} %')
+                       count(*) FILTER (WHERE fingerprint NOT LIKE '{fingerprint.fingerprint_version()} %')
                 FROM input"""
             )
         except (duckdb.Error, ValueError) as error:
@@ -78,7 +78,7 @@ class PrecomputedValues:
                 f"compute it again with this release, or load without it."
             )
         codes = sorted(set(countries.codes_by_name().values()))
-        self._engine.make_pairs(
+        self._engine.create_lookup(
             "codes", ("alpha_3", "alpha_2"), [(countries.alpha_3(code) or "", code) for code in codes]
         )
 
@@ -110,7 +110,7 @@ FROM input
 JOIN dirty ON dirty.external_id = input.profile_id
 JOIN stored ON stored.profile_id = dirty.profile_id
 CROSS JOIN (SELECT map(list(external_id), list(location_id)) AS ids FROM locations) AS location
-WHERE input.evidence = '{fingerprint.fingerprint_version()} ' || stored.evidence"""
+WHERE input.fingerprint = '{fingerprint.fingerprint_version()} ' || stored.fingerprint"""
         )
         return connection.sql(_MATCHING).to_arrow_table()
 
@@ -123,7 +123,7 @@ _CANDIDATES = """
 SELECT dirty.profile_id, CAST(input.calculated_at AS TIMESTAMP) AS calculated_at
 FROM input
 JOIN dirty ON dirty.external_id = input.profile_id
-WHERE input.evidence IS NOT NULL
+WHERE input.fingerprint IS NOT NULL
   AND CAST(input.calculated_at AS TIMESTAMP) <= {now}
   AND (input.next_change_at IS NULL OR CAST(input.next_change_at AS TIMESTAMP) > {now})
 ORDER BY dirty.profile_id
@@ -194,7 +194,7 @@ WHERE community_id = $1 AND external_id IS NOT NULL
 
 _DIRTY_COLUMNS = {**refresh_dirty.DIRTY_COLUMNS, "external_id": TEXT}
 _LOCATION_COLUMNS = {"location_id": INTEGER, "external_id": TEXT}
-_FINGERPRINT_COLUMNS = {"profile_id": TEXT, "evidence": TEXT, **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT)}
+_FINGERPRINT_COLUMNS = {"profile_id": TEXT, "fingerprint": TEXT, **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT)}
 
 
 def _fingerprint_statement() -> str:
@@ -203,7 +203,7 @@ def _fingerprint_statement() -> str:
         for name in fingerprint.FINGERPRINT_EXCLUDED
     ]
     return f"""
-SELECT profile_id, evidence, {", ".join(columns)}
+SELECT profile_id, fingerprint, {", ".join(columns)}
 FROM (
 {fingerprint.fingerprint_statement()}
 ) AS fingerprints

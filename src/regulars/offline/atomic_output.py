@@ -1,4 +1,4 @@
-"""Where values are written to: what stood there before is replaced only when what is new is whole."""
+"""Atomic output: an existing file is replaced only after the new one is complete."""
 
 import os
 import shutil
@@ -13,66 +13,66 @@ from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.offline.inputs import local_path
 
 _FILES = (".csv", ".parquet")
-_OF_SPARK = ("part-", "_", ".")
+_SPARK_PREFIXES = ("part-", "_", ".")
 
 
 def resolve_output(output: str | Path, *, may_be_folder: bool, endings: tuple[str, ...] = _FILES) -> str:
-    """An output as a path or a URL. Raises InputNotFoundError for one that can't be written to."""
+    """An output as a path or URL. Raises InputNotFoundError if it can't be written."""
     text = local_path(output)
     if "://" in text and may_be_folder and text.endswith(".csv"):
-        raise InputNotFoundError(f"Spark writes a folder of Parquet files to {text}: name it without .csv.")
+        raise InputNotFoundError(f"Spark writes a folder of Parquet files to {text}. Use a name without .csv.")
     if not text.endswith(endings) and (not may_be_folder or text in ("-", "")):
         named = " or ".join(", ".join(endings).rsplit(", ", 1))
         folder = ", or a folder" if may_be_folder else ""
-        raise InputNotFoundError(f"values can't be written to {text!r}: name a file that ends in {named}{folder}.")
+        raise InputNotFoundError(f"Unsupported output {text!r}. Use a file with the extension {named}{folder}.")
     if "://" in text:
         return text
     path = Path(text)
     if not path.absolute().parent.is_dir():
-        raise InputNotFoundError(f"{text} can't be written: there is no folder {path.parent}.")
-    if path.is_dir() and not (may_be_folder and not text.endswith(".csv") and _is_of_spark(path)):
-        raise InputNotFoundError(f"{text} can't be written: it is a folder that holds something else.")
+        raise InputNotFoundError(f"{text} can't be written: folder {path.parent} does not exist.")
+    if path.is_dir() and not (may_be_folder and not text.endswith(".csv") and _is_spark_output(path)):
+        raise InputNotFoundError(f"{text} can't be written: it is a folder with other files.")
     return text
 
 
-def _is_of_spark(folder: Path) -> bool:
-    return all(each.name.startswith(_OF_SPARK) and each.is_file() for each in folder.iterdir())
+def _is_spark_output(folder: Path) -> bool:
+    return all(each.name.startswith(_SPARK_PREFIXES) and each.is_file() for each in folder.iterdir())
 
 
 @contextmanager
 def atomic_replace(text: str) -> Iterator[Path]:
-    """A path to write to; what is there in the end takes the place that `text` names, and else nothing is changed.
+    """Yields a temporary path that replaces `text` at the end of the block; on an error nothing is changed.
 
-    Raises InvalidInputError where it can't be written.
+    Raises InvalidInputError if it can't be written.
     """
     if "://" in text:
-        # A store shows a file as soon as a writer of it stops, and be it for an error.
+        # An object store publishes a file when its writer is closed, even after an error.
         with tempfile.TemporaryDirectory(prefix="regulars-") as folder:
             path = Path(folder) / f"values{Path(text).suffix}"
             yield path
             object_stores.upload(path, text)
         return
     target = Path(os.path.realpath(text))
-    beside = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
+    temporary = target.with_name(f".{uuid.uuid4().hex}-{target.name}")
     try:
-        yield beside
-        _swap(beside, target)
+        yield temporary
+        _swap(temporary, target)
     except OSError as error:
         raise InvalidInputError(f"{text} can't be written: {error.strerror}.") from None
     finally:
-        _remove(beside)
+        _remove(temporary)
 
 
-def _swap(beside: Path, target: Path) -> None:
+def _swap(temporary: Path, target: Path) -> None:
     if not target.is_dir():
-        if beside.is_dir():
+        if temporary.is_dir():
             target.unlink(missing_ok=True)
-        beside.replace(target)
+        temporary.replace(target)
         return
-    before = beside.with_name(f"{beside.name}-before")
-    target.rename(before)
-    beside.rename(target)
-    _remove(before)
+    previous = temporary.with_name(f"{temporary.name}-previous")
+    target.rename(previous)
+    temporary.rename(target)
+    _remove(previous)
 
 
 def _remove(path: Path) -> None:

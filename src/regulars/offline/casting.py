@@ -1,4 +1,4 @@
-"""From a column of whatever type to what its kind says: SQL, or a refusal of the type."""
+"""Casts input columns to their declared types, in SQL; unsupported types are rejected."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from regulars.offline.errors import InvalidInputError
 
 
 class TypeFamily(Enum):
-    """The types that engines have, as far as reading tells them apart."""
+    """Families of column types that casting distinguishes."""
 
-    TEXT = "texts"
-    INTEGER = "whole numbers"
+    TEXT = "strings"
+    INTEGER = "integers"
     DECIMAL = "decimals"
     FLOAT = "floats"
-    BOOLEAN = "true and false"
-    TIMESTAMP = "times with a zone"
-    LOCAL_TIME = "times without a zone"
+    BOOLEAN = "booleans"
+    TIMESTAMP = "timestamps with time zone"
+    LOCAL_TIME = "timestamps without time zone"
     DATE = "dates"
     LIST = "lists"
     OBJECT = "objects"
-    OTHER = "something else"
+    OTHER = "values of another type"
 
 
 @dataclass(frozen=True, slots=True)
 class InputColumn:
-    """A column as it was given: its name in SQL, its family, and of decimals how many they have."""
+    """A column of an input: its name in SQL, its type family, and the scale of decimals."""
 
     sql: str
     family: TypeFamily
@@ -36,10 +36,10 @@ class InputColumn:
 
 @dataclass(frozen=True, slots=True)
 class CastDialect:
-    """How an engine says what reading needs.
+    """SQL generators of an engine for casting.
 
-    `parsed_instant` reads a text that ends in an offset. `numbers` says that numbers stand for profiles, brands and
-    places in order, which one machine can give out; among many each keeps its name.
+    `parse_timestamp` parses a string with an offset. `uses_ordinals` is true if the engine encodes profiles, brands and
+    locations as ordinals, which needs a single machine.
     """
 
     engine: SqlEngine
@@ -81,17 +81,17 @@ PARSED_TYPES = {
     ),
     *(FieldType.INTEGER, FieldType.INTEGER_LIST),
 }
-"""The kinds whose texts may be none."""
+"""Types that strings must be parsed for, which may fail."""
 
 DECIMAL_SIZES = {FieldType.MONEY: (18, 6), FieldType.RATE: (19, 12), FieldType.QUANTITY: (13, 6)}
-"""Digits in all, and of them decimals."""
+"""Precision and scale of decimal types."""
 
-_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", FieldType.INTEGER: "BIGINT"} | {
-    kind: f"DECIMAL({digits}, {scale})" for kind, (digits, scale) in DECIMAL_SIZES.items()
+_SQL_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", FieldType.INTEGER: "BIGINT"} | {
+    column_type: f"DECIMAL({digits}, {scale})" for column_type, (digits, scale) in DECIMAL_SIZES.items()
 }
 
 
-# An object's parts come as texts, which are read like those of any column; discounts are a list of amounts.
+# The fields of an object are strings, which are cast like other columns; discounts is a list of amounts.
 def _duckdb_field(name: str) -> str:
     return f'"{name}": ' + ('[{"amount": "VARCHAR"}]' if name == "discounts" else '"VARCHAR"')
 
@@ -123,7 +123,7 @@ DUCKDB_DIALECT = CastDialect(
     names_at=lambda names, c: f"list_transform({c}, lambda id: {names}[id])",
     output_timestamp=lambda c: f"timezone('UTC', {c})",
     integer_type="HUGEINT",
-    column_types=_TYPES,
+    column_types=_SQL_TYPES,
 )
 
 SPARK_DIALECT = CastDialect(
@@ -151,36 +151,36 @@ SPARK_DIALECT = CastDialect(
     names_at=lambda names, c: f"transform({c}, id -> element_at({names}, CAST(id AS INT)))",
     output_timestamp=lambda c: c,
     integer_type="DECIMAL(38, 0)",
-    column_types=_TYPES,
+    column_types=_SQL_TYPES,
 )
 
 
-def null_of(kind: FieldType, dialect: CastDialect) -> str:
-    """What stands for a column that is not there."""
-    return f"CAST(NULL AS {dialect.column_types.get(kind, dialect.string_type)})"
+def null_of(column_type: FieldType, dialect: CastDialect) -> str:
+    """Typed null that stands for a missing column."""
+    return f"CAST(NULL AS {dialect.column_types.get(column_type, dialect.string_type)})"
 
 
-def cast(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    """A column as its kind says; null where it is empty or does not fit. Raises InvalidInputError for the type itself."""
-    read = _READ.get((kind, given.family))
-    if read is None:
-        raise InvalidInputError(f"holds {given.family.value}, and must be {kind.input_format}")
-    return read(kind, given, dialect)
+def cast(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    """SQL that casts a column; null if it is empty or invalid. Raises InvalidInputError for an unsupported type."""
+    cast_column = _CASTS.get((column_type, column.family))
+    if cast_column is None:
+        raise InvalidInputError(f"contains {column.family.value} but must be {column_type.input_format}")
+    return cast_column(column_type, column, dialect)
 
 
-def local_time(given: InputColumn, dialect: CastDialect) -> str:
-    """The wall-clock time of a column of times that has no offset; null where it has one."""
-    c = given.sql
-    if given.family is TypeFamily.TEXT:
+def local_time(column: InputColumn, dialect: CastDialect) -> str:
+    """Local time of a timestamp column without an offset; null for values with an offset."""
+    c = column.sql
+    if column.family is TypeFamily.TEXT:
         return f"CASE WHEN NOT {dialect.has_offset(c)} THEN TRY_CAST(nullif({c}, '') AS TIMESTAMP) END"
-    return "CAST(NULL AS TIMESTAMP)" if given.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
+    return "CAST(NULL AS TIMESTAMP)" if column.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
 
 
-def can_fail(kind: FieldType, given: InputColumn) -> bool:
-    """Whether a value of a column's type may be none of its kind."""
-    if kind is FieldType.STRING:
-        return given.family is TypeFamily.FLOAT
-    return kind in PARSED_TYPES and given.family in (
+def can_fail(column_type: FieldType, column: InputColumn) -> bool:
+    """Whether the cast of a column may fail for some values."""
+    if column_type is FieldType.STRING:
+        return column.family is TypeFamily.FLOAT
+    return column_type in PARSED_TYPES and column.family in (
         TypeFamily.TEXT,
         TypeFamily.FLOAT,
         TypeFamily.DECIMAL,
@@ -188,106 +188,108 @@ def can_fail(kind: FieldType, given: InputColumn) -> bool:
     )
 
 
-def is_present(given: InputColumn) -> str:
-    """Whether a row says anything in a column."""
-    return f"{given.sql} <> ''" if given.family is TypeFamily.TEXT else f"{given.sql} IS NOT NULL"
+def is_present(column: InputColumn) -> str:
+    """SQL condition for rows with a value in a column."""
+    return f"{column.sql} <> ''" if column.family is TypeFamily.TEXT else f"{column.sql} IS NOT NULL"
 
 
-def _itself(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return given.sql
+def _unchanged(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return column.sql
 
 
-def _text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return f"nullif({given.sql}, '')"
+def _text(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return f"nullif({column.sql}, '')"
 
 
-def _as_text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return f"CAST({given.sql} AS {dialect.string_type})"
+def _as_text(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return f"CAST({column.sql} AS {dialect.string_type})"
 
 
-def _whole_as_text(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    # Whole numbers with gaps become floats on their way; what is too large for each to be told is none.
-    c = given.sql
-    is_whole = f"{c} = floor({c}) AND abs({c}) < 9007199254740992"
-    return f"CASE WHEN {is_whole} THEN CAST(CAST({c} AS BIGINT) AS {dialect.string_type}) END"
+def _integer_as_text(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    # Integers with gaps are often read as floats; above 2^53 they are not exact and are rejected.
+    c = column.sql
+    is_integer = f"{c} = floor({c}) AND abs({c}) < 9007199254740992"
+    return f"CASE WHEN {is_integer} THEN CAST(CAST({c} AS BIGINT) AS {dialect.string_type}) END"
 
 
-def _exact(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    digits, scale = DECIMAL_SIZES[kind]
-    c = given.sql
-    if given.family is TypeFamily.DECIMAL and given.scale <= scale:
-        return f"TRY_CAST({c} AS DECIMAL({digits - scale + given.scale}, {given.scale}))"
-    if given.family is TypeFamily.INTEGER:
+def _exact(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    digits, scale = DECIMAL_SIZES[column_type]
+    c = column.sql
+    if column.family is TypeFamily.DECIMAL and column.scale <= scale:
+        return f"TRY_CAST({c} AS DECIMAL({digits - scale + column.scale}, {column.scale}))"
+    if column.family is TypeFamily.INTEGER:
         return f"TRY_CAST({c} AS DECIMAL({digits - scale}, 0))"
-    # A float is the decimal that it is written as; what has more decimals than there may be is not rounded.
-    text = f"CAST({c} AS {dialect.string_type})" if given.family is TypeFamily.FLOAT else f"nullif(trim({c}), '')"
-    text = c if given.family is TypeFamily.DECIMAL else text
+    # A float is read as the decimal that it prints as; values with too many decimal places are rejected, not rounded.
+    text = f"CAST({c} AS {dialect.string_type})" if column.family is TypeFamily.FLOAT else f"nullif(trim({c}), '')"
+    text = c if column.family is TypeFamily.DECIMAL else text
     narrow = f"TRY_CAST({text} AS DECIMAL({digits}, {scale}))"
     return f"CASE WHEN {narrow} = TRY_CAST({text} AS DECIMAL(38, 25)) THEN {narrow} END"
 
 
-def _instant(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    c = given.sql
-    if given.family is TypeFamily.TEXT:
+def _timestamp(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    c = column.sql
+    if column.family is TypeFamily.TEXT:
         return f"CASE WHEN {dialect.has_offset(c)} THEN {dialect.parse_timestamp(c)} END"
-    return dialect.to_utc(c) if given.family is TypeFamily.TIMESTAMP else "CAST(NULL AS TIMESTAMP)"
+    return dialect.to_utc(c) if column.family is TypeFamily.TIMESTAMP else "CAST(NULL AS TIMESTAMP)"
 
 
-def _whole(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    # A text with a point would be rounded.
-    c = given.sql
-    is_whole = f"trim({c}) NOT LIKE '%.%' AND lower({c}) NOT LIKE '%e%'" if given.family is TypeFamily.TEXT else "TRUE"
-    is_whole = f"{c} = floor({c})" if given.family in (TypeFamily.FLOAT, TypeFamily.DECIMAL) else is_whole
-    return f"CASE WHEN {is_whole} THEN TRY_CAST({c} AS BIGINT) END"
+def _integer(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    # A string with a decimal point would be rounded.
+    c = column.sql
+    is_integer = (
+        f"trim({c}) NOT LIKE '%.%' AND lower({c}) NOT LIKE '%e%'" if column.family is TypeFamily.TEXT else "TRUE"
+    )
+    is_integer = f"{c} = floor({c})" if column.family in (TypeFamily.FLOAT, TypeFamily.DECIMAL) else is_integer
+    return f"CASE WHEN {is_integer} THEN TRY_CAST({c} AS BIGINT) END"
 
 
-def _flag(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    c = given.sql
-    if given.family is TypeFamily.INTEGER:
+def _boolean(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    c = column.sql
+    if column.family is TypeFamily.INTEGER:
         return f"CASE {c} WHEN 0 THEN FALSE WHEN 1 THEN TRUE END"
     return f"CASE lower({c}) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
 
 
-def _joined(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return dialect.join_list(given.sql)
+def _joined_list(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return dialect.join_list(column.sql)
 
 
-def _list(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return f"CASE WHEN {dialect.is_list(given.sql)} THEN {given.sql} END"
+def _list(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return f"CASE WHEN {dialect.is_list(column.sql)} THEN {column.sql} END"
 
 
-def _object(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return f"CASE WHEN {dialect.is_object(given.sql)} THEN {given.sql} END"
+def _object(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return f"CASE WHEN {dialect.is_object(column.sql)} THEN {column.sql} END"
 
 
-def _json(kind: FieldType, given: InputColumn, dialect: CastDialect) -> str:
-    return dialect.to_json(given.sql)
+def _json(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return dialect.to_json(column.sql)
 
 
-_READ: Mapping[tuple[FieldType, TypeFamily], Callable[[FieldType, InputColumn, CastDialect], str]] = {
+_CASTS: Mapping[tuple[FieldType, TypeFamily], Callable[[FieldType, InputColumn, CastDialect], str]] = {
     (FieldType.STRING, TypeFamily.TEXT): _text,
     (FieldType.STRING, TypeFamily.INTEGER): _as_text,
-    (FieldType.STRING, TypeFamily.FLOAT): _whole_as_text,
+    (FieldType.STRING, TypeFamily.FLOAT): _integer_as_text,
     **{
-        (FieldType.TIMESTAMP, family): _instant
+        (FieldType.TIMESTAMP, family): _timestamp
         for family in (TypeFamily.TEXT, TypeFamily.TIMESTAMP, TypeFamily.LOCAL_TIME, TypeFamily.DATE)
     },
     **{
-        (kind, family): _exact
-        for kind in DECIMAL_SIZES
+        (column_type, family): _exact
+        for column_type in DECIMAL_SIZES
         for family in (TypeFamily.TEXT, TypeFamily.INTEGER, TypeFamily.DECIMAL, TypeFamily.FLOAT)
     },
-    (FieldType.BOOLEAN, TypeFamily.BOOLEAN): _itself,
-    (FieldType.BOOLEAN, TypeFamily.INTEGER): _flag,
-    (FieldType.BOOLEAN, TypeFamily.TEXT): _flag,
+    (FieldType.BOOLEAN, TypeFamily.BOOLEAN): _unchanged,
+    (FieldType.BOOLEAN, TypeFamily.INTEGER): _boolean,
+    (FieldType.BOOLEAN, TypeFamily.TEXT): _boolean,
     **{
-        (FieldType.INTEGER, family): _whole
+        (FieldType.INTEGER, family): _integer
         for family in (TypeFamily.TEXT, TypeFamily.INTEGER, TypeFamily.DECIMAL, TypeFamily.FLOAT)
     },
     (FieldType.INTEGER_LIST, TypeFamily.TEXT): _list,
     (FieldType.INTEGER_LIST, TypeFamily.LIST): _json,
     (FieldType.STRING_LIST, TypeFamily.TEXT): _text,
-    (FieldType.STRING_LIST, TypeFamily.LIST): _joined,
+    (FieldType.STRING_LIST, TypeFamily.LIST): _joined_list,
     (FieldType.OBJECT_LIST, TypeFamily.TEXT): _list,
     (FieldType.OBJECT_LIST, TypeFamily.LIST): _json,
     (FieldType.OBJECT, TypeFamily.TEXT): _object,

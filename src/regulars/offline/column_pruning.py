@@ -1,4 +1,4 @@
-"""Which columns of given tables values are made of: the others are neither read nor checked."""
+"""Drops input columns that the selected values do not need, so that they are neither read nor validated."""
 
 from collections.abc import Mapping, Set
 from dataclasses import replace
@@ -7,13 +7,13 @@ from regulars.offline.schema import ITEM_COLUMNS
 from regulars.offline.structures import InputTable
 
 BRAND_AMOUNT = "brand_amount"
-"""What is read where the lines of each brand are added up."""
+"""Pseudo-column that stands for the amounts of brands."""
 
 _PRICES = {"items", *ITEM_COLUMNS}
 _BRANDS = {"sku", "brand", "variants"}
 
-# By what definitions read; what is not told here is read in any case.
-_MADE_OF: Mapping[str, Mapping[str, Set[str]]] = {
+# Input columns by the columns that definitions read; input columns that are not listed are always read.
+_DEPENDENCIES: Mapping[str, Mapping[str, Set[str]]] = {
     "discount": {"transactions": _PRICES},
     "list_value": {"transactions": _PRICES},
     BRAND_AMOUNT: {"transactions": _PRICES, "products": _BRANDS},
@@ -28,19 +28,21 @@ _MADE_OF: Mapping[str, Mapping[str, Set[str]]] = {
 }
 
 
-def prune_columns(sources: Mapping[str, InputTable], read: Set[str]) -> dict[str, InputTable]:
-    """The tables with the columns that definitions need who read these names."""
-    may_go: set[tuple[str, str]] = set()
-    stay: set[tuple[str, str]] = set()
-    for name, tables in _MADE_OF.items():
-        made_of = {(table, column) for table, columns in tables.items() for column in columns}
-        may_go |= made_of
-        stay |= made_of if name in read else set()
-    if "locations" in sources and sources["locations"].has("timezone"):
-        # What is local is so by the location.
-        stay.add(("transactions", "location"))
-    goes = may_go - stay
+def prune_columns(inputs: Mapping[str, InputTable], read: Set[str]) -> dict[str, InputTable]:
+    """The input tables with only those columns that are needed to read `read`."""
+    optional: set[tuple[str, str]] = set()
+    required: set[tuple[str, str]] = set()
+    for name, tables in _DEPENDENCIES.items():
+        dependencies = {(table, column) for table, columns in tables.items() for column in columns}
+        optional |= dependencies
+        required |= dependencies if name in read else set()
+    if "locations" in inputs and inputs["locations"].has("timezone"):
+        # The time zone of local times is that of the location.
+        required.add(("transactions", "location"))
+    dropped = optional - required
     return {
-        name: replace(source, columns={own: given for own, given in source.columns.items() if (name, own) not in goes})
-        for name, source in sources.items()
+        name: replace(
+            table, columns={each: column for each, column in table.columns.items() if (name, each) not in dropped}
+        )
+        for name, table in inputs.items()
     }

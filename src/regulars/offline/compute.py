@@ -1,4 +1,4 @@
-"""`regulars.compute`: every value of every profile, over files and tables, without a server."""
+"""`regulars.compute`: computes all values of all profiles from files and tables, without a server."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -9,12 +9,11 @@ from regulars.aggregations import fingerprint, serialization
 from regulars.aggregations.aggregation import Aggregation
 from regulars.clock import system_clock
 from regulars.core import timestamps
-from regulars.offline import atomic_output, schema
-from regulars.offline import inputs as things
-from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.offline import atomic_output, inputs, schema
+from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
-from regulars.offline.structures import InputTable
+from regulars.offline.structures import EngineBackend, InputTable
 
 ProgressCallback = Callable[[str], None]
 
@@ -37,59 +36,56 @@ def compute(
     with_fingerprints: bool = False,
     progress: ProgressCallback = lambda stage: None,
 ) -> Any:
-    """The values of all profiles, or, with a table (profile, as_of) as `as_of`, of each pair at its own instant.
+    """Computes the values of all profiles, or of each row of an entity table (profile, as_of) passed as `as_of`.
 
-    Tables are paths, patterns, folders or URLs of CSV or Parquet, pandas or Polars frames, Arrow tables, or Spark
-    DataFrames; `columns` says what theirs are called, such as {"profile": "customer_id"}. `as_of` is now where it is
-    not given; what happened later counts for nothing. `values` names those that are wanted, all where it is not given:
-    only what they need is read, checked and computed; profile_id and calculated_at always come with them.
-    Times without an offset are local: of the row's zone, else of its location's, else of `timezone`. Money is in
-    `currency`, exact.
-    `for_loading` adds when values change and evidence of their facts, by which `regulars load --precomputed-values` takes them.
-    Gives an Arrow table, or a Spark DataFrame with engine "spark"; None where `output` names a file to write.
-    Raises InvalidInputError where something can't be computed from, with the table, the column and what to do.
+    Tables are paths, glob patterns, folders or URLs of CSV or Parquet files, pandas or Polars data frames, Arrow
+    tables, or Spark DataFrames. `columns` maps column names to those of the input, such as {"profile": "customer_id"}.
+    `as_of` defaults to now; later facts are ignored. `values` selects values (default: all): only what they need is
+    read, validated and computed; profile_id and calculated_at are always included.
+    Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
+    exact, in `currency`.
+    `with_fingerprints` adds the next change and the fingerprint of the facts, which
+    `regulars load --precomputed-values` needs.
+    Returns an Arrow table, or a Spark DataFrame with engine "spark"; None if `output` is written.
+    Raises InvalidInputError for invalid input, with the table, the column and a remedy.
     """
     if engine not in ("duckdb", "spark"):
-        raise InputNotFoundError(f"engine must be duckdb or spark, not {engine!r}.")
+        raise InputNotFoundError(f"Unknown engine {engine!r}. Allowed: duckdb, spark.")
     if transactions is None:
-        raise InputNotFoundError("transactions are needed: values are made of them.")
-    place = None if output is None else atomic_output.resolve_output(output, may_be_folder=engine == "spark")
-    instant, pairs = _instant_or_pairs(as_of)
-    shown = _shown(values)
+        raise InputNotFoundError("transactions is required.")
+    target = None if output is None else atomic_output.resolve_output(output, may_be_folder=engine == "spark")
+    instant, entities = _instant_or_entities(as_of)
+    aggregations = _select(values)
     if with_fingerprints:
-        if values is not None or pairs is not None:
-            raise InputNotFoundError("for_loading takes all values, at one instant: give neither values nor pairs.")
-        if place is not None and place.endswith(".csv"):
+        if values is not None or entities is not None:
             raise InputNotFoundError(
-                "for_loading writes Parquet: let output end in .parquet, or be a folder of Spark's."
+                "with_fingerprints needs all values at one instant. Omit values, and use a single instant as as_of."
             )
-        shown = (*shown, *fingerprint.LOADING_COLUMNS)
-    asked = ComputeSpec(timezone, currency, instant, shown, with_fingerprints)
-    named = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
-    handed = {name: thing for name, thing in {**named, "as_of": pairs}.items() if thing is not None}
-    runner: Any
-    if engine == "duckdb":
-        runner = DuckDBEngine()
-    else:
-        from regulars.offline.engines.spark import SparkEngine
-
-        runner = SparkEngine(spark, master)
-    sources = {name: _source(runner, name, thing, columns) for name, thing in handed.items()}
-    select = build_values(runner, sources, asked, progress)
-    if place is None:
-        return runner.table(select)
+        if target is not None and target.endswith(".csv"):
+            raise InputNotFoundError(
+                "with_fingerprints writes Parquet only. Use an output with the extension .parquet, or a folder with Spark."
+            )
+        aggregations = (*aggregations, *fingerprint.LOADING_COLUMNS)
+    spec = ComputeSpec(timezone, currency, instant, aggregations, with_fingerprints)
+    tables = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
+    passed = {name: value for name, value in {**tables, "as_of": entities}.items() if value is not None}
+    backend = create_engine(engine, spark, master)
+    registered = {name: _register(backend, name, value, columns) for name, value in passed.items()}
+    select = build_values(backend, registered, spec, progress)
+    if target is None:
+        return backend.to_table(select)
     progress("writing")
-    runner.write(select, place, shown)
+    backend.write(select, target, aggregations)
     return None
 
 
-def _shown(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
-    """The values that go out. Raises InputNotFoundError for a name that none has."""
+def _select(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
+    """The selected values. Raises InputNotFoundError for an unknown name."""
     try:
         return serialization.aggregations_by_name(None if names is None else [*_ALWAYS, *names])
     except KeyError as error:
-        known = ", ".join(each.name for each in serialization.ALL_AGGREGATIONS)
-        raise InputNotFoundError(f"values: there is no {error.args[0]}; there are {known}.") from None
+        allowed = ", ".join(each.name for each in serialization.ALL_AGGREGATIONS)
+        raise InputNotFoundError(f"Unknown value {error.args[0]!r}. Allowed: {allowed}.") from None
 
 
 _ALWAYS = ("profile_id", "calculated_at")
@@ -97,21 +93,20 @@ _ALWAYS = ("profile_id", "calculated_at")
 _TABLES = {each.name: each for each in schema.TABLES}
 
 
-def _source(runner: Any, name: str, thing: Any, columns: Mapping[str, Any] | None) -> InputTable:
+def _register(backend: EngineBackend, name: str, value: Any, columns: Mapping[str, Any] | None) -> InputTable:
     table = _TABLES[name]
-    found: InputTable = runner.source(table, things.resolve_input(thing, table), things.map_columns(columns, table))
-    return found
+    return backend.register(table, inputs.resolve_input(value, table), inputs.map_columns(columns, table))
 
 
 def resolve_as_of(as_of: Any) -> datetime:
-    """One instant; now where none is given. Raises InputNotFoundError for what is none."""
-    at, _ = _instant_or_pairs(as_of)
+    """The instant of `as_of`; now if it is None. Raises InputNotFoundError if it is not an instant."""
+    at, _ = _instant_or_entities(as_of)
     if at is None:
-        raise InputNotFoundError("as_of must be one instant: a report is asked at one.")
+        raise InputNotFoundError("as_of must be a single instant for a report.")
     return at
 
 
-def _instant_or_pairs(as_of: Any) -> tuple[datetime | None, Any]:
+def _instant_or_entities(as_of: Any) -> tuple[datetime | None, Any]:
     if as_of is None:
         return system_clock(), None
     if isinstance(as_of, datetime):
@@ -122,7 +117,7 @@ def _instant_or_pairs(as_of: Any) -> tuple[datetime | None, Any]:
         try:
             return timestamps.parse_timestamp(as_of), None
         except ValueError as error:
-            if "://" in as_of or as_of.endswith(things.EXTENSIONS) or Path(as_of).exists():
+            if "://" in as_of or as_of.endswith(inputs.EXTENSIONS) or Path(as_of).exists():
                 return None, as_of
             raise InputNotFoundError(f"as_of {error}.") from None
     return None, as_of

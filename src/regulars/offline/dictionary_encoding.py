@@ -1,11 +1,11 @@
-"""What few values become: looked up by each row instead of computed by each anew. For an engine that numbers things."""
+"""Lookup tables for columns with few distinct values, for engines that use ordinals."""
 
 from regulars.offline.casting import CastDialect
 from regulars.offline.structures import ClubContext, PlanStep
 
 
 def channels(systems: str) -> str:
-    """The bits of the channels that a transaction's systems name."""
+    """Bits of the channels of a transaction (1 pos, 2 web), from its systems."""
     names = f"concat(',', translate(lower({systems}), ';|[]\" ', ',,,,,'), ',')"
     return f"""nullif(
            CASE WHEN {names} LIKE '%,pos,%' THEN 1 ELSE 0 END + CASE WHEN {names} LIKE '%,web,%' THEN 2 ELSE 0 END, 0
@@ -13,22 +13,22 @@ def channels(systems: str) -> str:
 
 
 def system_channels() -> PlanStep:
-    """The channels of each text that names systems."""
+    """Channels of each distinct value of systems."""
     return PlanStep(
-        "known_systems",
+        "system_channels",
         f"SELECT systems, CAST({channels('systems')} AS TINYINT) AS channels\n"
-        f"FROM (SELECT DISTINCT systems FROM typed_transactions WHERE systems IS NOT NULL) AS named",
+        f"FROM (SELECT DISTINCT systems FROM typed_transactions WHERE systems IS NOT NULL) AS distinct_values",
         is_materialized=True,
     )
 
 
-def brand_dictionary(named: str) -> list[PlanStep]:
-    """The distinct brands of a SELECT, numbered in the order of their names, and the list of those."""
+def brand_dictionary(brands_sql: str) -> list[PlanStep]:
+    """The distinct brands of a SELECT, numbered in order of their names, and the list of names."""
     return [
         PlanStep(
             "fact_brands",
             f"""SELECT brand AS name, CAST(row_number() OVER (ORDER BY brand) AS INT) AS brand
-FROM ({named}) AS named
+FROM ({brands_sql}) AS distinct_values
 WHERE brand IS NOT NULL""",
             is_materialized=True,
         ),
@@ -41,22 +41,22 @@ WHERE brand IS NOT NULL""",
 
 
 def local_days(club: ClubContext, dialect: CastDialect) -> PlanStep:
-    """Of each day in UTC the local dates that it is part of, and the instant at which the later one begins: null where
-    the clock is changed on that day.
+    """The two local dates of each UTC day, and the instant at which the second_date one starts; null if the UTC offset changes
+    on that day.
     """
     local = dialect.engine.macros["local_time"]
     day_after = "utc_day + INTERVAL 1 DAY"
     return PlanStep(
-        "zone_days",
+        "local_days",
         f"""SELECT CAST(utc_day AS DATE) AS utc_day,
-       CAST(utc_day + ahead AS DATE) AS earlier,
-       CAST(utc_day + ahead AS DATE) + 1 AS later,
-       CASE WHEN ahead = ahead_next THEN CAST(CAST(utc_day + ahead AS DATE) + 1 AS TIMESTAMP) - ahead END AS turns_at
+       CAST(utc_day + utc_offset AS DATE) AS first_date,
+       CAST(utc_day + utc_offset AS DATE) + 1 AS second_date,
+       CASE WHEN utc_offset = next_utc_offset THEN CAST(CAST(utc_day + utc_offset AS DATE) + 1 AS TIMESTAMP) - utc_offset END AS midnight_at
 FROM (
     SELECT utc_day,
-           {local("utc_day", f"'{club.timezone}'")} - utc_day AS ahead,
-           {local(day_after, f"'{club.timezone}'")} - ({day_after}) AS ahead_next
+           {local("utc_day", f"'{club.timezone}'")} - utc_day AS utc_offset,
+           {local(day_after, f"'{club.timezone}'")} - ({day_after}) AS next_utc_offset
     FROM range(TIMESTAMP '1970-01-01', TIMESTAMP '2100-01-01', INTERVAL 1 DAY) AS each(utc_day)
-) AS told""",
+) AS offsets""",
         is_materialized=True,
     )

@@ -1,4 +1,4 @@
-"""How DuckDB reads files: nothing is guessed, so that no line is left out; what is wrong with one, in a sentence."""
+"""Reads files with DuckDB: without format detection, so that no line is skipped, and with readable errors."""
 
 import re
 
@@ -9,7 +9,7 @@ from regulars.offline.errors import InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles, folder_files
 from regulars.offline.schema import TableSpec
 
-# A guess at the form of a file can take lines that do not fit for lines before the header.
+# Format detection may take lines that do not match for lines before the header.
 _CSV = """read_csv(
     '{pattern}', header = true, all_varchar = true, union_by_name = true,
     delim = '{separator}', quote = '"', escape = '"', comment = '', skip = 0, max_line_size = 16777216
@@ -17,7 +17,7 @@ _CSV = """read_csv(
 
 
 def scan(connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableSpec) -> str:
-    """The rows of files; stores that they lie in are made known. Raises InvalidInputError where they can't be reached."""
+    """Table expression that scans files, with their object store registered. Raises InvalidInputError if unreachable."""
     if files.is_url:
         if files.may_be_folder and (names := object_stores.list_files(files.pattern)):
             files = folder_files(files.pattern, names, table)
@@ -29,37 +29,37 @@ def scan(connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableS
 
 
 def register_store(connection: duckdb.DuckDBPyConnection, url: str) -> None:
-    """Makes the store of a URL known to a connection, once."""
+    """Registers the object store of a URL with a connection, once."""
     files = object_stores.file_system(url)
     if not connection.filesystem_is_registered(files.protocol):
         connection.register_filesystem(files)
 
 
 def to_input_error(error: duckdb.Error, what: str = "a file") -> Exception:
-    """What is the caller's to mend, in a sentence; any other error as it is."""
+    """Converts errors that the caller can fix to InvalidInputError; returns others unchanged."""
     text = str(error)
     if isinstance(error, duckdb.OutOfRangeException):
         return InvalidInputError(f"amounts are too large to be exact: {_first_line(text)}.")
     if "No files found that match the pattern" in text:
-        return InvalidInputError(f"{what} can't be read: nothing is there.")
+        return InvalidInputError(f"{what} can't be read: it does not exist.")
     if "obstore" in text:
         return InvalidInputError(f"{what} can't be read: {object_stores.error_summary(text)}.")
-    is_of_a_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException)
-    # From 2.0 on, what is wrong with a Parquet file has no class of its own.
-    if is_of_a_file or type(error) is duckdb.Error:
-        named = re.search(r"^ *file = (.+)$", text, re.MULTILINE)
-        file = named[1] if named and what == "a file" else what
+    is_file_error = isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.HTTPException)
+    # Since DuckDB 2.0, errors of Parquet files have no class of their own.
+    if is_file_error or type(error) is duckdb.Error:
+        file_line = re.search(r"^ *file = (.+)$", text, re.MULTILINE)
+        file = file_line[1] if file_line and what == "a file" else what
         return InvalidInputError(f"{file} can't be read: {_cause(text)}.")
     return error
 
 
 def _cause(text: str) -> str:
-    """What DuckDB found wrong with a file."""
+    """DuckDB's reason for rejecting a file."""
     if "Error when sniffing" in text:
-        return "its lines must have as many fields as its header, separated alike, and each quote its end"
+        return "each line must have as many fields as the header, with the same separator and closed quotes"
     if line := re.search(r"CSV Error on Line: (\d+)", text):
         if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
-            return f"line {line[1]} has {fields[2]} fields, and the header {fields[1]}"
+            return f"line {line[1]} has {fields[2]} fields, but the header has {fields[1]}"
         if "Invalid unicode" in text:
             return f"line {line[1]} is not UTF-8"
         if size := re.search(r"Maximum line size of (\d+) bytes exceeded", text):

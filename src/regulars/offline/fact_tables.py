@@ -1,4 +1,4 @@
-"""From tables as they were given to the facts that definitions are written over: SQL, step by step."""
+"""Plan steps from cast input tables to the fact tables that definitions read."""
 
 from collections.abc import Sequence
 
@@ -9,85 +9,87 @@ from regulars.offline.errors import InvalidInputError
 from regulars.offline.structures import InputTable, InputTraits, LineLayout, PlanStep, RowErrors
 
 
-def cast_table(source: InputTable, dialect: CastDialect, faults: RowErrors) -> str:
-    """The columns of a table as their kinds say, with `wrong`: the number of the first fault of a row, or null.
+def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> str:
+    """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or null.
 
-    Raises InvalidInputError for a column that is missing, or of a type that can't be read.
+    Raises InvalidInputError for a column with a type that can't be cast.
     """
-    columns, wrong = [], []
-    for each in source.table.columns:
-        given = source.columns.get(each.name)
-        place = f"{source.table.name}.{each.name}"
-        if given is None:
+    columns, error_cases = [], []
+    for each in source.spec.columns:
+        column = source.columns.get(each.name)
+        path = f"{source.spec.name}.{each.name}"
+        if column is None:
             columns.append(f"{casting.null_of(each.type, dialect)} AS {each.name}")
             if each.type is FieldType.TIMESTAMP:
                 columns.append(f"CAST(NULL AS TIMESTAMP) AS {each.name}_local")
             continue
         try:
-            read = casting.cast(each.type, given, dialect)
+            expression = casting.cast(each.type, column, dialect)
         except InvalidInputError as error:
-            raise InvalidInputError(f"{place} {error}.") from None
-        columns.append(f"{read} AS {each.name}")
-        understood = f"({read}) IS NOT NULL"
+            raise InvalidInputError(f"{path} {error}.") from None
+        columns.append(f"{expression} AS {each.name}")
+        is_valid = f"({expression}) IS NOT NULL"
         if each.type is FieldType.TIMESTAMP:
-            local = casting.local_time(given, dialect)
+            local = casting.local_time(column, dialect)
             columns.append(f"{local} AS {each.name}_local")
-            understood = f"(({read}) IS NOT NULL OR ({local}) IS NOT NULL)"
+            is_valid = f"(({expression}) IS NOT NULL OR ({local}) IS NOT NULL)"
         if each.required and each.name not in _MAY_BE_EMPTY:
-            number = faults.add(f"{place} is required, and must be {each.type.input_format}")
-            wrong.append(f"WHEN NOT {understood} THEN {number}")
-        elif casting.can_fail(each.type, given):
-            number = faults.add(f"{place} must be {each.type.input_format}")
-            wrong.append(f"WHEN {casting.is_present(given)} AND NOT {understood} THEN {number}")
-    cases = "CASE " + " ".join(wrong) + " END" if wrong else "NULL"
-    body = ",\n       ".join([*columns, f"CAST({cases} AS INT) AS wrong"])
+            number = errors.add(f"{path} is required and must be {each.type.input_format}")
+            error_cases.append(f"WHEN NOT {is_valid} THEN {number}")
+        elif casting.can_fail(each.type, column):
+            number = errors.add(f"{path} must be {each.type.input_format}")
+            error_cases.append(f"WHEN {casting.is_present(column)} AND NOT {is_valid} THEN {number}")
+    cases = "CASE " + " ".join(error_cases) + " END" if error_cases else "NULL"
+    body = ",\n       ".join([*columns, f"CAST({cases} AS INT) AS error_no"])
     return f"SELECT {body}\nFROM {source.relation}"
 
 
-# Whoever bought nothing known by name is nobody: the row is read and leads nowhere.
+# Rows without a profile are anonymous purchases.
 _MAY_BE_EMPTY = {"profile"}
 
 
-def locations(source: InputTable | None, dialect: CastDialect, faults: RowErrors) -> PlanStep:
-    """The locations, numbered in their order, with the country and the state of their addresses."""
+def locations(source: InputTable | None, dialect: CastDialect, errors: RowErrors) -> PlanStep:
+    """The locations, numbered in order of their ids, with country and state of their addresses."""
     if source is None:
-        named = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
-        nothing = ", ".join(f"{casting.null_of(FieldType.STRING, dialect)} AS {name}" for name in _PLACE)
+        locations_sql = "SELECT DISTINCT location AS external_id FROM typed_transactions WHERE location IS NOT NULL"
+        nulls = ", ".join(f"{casting.null_of(FieldType.STRING, dialect)} AS {name}" for name in _LOCATION_COLUMNS)
         unknown = "FALSE"
-        every = f"SELECT external_id, {nothing} FROM ({named}) AS named"
+        source_sql = f"SELECT external_id, {nulls} FROM ({locations_sql}) AS used_locations"
     else:
-        part = dialect.json_field
-        named = _first_told([part("address", "iso"), part("address", "country"), "country_iso_3"])
-        every = f"""SELECT told.*, {_COUNTRY} AS country
+        json_field = dialect.json_field
+        country_name = _first_non_empty(
+            [json_field("address", "iso"), json_field("address", "country"), "country_iso_3"]
+        )
+        source_sql = f"""SELECT raw.*, {_COUNTRY} AS country
 FROM (
     SELECT external_id, type, timezone,
-           {named} AS named,
-           nullif({part("address", "iso_state")}, '') AS iso_state,
-           nullif({part("address", "state")}, '') AS state
+           {country_name} AS country_name,
+           nullif({json_field("address", "iso_state")}, '') AS iso_state,
+           nullif({json_field("address", "state")}, '') AS state
     FROM typed_locations
-) AS told"""
-        unknown = _UNKNOWN_COUNTRY.format("placed")
-    no_country = faults.add("locations: the country must be one of ISO 3166-1")
-    no_text = faults.add("locations.external_id holds a NUL character")
+) AS raw"""
+        unknown = _UNKNOWN_COUNTRY.format("located")
+    unknown_country = errors.add("locations: the country must be a code or name of ISO 3166-1")
+    has_nul = errors.add("locations.external_id contains a NUL character")
     return PlanStep(
         "fact_locations",
-        f"""SELECT CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id, placed.*,
-       CAST(CASE WHEN {unknown} THEN {no_country}
-                 WHEN {_has_nul("placed.external_id")} THEN {no_text} END AS INT) AS wrong
-FROM ({every}) AS placed""",
+        f"""SELECT CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id, located.*,
+       CAST(CASE WHEN {unknown} THEN {unknown_country}
+                 WHEN {_has_nul("located.external_id")} THEN {has_nul} END AS INT) AS error_no
+FROM ({source_sql}) AS located""",
         is_materialized=True,
     )
 
 
-_PLACE = ("type", "timezone", "country", "iso_state", "state")
+_LOCATION_COLUMNS = ("type", "timezone", "country", "iso_state", "state")
 
 
-_COUNTRY = "(SELECT max(alpha_2) FROM country_names WHERE country_names.name = told.named)"
-_UNKNOWN_COUNTRY = "{0}.named IS NOT NULL AND {0}.country IS NULL"
+_COUNTRY = "(SELECT max(alpha_2) FROM country_names WHERE country_names.name = raw.country_name)"
+_UNKNOWN_COUNTRY = "{0}.country_name IS NOT NULL AND {0}.country IS NULL"
 
 
-def _first_told(texts: Sequence[str]) -> str:
-    """The first of some texts that says anything, as names of countries are kept."""
+def _first_non_empty(texts: Sequence[str]) -> str:
+    """The first non-empty string, normalized like the names of countries."""
     return f"lower(coalesce({', '.join(f'nullif(trim({each}), {chr(39) * 2})' for each in texts)}))"
 
 
@@ -101,11 +103,13 @@ _HEADER = (
 )  # fmt: skip
 
 
-def headers(shape: InputTraits, faults: RowErrors) -> PlanStep:
-    """One row a transaction: the lines of one external id put together, which must agree in all else."""
-    if not shape.has_repeated_ids:
+def headers(traits: InputTraits, errors: RowErrors) -> PlanStep:
+    """One row for each transaction: rows with the same external id are combined and must agree in all header columns."""
+    if not traits.has_repeated_ids:
         return PlanStep("headers", "SELECT * FROM typed_transactions")
-    number = faults.add("transactions: rows with one external_id are one transaction, and must agree in all columns")
+    number = errors.add(
+        "transactions: rows with the same external_id must agree in all columns except those of line items"
+    )
     columns = ",\n       ".join(f"min({name}) AS {name}" for name in _HEADER)
     differ = "\n            OR ".join(
         f"min({name}) <> max({name}) OR count({name}) NOT IN (0, count(*))" for name in _HEADER
@@ -114,211 +118,217 @@ def headers(shape: InputTraits, faults: RowErrors) -> PlanStep:
         "headers",
         f"""SELECT external_id,
        {columns},
-       coalesce(min(wrong), CASE WHEN {differ} THEN {number} END) AS wrong
+       coalesce(min(error_no), CASE WHEN {differ} THEN {number} END) AS error_no
 FROM typed_transactions
 GROUP BY external_id""",
         is_materialized=True,
     )
 
 
-def amount(shape: InputTraits, dialect: CastDialect) -> str:
-    """A total in minor units of the club's currency, rounded half-even once."""
-    digits, whole = shape.club.minor_digits, dialect.integer_type
-    if not shape.has_rates:
-        if shape.scales["total"] <= digits:
+def amount(traits: InputTraits, dialect: CastDialect) -> str:
+    """A total in minor units of the club's currency, rounded half-even."""
+    digits, integer_type = traits.club.minor_digits, dialect.integer_type
+    if not traits.has_rates:
+        if traits.scales["total"] <= digits:
             return f"CAST(t.total * {10**digits} AS BIGINT)"
-        # Below 10^12 these fit.
+        # Totals are below 10^12, so this fits into BIGINT.
         return dialect.engine.macros["half_even"](line_items.millionths("t.total", "BIGINT"), str(10 ** (6 - digits)))
-    units = f"{line_items.millionths('t.total', whole)} * CAST({line_items.RATE} * 1000000000000 AS {whole})"
-    return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {whole})")
+    units = (
+        f"{line_items.millionths('t.total', integer_type)} * CAST({line_items.RATE} * 1000000000000 AS {integer_type})"
+    )
+    return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {integer_type})")
 
 
-def dictionary_steps(shape: InputTraits, dialect: CastDialect) -> list[PlanStep]:
-    """What the facts of transactions are looked up in."""
+def dictionary_steps(traits: InputTraits, dialect: CastDialect) -> list[PlanStep]:
+    """Lookup tables for the facts of transactions."""
     if not dialect.uses_ordinals:
         return []
-    found = [dictionary_encoding.system_channels()] if "systems" in shape.scales else []
-    if shape.line_layout is not LineLayout.SEPARATE:
-        found += dictionary_encoding.brand_dictionary(_BRANDS)
-    return [*found, dictionary_encoding.local_days(shape.club, dialect)] if _is_dated_by_days(shape, dialect) else found
+    steps = [dictionary_encoding.system_channels()] if "systems" in traits.scales else []
+    if traits.line_layout is not LineLayout.SEPARATE:
+        steps += dictionary_encoding.brand_dictionary(_BRANDS)
+    return (
+        [*steps, dictionary_encoding.local_days(traits.club, dialect)] if _uses_local_days(traits, dialect) else steps
+    )
 
 
 _BRANDS = "SELECT DISTINCT brand FROM typed_transactions UNION SELECT brand FROM fact_products"
 
 
-def _is_dated_by_days(shape: InputTraits, dialect: CastDialect) -> bool:
-    return dialect.uses_ordinals and not shape.has_timezones and shape.club.timezone != "UTC"
+def _uses_local_days(traits: InputTraits, dialect: CastDialect) -> bool:
+    return dialect.uses_ordinals and not traits.has_timezones and traits.club.timezone != "UTC"
 
 
-def needs_ids(shape: InputTraits, dialect: CastDialect) -> bool:
-    """Whether facts need the ids of transactions in any case: else only ties, and what is wrong, depend on them."""
-    return not dialect.uses_ordinals or shape.line_layout is LineLayout.SEPARATE
+def needs_ids(traits: InputTraits, dialect: CastDialect) -> bool:
+    """Whether facts always need transaction ids; otherwise only ties and errors need them."""
+    return not dialect.uses_ordinals or traits.line_layout is LineLayout.SEPARATE
 
 
-def transactions(shape: InputTraits, dialect: CastDialect, faults: RowErrors, *, has_ids: bool) -> PlanStep:
-    """Every counted transaction of a profile, or of anybody where these are facts too; or a row that says what is wrong
-    with it.
-    """
-    club = shape.club
-    zone = f"coalesce(t.timezone, place.timezone, '{club.timezone}')" if shape.has_timezones else f"'{club.timezone}'"
-    wrong = ["WHEN t.wrong IS NOT NULL THEN t.wrong"]
+def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *, has_ids: bool) -> PlanStep:
+    """All counted transactions (anonymous ones only if the traits include them), and a row for each invalid one."""
+    club = traits.club
+    zone = (
+        f"coalesce(t.timezone, location.timezone, '{club.timezone}')" if traits.has_timezones else f"'{club.timezone}'"
+    )
+    error_cases = ["WHEN t.error_no IS NOT NULL THEN t.error_no"]
 
-    def refuse(when: str, text: str) -> None:
-        wrong.append(f"WHEN {when} THEN {faults.add(text)}")
+    def add_error(when: str, text: str) -> None:
+        error_cases.append(f"WHEN {when} THEN {errors.add(text)}")
 
-    refuse("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location is not among the locations")
-    if shape.has_rates:
-        refuse(
+    add_error("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location does not exist in locations")
+    if traits.has_rates:
+        add_error(
             "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
-            f"transactions.currency_rate must be above 0 where the currency is not the club's {club.currency}",
+            f"transactions.currency_rate must be above 0 if the currency is not the club's {club.currency}",
         )
-    in_time = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
-    refuse(f"NOT ({in_time})", "transactions.transacted_at must be in the years 1900 to 2999")
-    if shape.has_profiles:
-        refuse("t.profile IS NOT NULL AND own.profile IS NULL", "transactions.profile is not among the profiles")
-    is_joined = shape.has_profiles or dialect.uses_ordinals
-    join = "LEFT JOIN fact_profiles AS own ON own.profile_id = t.profile\n" if is_joined else ""
-    if shape.line_layout is LineLayout.SEPARATE:
+    in_range = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
+    add_error(f"NOT ({in_range})", "transactions.transacted_at must be between the years 1900 and 2999")
+    if traits.has_profiles:
+        add_error("t.profile IS NOT NULL AND p.profile IS NULL", "transactions.profile does not exist in profiles")
+    is_joined = traits.has_profiles or dialect.uses_ordinals
+    join = "LEFT JOIN fact_profiles AS p ON p.profile_id = t.profile\n" if is_joined else ""
+    if traits.line_layout is LineLayout.SEPARATE:
         join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
-        wrong.append("WHEN sold.wrong IS NOT NULL THEN sold.wrong")
-    elif shape.line_layout is LineLayout.INLINE:
-        if shape.has_products:
+        error_cases.append("WHEN sold.error_no IS NOT NULL THEN sold.error_no")
+    elif traits.line_layout is LineLayout.INLINE:
+        if traits.has_products:
             join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
         if dialect.uses_ordinals:
-            join += f"LEFT JOIN fact_brands AS labelled ON labelled.name = {line_items.brand_name(shape)}\n"
+            join += f"LEFT JOIN fact_brands AS brand_ids ON brand_ids.name = {line_items.brand_name(traits)}\n"
     has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
     at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
     transacted_on = dialect.engine.macros["local_date"]("t.at", "t.zone")
-    if _is_dated_by_days(shape, dialect):
-        join += "LEFT JOIN zone_days AS part ON part.utc_day = CAST(t.at AS DATE)\n"
-        known = "WHEN t.at < part.turns_at THEN part.earlier WHEN t.at >= part.turns_at THEN part.later"
-        transacted_on = f"CASE {known} ELSE {transacted_on} END"
+    if _uses_local_days(traits, dialect):
+        join += "LEFT JOIN local_days AS local_day ON local_day.utc_day = CAST(t.at AS DATE)\n"
+        cases = "WHEN t.at < local_day.midnight_at THEN local_day.first_date WHEN t.at >= local_day.midnight_at THEN local_day.second_date"
+        transacted_on = f"CASE {cases} ELSE {transacted_on} END"
     channels = dictionary_encoding.channels("t.systems")
-    if dialect.uses_ordinals and "systems" in shape.scales:
-        join += "LEFT JOIN known_systems AS known ON known.systems = t.systems\n"
-        channels = "known.channels"
-    # What is grouped by profile then finds each together: half of the time, and memory that does not grow with rows.
-    in_order = "\nORDER BY own.profile" if dialect.uses_ordinals else ""
-    whose = "" if shape.has_anonymous else "t.profile IS NOT NULL AND "
-    discount, list_value, brand = line_items.sold_columns(shape, dialect)
+    if dialect.uses_ordinals and "systems" in traits.scales:
+        join += "LEFT JOIN system_channels AS systems ON systems.systems = t.systems\n"
+        channels = "systems.channels"
+    # Sorting by profile halves the time of later groupings and bounds their memory.
+    order_by = "\nORDER BY p.profile" if dialect.uses_ordinals else ""
+    profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
+    discount, list_value, brand = line_items.sold_columns(traits, dialect)
     return PlanStep(
         "fact_transactions",
-        f"""SELECT {"own.profile" if is_joined else "t.profile"} AS profile,
+        f"""SELECT {"p.profile" if is_joined else "t.profile"} AS profile,
        {"t.external_id" if has_ids else casting.null_of(FieldType.BOOLEAN, dialect)} AS external_id,
        CAST(0 AS TINYINT) AS id,
        t.at AS transacted_at,
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END AS transacted_on,
-       {amount(shape, dialect)} AS amount,
+       {amount(traits, dialect)} AS amount,
        CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS TINYINT) AS direction,
-       CAST(coalesce({channels}, CASE WHEN t.place_type = 'online' THEN 2 WHEN t.place_type <> '' THEN 1 END)
+       CAST(coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)
            AS TINYINT) AS channels,
        t.location_id,
        {discount} AS discount,
        {list_value} AS list_value,
        {brand} AS sold_brand,
-       CAST(CASE {" ".join(wrong)} END AS SMALLINT) AS wrong
+       CAST(CASE {" ".join(error_cases)} END AS SMALLINT) AS error_no
 FROM (
-    SELECT t.*, place.location_id, place.type AS place_type, {at} AS at, {zone} AS zone,
+    SELECT t.*, location.location_id, location.type AS location_type, {at} AS at, {zone} AS zone,
            {line_items.is_foreign(club)} AS is_foreign
     FROM headers AS t
-    LEFT JOIN fact_locations AS place ON place.external_id = t.location
+    LEFT JOIN fact_locations AS location ON location.external_id = t.location
 ) AS t
-{join}WHERE t.wrong IS NOT NULL OR ({whose}NOT coalesce(t.is_void, FALSE)){in_order}""",
+{join}WHERE t.error_no IS NOT NULL OR ({profile_filter}NOT coalesce(t.is_void, FALSE)){order_by}""",
         is_materialized=True,
     )
 
 
-def products(source: InputTable | None, dialect: CastDialect, faults: RowErrors) -> PlanStep:
-    """The brand of each sku."""
+def products(source: InputTable | None, dialect: CastDialect, errors: RowErrors) -> PlanStep:
+    """Brand of each SKU."""
     if source is None:
         text = casting.null_of(FieldType.STRING, dialect)
         return PlanStep(
-            "fact_products", f"SELECT {text} AS sku, {text} AS brand, CAST(NULL AS INT) AS wrong WHERE 1 = 0"
+            "fact_products", f"SELECT {text} AS sku, {text} AS brand, CAST(NULL AS INT) AS error_no WHERE 1 = 0"
         )
     variants = dialect.unnest(dialect.json_objects("variants", ("sku",)))
-    number = faults.add("products: one sku can't be of two brands")
+    number = errors.add("products: a sku must not have two brands")
     return PlanStep(
         "fact_products",
         f"""SELECT sku, max(brand) AS brand,
-       CAST(CASE WHEN min(brand) <> max(brand) THEN {number} END AS INT) AS wrong
+       CAST(CASE WHEN min(brand) <> max(brand) THEN {number} END AS INT) AS error_no
 FROM (
     SELECT sku, brand FROM typed_products WHERE sku IS NOT NULL
     UNION ALL
     SELECT variant.each.sku, variant.brand
     FROM (SELECT brand, {variants} AS each FROM typed_products WHERE variants IS NOT NULL) AS variant
-) AS named
+) AS sku_brands
 GROUP BY sku""",
         is_materialized=True,
     )
 
 
-def profiles(source: InputTable | None, shape: InputTraits, dialect: CastDialect, faults: RowErrors) -> list[PlanStep]:
-    """The profiles, numbered in the order of their ids where the engine counts faster than it compares."""
-    place = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if dialect.uses_ordinals else "profile_id"
-    wrong = [f"WHEN {_has_nul('known.profile_id')} THEN {faults.add('a profile has a NUL character in its id')}"]
+def profiles(source: InputTable | None, traits: InputTraits, dialect: CastDialect, errors: RowErrors) -> list[PlanStep]:
+    """The profiles, numbered in order of their ids if the engine uses ordinals."""
+    ordinal = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if dialect.uses_ordinals else "profile_id"
+    error_cases = [
+        f"WHEN {_has_nul('unnumbered.profile_id')} THEN {errors.add('the id of a profile contains a NUL character')}"
+    ]
     if source is None:
-        every = """SELECT DISTINCT profile AS profile_id, CAST(NULL AS TIMESTAMP) AS joined_at,
+        source_sql = """SELECT DISTINCT profile AS profile_id, CAST(NULL AS TIMESTAMP) AS joined_at,
        CAST(NULL AS INT) AS joined_location_id, CAST(NULL AS INT) AS preferred_location_id
 FROM typed_transactions
 WHERE profile IS NOT NULL"""
     else:
-        at = dialect.engine.macros["instant_of"]("own.joined_at_local", f"'{shape.club.timezone}'")
-        if shape.has_locations:
+        at = dialect.engine.macros["instant_of"]("p.joined_at_local", f"'{traits.club.timezone}'")
+        if traits.has_locations:
             for kind in ("joined", "preferred"):
-                number = faults.add(f"profiles.{kind}_location_external_id is not among the locations")
-                wrong.append(f"WHEN {kind}_place IS NOT NULL AND {kind}_location_id IS NULL THEN {number}")
-        every = f"""SELECT own.external_id AS profile_id, coalesce(own.joined_at, {at}) AS joined_at,
+                number = errors.add(f"profiles.{kind}_location_external_id does not exist in locations")
+                error_cases.append(f"WHEN {kind}_location IS NOT NULL AND {kind}_location_id IS NULL THEN {number}")
+        source_sql = f"""SELECT p.external_id AS profile_id, coalesce(p.joined_at, {at}) AS joined_at,
        joined.location_id AS joined_location_id, preferred.location_id AS preferred_location_id,
-       own.joined_location_external_id AS joined_place, own.preferred_location_external_id AS preferred_place
-FROM typed_profiles AS own
-LEFT JOIN fact_locations AS joined ON joined.external_id = own.joined_location_external_id
-LEFT JOIN fact_locations AS preferred ON preferred.external_id = own.preferred_location_external_id"""
+       p.joined_location_external_id AS joined_location, p.preferred_location_external_id AS preferred_location
+FROM typed_profiles AS p
+LEFT JOIN fact_locations AS joined ON joined.external_id = p.joined_location_external_id
+LEFT JOIN fact_locations AS preferred ON preferred.external_id = p.preferred_location_external_id"""
     return [
         PlanStep(
             "fact_profiles",
-            f"""SELECT {place} AS profile, known.*,
-       CAST(CASE {" ".join(wrong)} END AS INT) AS wrong
+            f"""SELECT {ordinal} AS profile, unnumbered.*,
+       CAST(CASE {" ".join(error_cases)} END AS INT) AS error_no
 FROM (
-{every}
-) AS known""",
+{source_sql}
+) AS unnumbered""",
             is_materialized=True,
         ),
-        _addresses(source, dialect, faults),
+        _addresses(source, dialect, errors),
     ]
 
 
-def _addresses(source: InputTable | None, dialect: CastDialect, faults: RowErrors) -> PlanStep:
+def _addresses(source: InputTable | None, dialect: CastDialect, errors: RowErrors) -> PlanStep:
     if source is None or not source.has("addresses"):
         text = casting.null_of(FieldType.STRING, dialect)
         return PlanStep(
             "fact_addresses",
             f"""SELECT profile, profile_id, FALSE AS is_default,
        {text} AS country, {text} AS iso_state, {text} AS state,
-       CAST(NULL AS INT) AS wrong
+       CAST(NULL AS INT) AS error_no
 FROM fact_profiles
 WHERE 1 = 0""",
         )
     rows = dialect.unnest(dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3", *_STATE)))
-    unknown = faults.add("profiles.addresses: the country must be one of ISO 3166-1")
-    unread = faults.add("profiles.addresses must be a list of objects, or its JSON")
+    unknown = errors.add("profiles.addresses: the country must be a code or name of ISO 3166-1")
+    unparsable = errors.add("profiles.addresses must be a list of objects, or its JSON")
     return PlanStep(
         "fact_addresses",
-        f"""SELECT own.profile, own.profile_id, address.is_default, address.country, address.iso_state, address.state,
-       CAST(CASE WHEN address.is_unread THEN {unread}
-                 WHEN {_UNKNOWN_COUNTRY.format("address")} THEN {unknown} END AS INT) AS wrong
+        f"""SELECT p.profile, p.profile_id, address.is_default, address.country, address.iso_state, address.state,
+       CAST(CASE WHEN address.is_unparsable THEN {unparsable}
+                 WHEN {_UNKNOWN_COUNTRY.format("address")} THEN {unknown} END AS INT) AS error_no
 FROM (
-    SELECT told.*, {_COUNTRY} AS country
+    SELECT raw.*, {_COUNTRY} AS country
     FROM (
         SELECT external_id,
-               each IS NULL AS is_unread,
+               each IS NULL AS is_unparsable,
                coalesce(lower(each.is_default) = 'true', FALSE) AS is_default,
-               {_first_told([f"each.{name}" for name in ("iso", "country", "country_iso_3")])} AS named,
+               {_first_non_empty([f"each.{name}" for name in ("iso", "country", "country_iso_3")])} AS country_name,
                nullif(each.iso_state, '') AS iso_state,
                nullif(each.state, '') AS state
         FROM (SELECT external_id, {rows} AS each FROM typed_profiles WHERE addresses IS NOT NULL) AS stored
-    ) AS told
+    ) AS raw
 ) AS address
-JOIN fact_profiles AS own ON own.profile_id = address.external_id""",
+JOIN fact_profiles AS p ON p.profile_id = address.external_id""",
         is_materialized=True,
     )
 

@@ -1,4 +1,4 @@
-"""What a caller hands over: a file, a folder, a pattern, a URL, or a table in memory."""
+"""Resolves input tables: a file, a folder, a glob pattern, a URL, or a table in memory."""
 
 import glob
 from collections.abc import Iterable, Mapping
@@ -14,12 +14,12 @@ from regulars.offline.schema import TABLES, TableSpec
 
 CSV, PARQUET = "csv", "parquet"
 EXTENSIONS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv")
-_SIGNS = "*?["
+_GLOB_CHARACTERS = "*?["
 
 
 @dataclass(frozen=True, slots=True)
 class InputFiles:
-    """Files of one format by their pattern: a path, or the URL of a store that an engine looks into itself."""
+    """Files of one format: a path or glob pattern, or the URL of an object store that the engine reads."""
 
     pattern: str
     format: str
@@ -27,102 +27,108 @@ class InputFiles:
 
     @property
     def is_url(self) -> bool:
-        """Whether they lie elsewhere."""
+        """Whether the files are remote."""
         return "://" in self.pattern
 
     @property
     def may_be_folder(self) -> bool:
-        """Whether a URL says neither a pattern nor a kind of file."""
-        return self.is_url and not any(sign in self.pattern for sign in _SIGNS) and _ending(self.pattern) is None
+        """Whether a URL is neither a glob pattern nor a file."""
+        return (
+            self.is_url
+            and not any(character in self.pattern for character in _GLOB_CHARACTERS)
+            and _extension(self.pattern) is None
+        )
 
 
-def resolve_input(thing: Any, table: TableSpec) -> Any:
-    """A path as Files, and what is no path as it is. Raises InputNotFoundError where there is nothing."""
-    if not isinstance(thing, str | Path):
-        return thing
-    text = local_path(thing)
+def resolve_input(value: Any, table: TableSpec) -> Any:
+    """A path as Files, and what is no path as it is. Raises InputNotFoundError where available is nothing."""
+    if not isinstance(value, str | Path):
+        return value
+    text = local_path(value)
     if "://" in text:
         return files_of_pattern(text)
     path = Path(text)
     if path.is_dir():
         return folder_files(text, (str(each) for each in path.rglob("*")), table)
-    if any(sign in text for sign in _SIGNS) and not path.exists():
+    if any(character in text for character in _GLOB_CHARACTERS) and not path.exists():
         if not glob.glob(text, recursive=True):
-            raise InputNotFoundError(f"{table.name}: no file is called like {text}.")
+            raise InputNotFoundError(f"{table.name}: no file matches {text}.")
     elif not path.exists():
-        raise InputNotFoundError(f"{table.name}: there is no file {text}.")
+        raise InputNotFoundError(f"{table.name}: file {text} does not exist.")
     elif path.stat().st_size == 0:
-        raise InputNotFoundError(f"{table.name}: the file {text} is empty, and has not even names of columns.")
+        raise InputNotFoundError(f"{table.name}: file {text} is empty; it must have a header.")
     return files_of_pattern(text)
 
 
-def local_path(thing: str | Path) -> str:
-    """A path or a URL as text; a file:// URL as the path that it means."""
-    text = str(thing)
+def local_path(value: str | Path) -> str:
+    """A path or URL as text; a file:// URL is converted to a path."""
+    text = str(value)
     return url2pathname(urlsplit(text).path) if text.startswith("file://") else text
 
 
 def folder_files(path: str, names: Iterable[str], table: TableSpec) -> InputFiles:
-    """The files below a folder, which must be of one kind, for a kind left out would be rows left out.
+    """The files in a folder and its subfolders.
 
-    Raises InputNotFoundError where there are none, or several kinds.
+    Raises InputNotFoundError if there are none, or if their formats differ, because rows would be ignored.
     """
-    kinds = sorted({ending for name in names if (ending := _ending(name))})
-    if not kinds:
-        raise InputNotFoundError(f"{table.name}: the folder {path} holds no .parquet and no .csv files.")
-    if len(kinds) > 1:
-        pattern = f"{path.rstrip('/')}/**/*{kinds[0]}"
+    extensions = sorted({extension for name in names if (extension := _extension(name))})
+    if not extensions:
+        raise InputNotFoundError(f"{table.name}: folder {path} contains no .parquet or .csv files.")
+    if len(extensions) > 1:
+        pattern = f"{path.rstrip('/')}/**/*{extensions[0]}"
         raise InputNotFoundError(
-            f"{table.name}: the folder {path} holds {' and '.join(kinds)} files: say which, {pattern}."
+            f"{table.name}: folder {path} contains {' and '.join(extensions)} files. Select one format: {pattern}."
         )
-    return files_of_pattern(f"{path.rstrip('/')}/**/*{kinds[0]}")
+    return files_of_pattern(f"{path.rstrip('/')}/**/*{extensions[0]}")
 
 
 def files_of_pattern(pattern: str) -> InputFiles:
-    """The files of a pattern, by its ending: Parquet where it has none that is known."""
-    ending = _ending(pattern) or ".parquet"
-    if ending == ".parquet":
+    """The files of a pattern; the format follows from the extension, Parquet by default."""
+    extension = _extension(pattern) or ".parquet"
+    if extension == ".parquet":
         return InputFiles(pattern, PARQUET)
-    return InputFiles(pattern, CSV, "\t" if ending == ".tsv" else ",")
+    return InputFiles(pattern, CSV, "\t" if extension == ".tsv" else ",")
 
 
-def _ending(name: str) -> str | None:
+def _extension(name: str) -> str | None:
     return next((each for each in EXTENSIONS if name.lower().endswith(each)), None)
 
 
 def map_columns(columns: Mapping[str, Any] | None, table: TableSpec) -> dict[str, str]:
-    """The caller's names for a table's columns: `{"profile": "customer_id"}` for the transactions, or by table.
+    """The input's names of the columns of a table: `{"profile": "customer_id"}` for transactions, else by table.
 
-    Raises InputNotFoundError for a table or a column that there is not.
+    Raises InputNotFoundError for an unknown table or column.
     """
-    asked = dict(columns or {})
-    by_table = {name: own for name, own in asked.items() if isinstance(own, Mapping)}
+    mapping = dict(columns or {})
+    by_table = {name: names for name, names in mapping.items() if isinstance(names, Mapping)}
     tables = [each.name for each in TABLES]
     if unknown := sorted(by_table.keys() - set(tables)):
-        raise InputNotFoundError(f"columns: there is no table {unknown[0]}; there may be {', '.join(tables)}.")
-    own = dict(by_table.get(table.name, {}))
+        raise InputNotFoundError(f"columns: unknown table {unknown[0]}. Allowed: {', '.join(tables)}.")
+    of_table = dict(by_table.get(table.name, {}))
     if table.name == "transactions":
-        own |= {name: told for name, told in asked.items() if name not in by_table}
-    known = [each.name for each in table.columns]
-    if unknown := sorted(own.keys() - set(known)):
-        raise InputNotFoundError(f"columns: {table.name} has no column {unknown[0]}; it may have {', '.join(known)}.")
-    return own
+        of_table |= {name: input_name for name, input_name in mapping.items() if name not in by_table}
+    allowed = [each.name for each in table.columns]
+    if unknown := sorted(of_table.keys() - set(allowed)):
+        raise InputNotFoundError(
+            f"columns: unknown column {unknown[0]} of {table.name}. Allowed: {', '.join(allowed)}."
+        )
+    return of_table
 
 
 def match_columns(
-    table: TableSpec, there: Mapping[str, InputColumn], names: Mapping[str, str]
+    table: TableSpec, available: Mapping[str, InputColumn], names: Mapping[str, str]
 ) -> dict[str, InputColumn]:
-    """The columns of a table by our names. Raises InputNotFoundError for one that is missing."""
-    found = {}
+    """The columns of an input by declared name. Raises InputNotFoundError for a missing column."""
+    matched = {}
     for each in table.columns:
         name = names.get(each.name, each.name)
-        if name in there:
-            found[each.name] = there[name]
+        if name in available:
+            matched[each.name] = available[name]
         elif each.required or each.name in names:
-            place = each.name if table.name == "transactions" else f"{table.name}.{each.name}"
+            path = each.name if table.name == "transactions" else f"{table.name}.{each.name}"
             mapped = repr({each.name: "..."} if table.name == "transactions" else {table.name: {each.name: "..."}})
             raise InputNotFoundError(
-                f"{table.name} has no column {name}; it has {', '.join(there) or 'none'}. "
-                f"Say what it is called: --column {place}=..., in Python columns={mapped}."
+                f"{table.name} has no column {name}. Found: {', '.join(available) or 'none'}. "
+                f"Map it with --map {path}=..., in Python columns={mapped}."
             )
-    return found
+    return matched

@@ -1,7 +1,7 @@
-"""From profiles and memberships as they were given to who is a member and as what: SQL, step by step.
+"""Plan steps from profiles and memberships to members and their groups.
 
-What the live store derives in `rollups/derive.sql`, of the present state alone. The relations at its end are `members`,
-`joins` and `turns`, those that `offline/report_sources.py` is written over.
+Computes what the server derives in `rollups/derive.sql`, from current states only. The resulting relations are `members`,
+`joins` and `membership_deltas`, which `offline/report_sources.py` reads.
 """
 
 from collections.abc import Sequence
@@ -27,35 +27,37 @@ from regulars.offline.structures import ClubContext, InputTable, PlanStep, RowEr
 CHANNELS = (*(rule.channel for rule in REACH_RULES), ANY_CHANNEL)
 
 
-def home_countries(profiles: InputTable, dialect: CastDialect, lists: ArrayFunctions, faults: RowErrors) -> PlanStep:
-    """Of each profile the country of its address: the default one's, else that of the first that tells one."""
+def home_countries(profiles: InputTable, dialect: CastDialect, lists: ArrayFunctions, errors: RowErrors) -> PlanStep:
+    """Country of each profile: that of its default address, else of its first address with a country."""
     if not profiles.has("addresses"):
         text = casting.null_of(FieldType.STRING, dialect)
-        return PlanStep("home_countries", f"SELECT {text} AS external_id, {text} AS country, NULL AS wrong WHERE 1 = 0")
+        return PlanStep(
+            "home_countries", f"SELECT {text} AS external_id, {text} AS country, NULL AS error_no WHERE 1 = 0"
+        )
     listed = lists.with_index(dialect.json_objects("addresses", ("is_default", "iso", "country", "country_iso_3")))
-    named = "coalesce({})".format(
+    name_sql = "coalesce({})".format(
         ", ".join(f"nullif(trim(each.element.{name}), '')" for name in ("iso", "country", "country_iso_3"))
     )
-    unknown = faults.add("profiles.addresses: the country must be one of ISO 3166-1")
+    unknown = errors.add("profiles.addresses: the country must be a code or name of ISO 3166-1")
     return PlanStep(
         "home_countries",
-        f"""SELECT external_id, country, wrong
+        f"""SELECT external_id, country, error_no
 FROM (
-    SELECT told.external_id, known.alpha_2 AS country,
-           CAST(CASE WHEN told.named IS NOT NULL AND known.alpha_2 IS NULL THEN {unknown} END AS INT) AS wrong,
+    SELECT address.external_id, names.alpha_2 AS country,
+           CAST(CASE WHEN address.country_name IS NOT NULL AND names.alpha_2 IS NULL THEN {unknown} END AS INT) AS error_no,
            row_number() OVER (
-               PARTITION BY told.external_id
-               ORDER BY CASE WHEN known.alpha_2 IS NULL THEN 1 ELSE 0 END, told.is_default DESC, told.place
+               PARTITION BY address.external_id
+               ORDER BY CASE WHEN names.alpha_2 IS NULL THEN 1 ELSE 0 END, address.is_default DESC, address.place
            ) AS choice
     FROM (
-        SELECT external_id, each.place,
+        SELECT external_id, each.position AS place,
                coalesce(lower(each.element.is_default) = 'true', FALSE) AS is_default,
-               lower({named}) AS named
+               lower({name_sql}) AS country_name
         FROM (SELECT external_id, {dialect.unnest(listed)} AS each FROM typed_profiles WHERE addresses IS NOT NULL)
-    ) AS told
-    LEFT JOIN country_names AS known ON known.name = told.named
-) AS found
-WHERE wrong IS NOT NULL OR (choice = 1 AND country IS NOT NULL)""",
+    ) AS address
+    LEFT JOIN country_names AS names ON names.name = address.country_name
+) AS ranked
+WHERE error_no IS NOT NULL OR (choice = 1 AND country IS NOT NULL)""",
         is_materialized=True,
     )
 
@@ -63,66 +65,66 @@ WHERE wrong IS NOT NULL OR (choice = 1 AND country IS NOT NULL)""",
 def profile_states(
     club: ClubContext, as_of: datetime, personal: Sequence[str], dialect: CastDialect, lists: ArrayFunctions
 ) -> list[PlanStep]:
-    """As what each profile stands."""
-    word = lists.first_word("own.optin_channel")
-    local = {each: dialect.engine.macros["instant_of"](f"{each}_local", f"'{club.timezone}'") for each in _TIMES}
-    times = {each: f"coalesce(own.{each}, {local[each].replace(each, f'own.{each}')})" for each in _TIMES}
+    """Plan steps for the current state and the groups of each profile."""
+    word = lists.first_word("p.optin_channel")
+    local = {each: dialect.engine.macros["instant_of"](f"{each}_local", f"'{club.timezone}'") for each in _TIME_COLUMNS}
+    times = {each: f"coalesce(p.{each}, {local[each].replace(each, f'p.{each}')})" for each in _TIME_COLUMNS}
     now = values.timestamp_literal(as_of)
     return [
         PlanStep(
-            "read_states",
-            f"""SELECT own.external_id AS profile_id, own.gender, own.optin_channel, own.optin_subchannel,
-       own.sms_status, own.email_status, own.push_status,
+            "cast_states",
+            f"""SELECT p.external_id AS profile_id, p.gender, p.optin_channel, p.optin_subchannel,
+       p.sms_status, p.email_status, p.push_status,
        CASE WHEN {word} IN ({_NAMED_PLATFORMS}) THEN {word}
-            WHEN own.optin_channel IS NOT NULL THEN '{OTHER_PLATFORM}' END AS optin_platform,
-       {birth_date("own")} AS birth_date,
-       own.birth_year - own.birth_year % 5 AS birth_year_group,
-       coalesce({lists.parse_ids("own.subunit_ids")}, {lists.empty_ids}) AS subunit_ids,
-       coalesce({lists.parse_ids("own.group_ids")}, {lists.empty_ids}) AS group_ids,
-       coalesce({lists.parse_ids("own.favorite_stores")}, {lists.empty_ids}) AS favorite_stores,
-       coalesce({lists.keys_with_value("own.consents", "true")}, {lists.empty_strings}) AS consents_true,
-       coalesce({lists.keys_with_value("own.consents", "false")}, {lists.empty_strings}) AS consents_false,
-       coalesce({lists.without_keys("own.properties", personal)}, '{{}}') AS properties,
+            WHEN p.optin_channel IS NOT NULL THEN '{OTHER_PLATFORM}' END AS optin_platform,
+       {birth_date("p")} AS birth_date,
+       p.birth_year - p.birth_year % 5 AS birth_year_group,
+       coalesce({lists.parse_ids("p.subunit_ids")}, {lists.empty_ids}) AS subunit_ids,
+       coalesce({lists.parse_ids("p.group_ids")}, {lists.empty_ids}) AS group_ids,
+       coalesce({lists.parse_ids("p.favorite_stores")}, {lists.empty_ids}) AS favorite_stores,
+       coalesce({lists.keys_with_value("p.consents", "true")}, {lists.empty_strings}) AS consents_true,
+       coalesce({lists.keys_with_value("p.consents", "false")}, {lists.empty_strings}) AS consents_false,
+       coalesce({lists.without_keys("p.properties", personal)}, '{{}}') AS properties,
        coalesce(home.country, phone.country) AS country,
-       coalesce(own.profile_type, 'active') NOT IN ('deleted', 'system', 'temporary') AS is_somebody,
-       own.member_id, {times["joined_at"]} AS joined_at,
+       coalesce(p.profile_type, 'active') NOT IN ('deleted', 'system', 'temporary') AS is_counted,
+       p.member_id, {times["joined_at"]} AS joined_at,
        coalesce({times["created_at"]}, {now}) AS created_at,
        coalesce({times["updated_at"]}, {times["created_at"]}, {now}) AS updated_at
-FROM typed_profiles AS own
-LEFT JOIN home_countries AS home ON home.external_id = own.external_id
-LEFT JOIN phone_countries AS phone ON phone.number = own.mobile_phone""",
+FROM typed_profiles AS p
+LEFT JOIN home_countries AS home ON home.external_id = p.external_id
+LEFT JOIN phone_countries AS phone ON phone.number = p.mobile_phone""",
         ),
         PlanStep(
-            "reached_states",
-            f"""SELECT read.*,
-       {lists.compact(tuple(_reach(rule, lists) for rule in REACH_RULES))} AS reaching
-FROM read_states AS read""",
+            "reachable_states",
+            f"""SELECT s.*,
+       {lists.compact(tuple(_reach(rule, lists) for rule in REACH_RULES))} AS reachable_by
+FROM cast_states AS s""",
         ),
         PlanStep(
             "states",
-            f"""SELECT marked.*, {_groups(lists)} AS groups
+            f"""SELECT s.*, {_group_keys(lists)} AS groups
 FROM (
-    SELECT reached.*,
+    SELECT s.*,
            {
                 lists.compact(
                     (
                         *(
-                            f"CASE WHEN {lists.contains('reaching', _quoted(each))} THEN {_quoted(each)} END"
+                            f"CASE WHEN {lists.contains('reachable_by', _quoted(each))} THEN {_quoted(each)} END"
                             for each in CHANNELS
                             if each != ANY_CHANNEL
                         ),
-                        f"CASE WHEN {lists.is_not_empty('reaching')} THEN '{ANY_CHANNEL}' END",
+                        f"CASE WHEN {lists.is_not_empty('reachable_by')} THEN '{ANY_CHANNEL}' END",
                     )
                 )
             } AS marketing
-    FROM reached_states AS reached
-) AS marked""",
+    FROM reachable_states AS s
+) AS s""",
             is_materialized=True,
         ),
     ]
 
 
-_TIMES = ("joined_at", "created_at", "updated_at")
+_TIME_COLUMNS = ("joined_at", "created_at", "updated_at")
 
 
 def _quoted(text: str) -> str:
@@ -133,65 +135,67 @@ _NAMED_PLATFORMS = ", ".join(map(_quoted, NAMED_PLATFORMS))
 
 
 def _reach(rule: ReachRule, lists: ArrayFunctions) -> str:
-    """The channel of a rule where it reaches the member of `read`, else null."""
+    """SQL of the channel of a rule if it applies to the profile state `s`, else null."""
     statuses = ", ".join(map(_quoted, rule.statuses))
-    consent = "" if rule.consent is None else f" AND {lists.contains('read.consents_true', _quoted(rule.consent))}"
-    return f"CASE WHEN read.{rule.channel}_status IN ({statuses}){consent} THEN '{rule.channel}' END"
+    consent = "" if rule.consent is None else f" AND {lists.contains('s.consents_true', _quoted(rule.consent))}"
+    return f"CASE WHEN s.{rule.channel}_status IN ({statuses}){consent} THEN '{rule.channel}' END"
 
 
-def _groups(lists: ArrayFunctions) -> str:
+def _group_keys(lists: ArrayFunctions) -> str:
     single = ("optin_channel", "optin_subchannel", "optin_platform", "birth_year_group", "country", "gender")
-    # Beside null a text is null, and is left out.
-    told = lists.compact(("'all:'", *(f"'{name}:' || marked.{name}" for name in single)))
-    reach = lists.compact(
+    # Concatenation with null is null, and compact drops it.
+    attributes = lists.compact(("'all:'", *(f"'{name}:' || s.{name}" for name in single)))
+    reachable = lists.compact(
         tuple(
-            f"CASE WHEN {lists.contains('marked.marketing', _quoted(each))} THEN 'marketing_true:{each}' "
+            f"CASE WHEN {lists.contains('s.marketing', _quoted(each))} THEN 'marketing_true:{each}' "
             f"ELSE 'marketing_false:{each}' END"
             for each in CHANNELS
         )
     )
-    several = (
+    list_columns = (
         ("consents_true", "consent_true"),
         ("consents_false", "consent_false"),
         ("subunit_ids", "subunit_id"),
         ("group_ids", "group_id"),
         ("favorite_stores", "favorite_store"),
     )
-    return lists.concat((told, reach, *(lists.with_prefix(f"marked.{column}", f"{name}:") for column, name in several)))
+    return lists.concat(
+        (attributes, reachable, *(lists.with_prefix(f"s.{column}", f"{name}:") for column, name in list_columns))
+    )
 
 
 def memberships(
     source: InputTable | None, club: ClubContext, as_of: datetime, dialect: CastDialect, lists: ArrayFunctions
 ) -> list[PlanStep]:
-    """Who came in and who left: each profile by being made, and what the table of memberships tells.
+    """Plan steps for joins and leaves: the implicit join of each profile, and the rows of memberships.
 
-    An `in` while in, an `out` while out do not count.
+    A repeated `in` or `out` does not count.
     """
-    at = dialect.engine.macros["instant_of"]("told.at_local", f"'{club.timezone}'")
-    joins = f"""SELECT profile_id, 'in' AS type, coalesce(joined_at, created_at) AS at, optin_channel, optin_subchannel,
+    at = dialect.engine.macros["instant_of"]("m.at_local", f"'{club.timezone}'")
+    implicit = f"""SELECT profile_id, 'in' AS type, coalesce(joined_at, created_at) AS at, optin_channel, optin_subchannel,
        consents_true, consents_false, 1 AS rank, CAST(NULL AS {dialect.string_type}) AS external_id
 FROM states"""
-    told = f"""SELECT told.profile, told.type, coalesce(told.at, {at}), told.optin_channel, told.optin_subchannel,
-       CASE WHEN told.consents IS NOT NULL THEN {lists.keys_with_value("told.consents", "true")} END,
-       CASE WHEN told.consents IS NOT NULL THEN {lists.keys_with_value("told.consents", "false")} END,
-       CASE WHEN told.external_id IS NULL THEN 0 ELSE 2 END, told.external_id
-FROM typed_memberships AS told"""
+    explicit = f"""SELECT m.profile, m.type, coalesce(m.at, {at}), m.optin_channel, m.optin_subchannel,
+       CASE WHEN m.consents IS NOT NULL THEN {lists.keys_with_value("m.consents", "true")} END,
+       CASE WHEN m.consents IS NOT NULL THEN {lists.keys_with_value("m.consents", "false")} END,
+       CASE WHEN m.external_id IS NULL THEN 0 ELSE 2 END, m.external_id
+FROM typed_memberships AS m"""
     age = age_group("s.birth_date", "c.day", dialect)
     word = lists.first_word("c.optin_channel")
-    date = dialect.engine.macros["local_date"]("told.at", f"'{club.timezone}'")
+    date = dialect.engine.macros["local_date"]("m.at", f"'{club.timezone}'")
     return [
-        PlanStep("told_memberships", joins if source is None else f"{joins}\nUNION ALL\n{told}"),
+        PlanStep("all_memberships", implicit if source is None else f"{implicit}\nUNION ALL\n{explicit}"),
         PlanStep(
             "counted_memberships",
-            f"""SELECT seen.*,
+            f"""SELECT m.*,
        {day_number("date")} AS day
 FROM (
-    SELECT told.*, {date} AS date,
-           lag(type, 1, 'out') OVER in_order AS before
-    FROM told_memberships AS told
-    WINDOW in_order AS (PARTITION BY told.profile_id ORDER BY told.at, told.rank, told.external_id, told.type)
-) AS seen
-WHERE type <> before""",
+    SELECT m.*, {date} AS date,
+           lag(type, 1, 'out') OVER by_time AS previous
+    FROM all_memberships AS m
+    WINDOW by_time AS (PARTITION BY m.profile_id ORDER BY m.at, m.rank, m.external_id, m.type)
+) AS m
+WHERE type <> previous""",
             is_materialized=True,
         ),
         PlanStep(
@@ -207,39 +211,39 @@ WHERE type <> before""",
        coalesce(c.consents_false, s.consents_false) AS consents_false
 FROM counted_memberships AS c
 JOIN states AS s ON s.profile_id = c.profile_id
-WHERE s.is_somebody""",
+WHERE s.is_counted""",
         ),
         PlanStep(
-            "turns",
+            "membership_deltas",
             """SELECT c.profile_id, c.at, CASE c.type WHEN 'in' THEN 1 ELSE -1 END AS n, s.groups
 FROM counted_memberships AS c
 JOIN states AS s ON s.profile_id = c.profile_id
-WHERE s.is_somebody""",
+WHERE s.is_counted""",
         ),
         PlanStep(
-            "member_dimension_history",
+            "current_members",
             f"""SELECT s.*
 FROM states AS s
 JOIN (
     SELECT profile_id
-    FROM counted_memberships AS counted
-    WHERE counted.at <= {values.timestamp_literal(as_of)}
+    FROM counted_memberships AS c
+    WHERE c.at <= {values.timestamp_literal(as_of)}
     GROUP BY profile_id
     HAVING sum(CASE type WHEN 'in' THEN 1 ELSE -1 END) > 0
-) AS there ON there.profile_id = s.profile_id
-WHERE s.is_somebody""",
+) AS active ON active.profile_id = s.profile_id
+WHERE s.is_counted""",
         ),
     ]
 
 
 def birth_date(profile: str) -> str:
-    """When a typed profile was born, as a number such as 20261124."""
+    """Birth date of a typed profile, as an integer such as 20261124."""
     year, month, day = (f"{profile}.birth_{each}" for each in ("year", "month", "day"))
     return f"CAST(10000 * {year} + 100 * coalesce({month}, 1) + coalesce({day}, 1) AS INT)"
 
 
 def day_number(date: str) -> str:
-    """A date as such a number."""
+    """A date as an integer such as 20261124."""
     return f"CAST(year({date}) * 10000 + month({date}) * 100 + day({date}) AS INT)"
 
 
@@ -257,12 +261,12 @@ def age_group(birth_date: str, day: str, dialect: CastDialect) -> str:
 
 
 def members(dialect: CastDialect, *, has_values: bool) -> PlanStep:
-    """The members as the live copy has them, with the columns of values where these are computed."""
+    """The members with the columns of the server's member replica, and of their values if these are computed."""
     number = "coalesce(s.member_id, row_number() OVER (ORDER BY s.profile_id))"
-    told = [f"{_value(each, dialect)} AS {each.name}" for each in REGISTRY.stored] if has_values else []
-    joined = f"""
+    value_columns = [f"{_value(each, dialect)} AS {each.name}" for each in REGISTRY.stored] if has_values else []
+    joins = f"""
 JOIN stored_values AS value ON value.profile_id = s.profile_id
-CROSS JOIN (SELECT {dialect.location_names} AS names FROM fact_locations) AS place
+CROSS JOIN (SELECT {dialect.location_names} AS names FROM fact_locations) AS location
 JOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"""
     return PlanStep(
         "members",
@@ -270,50 +274,50 @@ JOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')
        s.optin_platform, s.gender, s.country, s.sms_status, s.email_status, s.push_status, s.subunit_ids, s.group_ids,
        s.favorite_stores, s.consents_true, s.consents_false, s.marketing,
        {dialect.output_timestamp("s.created_at")} AS created_at, {dialect.output_timestamp("s.updated_at")} AS updated_at,
-       {", ".join(("s.properties", *told))}
-FROM member_dimension_history AS s{joined if has_values else ""}""",
+       {", ".join(("s.properties", *value_columns))}
+FROM current_members AS s{joins if has_values else ""}""",
     )
 
 
-def _value(of: Aggregation, dialect: CastDialect) -> str:
-    """A value as reports have it: money in minor units, places by their external ids."""
-    column = f"value.{of.name}"
-    match of.type:
+def _value(aggregation: Aggregation, dialect: CastDialect) -> str:
+    """A value as reports use it: money in minor units, locations as external ids."""
+    column = f"value.{aggregation.name}"
+    match aggregation.type:
         case FieldType.COUNTRY_ALPHA_3:
             return "country_codes.alpha_3"
         case FieldType.LOCATION:
-            return dialect.name_at("place.names", column)
+            return dialect.name_at("location.names", column)
         case FieldType.LOCATION_LIST:
-            return dialect.names_at("place.names", column)
+            return dialect.names_at("location.names", column)
         case FieldType.TIMESTAMP:
             return dialect.output_timestamp(column)
         case _:
             return column
 
 
-PHONES_WITHOUT_ADDRESS = """SELECT DISTINCT own.mobile_phone
-FROM typed_profiles AS own
-LEFT JOIN home_countries AS home ON home.external_id = own.external_id
-WHERE own.mobile_phone IS NOT NULL AND home.external_id IS NULL"""
-"""The numbers that may tell where somebody lives whose address does not."""
+PHONES_WITHOUT_ADDRESS = """SELECT DISTINCT p.mobile_phone
+FROM typed_profiles AS p
+LEFT JOIN home_countries AS home ON home.external_id = p.external_id
+WHERE p.mobile_phone IS NOT NULL AND home.external_id IS NULL"""
+"""Phone numbers of profiles without a country in their addresses."""
 
 
-def invalid_profiles(faults: RowErrors) -> str:
-    """What of typed profiles has values that none may have, by the number of the first fault."""
-    listed, known = ", ".join(CHANNEL_STATUSES), ", ".join(map(_quoted, CHANNEL_STATUSES))
-    status = [
-        f"WHEN {each}_status NOT IN ({known}) THEN {faults.add(f'profiles.{each}_status must be one of {listed}')}"
+def invalid_profiles(errors: RowErrors) -> str:
+    """SELECT of typed profiles with the number of their first invalid value, or null."""
+    listed, allowed = ", ".join(CHANNEL_STATUSES), ", ".join(map(_quoted, CHANNEL_STATUSES))
+    cases = [
+        f"WHEN {each}_status NOT IN ({allowed}) THEN {errors.add(f'profiles.{each}_status must be one of {listed}')}"
         for each in STATUS_CHANNELS
     ]
-    return f"SELECT external_id, CAST(CASE {' '.join(status)} END AS INT) AS wrong FROM typed_profiles"
+    return f"SELECT external_id, CAST(CASE {' '.join(cases)} END AS INT) AS error_no FROM typed_profiles"
 
 
-def invalid_memberships(faults: RowErrors) -> str:
-    """The same of memberships."""
-    kind = faults.add("memberships.type must be in or out")
-    stranger = faults.add("memberships.profile is not among the profiles")
-    return f"""SELECT told.profile,
-       CAST(CASE WHEN told.type NOT IN ('in', 'out') THEN {kind}
-                 WHEN own.external_id IS NULL THEN {stranger} END AS INT) AS wrong
-FROM typed_memberships AS told
-LEFT JOIN typed_profiles AS own ON own.external_id = told.profile"""
+def invalid_memberships(errors: RowErrors) -> str:
+    """SELECT of typed memberships with the number of their first invalid value, or null."""
+    invalid_type = errors.add("memberships.type must be in or out")
+    unknown_profile = errors.add("memberships.profile does not exist in profiles")
+    return f"""SELECT m.profile,
+       CAST(CASE WHEN m.type NOT IN ('in', 'out') THEN {invalid_type}
+                 WHEN p.external_id IS NULL THEN {unknown_profile} END AS INT) AS error_no
+FROM typed_memberships AS m
+LEFT JOIN typed_profiles AS p ON p.external_id = m.profile"""

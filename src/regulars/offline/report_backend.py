@@ -1,4 +1,4 @@
-"""Where a report's rows are asked for when they are in files: the relations that an engine has made of them."""
+"""Query backend for reports over files: executes statements on the relations of an engine."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,11 +11,11 @@ from regulars.reports.report import Backend
 
 T = TypeVar("T")
 ExecuteStatement = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
-"""The rows of a compiled statement with its values by place."""
+"""Executes a compiled statement with positional parameters and returns its rows."""
 
 
 class FileBackends(Backends):
-    """Files as answers are made from them: what is asked is asked of one engine, and all of it at `now`."""
+    """Backend that executes all statements on one engine, at the instant `now`."""
 
     def __init__(self, ask: ExecuteStatement, now: datetime) -> None:
         self._ask = ask
@@ -23,11 +23,11 @@ class FileBackends(Backends):
 
     @asynccontextmanager
     async def snapshot(self, customers: Sequence[Tenant], now: datetime | None = None) -> AsyncIterator[ReadSnapshot]:
-        """The files as they are."""
+        """A snapshot of the files."""
         yield _Files(None, now or self._now, None, customers[0].community_id, self._ask)
 
     async def cursor_key(self) -> bytes:
-        """Nothing is paged, so no cursor leaves."""
+        """Empty, because results over files are not paged."""
         return b""
 
 
@@ -40,5 +40,5 @@ class _Files(ReadSnapshot):
         return self._ask(statement, [list(each) if isinstance(each, tuple) else each for each in values])
 
     async def run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What work returns, at once: no other request waits for it, and no event loop runs."""
+        """Runs work synchronously, because there are no concurrent requests and no event loop."""
         return work(*arguments)

@@ -1,4 +1,4 @@
-"""The relations that a report over files is asked of, made step by step, the same on every engine."""
+"""Builds the relations that reports over files read, with the same plan steps on every engine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,25 +12,23 @@ from regulars.facts.members import PERSONAL_PROPERTIES, normalize_property_name
 from regulars.offline import line_items, member_facts, pipeline, purchase_facts
 from regulars.offline.array_functions import ARRAY_FUNCTIONS, ArrayFunctions
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.pipeline import ComputeSpec, EngineBackend
+from regulars.offline.pipeline import ComputeSpec
 from regulars.offline.purchase_facts import PurchaseSelection
-from regulars.offline.structures import ClubContext, InputTable, LineLayout, PlanStep, RowErrors
+from regulars.offline.structures import ClubContext, EngineBackend, InputTable, LineLayout, PlanStep, RowErrors
 from regulars.query.compiler import filter_sql
 from regulars.query.compiler.compiler import group_fields
 from regulars.query.query import ReportQuery
 from regulars.reports import transactions
 from regulars.reports.member_fields import AGGREGATION_FIELDS
 
-_VALUES = {each.name for each in AGGREGATION_FIELDS}
-_OF_PURCHASES = {each.name for each in transactions.REPORTS}
-_OF_GROUPS = ("members_grouped_count", "members_count_history")
+_VALUE_NAMES = {each.name for each in AGGREGATION_FIELDS}
+_PURCHASE_REPORTS = {each.name for each in transactions.REPORTS}
+_GROUP_REPORTS = ("members_grouped_count", "members_count_history")
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredRelations:
-    """What a query is about: of the members, beside what every profile says, their values, their countries; or
-    purchases.
-    """
+    """The relations that a query needs: members, optionally with their values and countries, or purchases."""
 
     values: bool = False
     country: bool = False
@@ -38,21 +36,21 @@ class RequiredRelations:
 
     @staticmethod
     def for_query(query: ReportQuery) -> "RequiredRelations":
-        """What a query needs."""
+        """The relations that a query needs."""
         report = query.report
-        if report.name in _OF_PURCHASES:
+        if report.name in _PURCHASE_REPORTS:
             return RequiredRelations(purchases=PurchaseSelection.for_query(query))
-        asked = {*filter_sql.field_names(query.filter), *(each.name for each in group_fields(query))}
+        used = {*filter_sql.field_names(query.filter), *(each.name for each in group_fields(query))}
         is_listed = bool(report.key) and query.aggregate_by is None
-        names = {each.removeprefix("aggregations.") for each in asked}
+        names = {each.removeprefix("aggregations.") for each in used}
         names |= {each.name for each in report.fields if each.visible} if is_listed else set()
-        values = bool(names & _VALUES) or report.name == "member_aggregations"
-        return RequiredRelations(values, "country" in names or report.name in _OF_GROUPS)
+        values = bool(names & _VALUE_NAMES) or report.name == "member_aggregations"
+        return RequiredRelations(values, "country" in names or report.name in _GROUP_REPORTS)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What is told of the club, and the instant that it is asked at. `personal` are properties that stay out."""
+    """The club and the instant of the request. `personal_properties` are excluded from the properties of members."""
 
     timezone: str
     currency: str | None
@@ -62,95 +60,96 @@ class ReportContext:
 
 
 def build_purchase_relations(
-    runner: EngineBackend,
-    sources: Mapping[str, InputTable],
-    wanted: PurchaseSelection,
-    asked: ReportContext,
-    tell: Callable[[str], None],
+    backend: EngineBackend,
+    inputs: Mapping[str, InputTable],
+    selection: PurchaseSelection,
+    context: ReportContext,
+    progress: Callable[[str], None],
 ) -> ClubContext:
-    """Makes `purchases` and, where they are asked for by brand, `bought_brands`; gives the club.
+    """Creates `purchases` and, for queries by brand, `purchase_brands`; returns the club.
 
-    Raises InvalidInputError for whatever can't be computed from.
+    Raises InvalidInputError for invalid input.
     """
-    registry = pipeline.registry_for(wanted.dimensions)
-    read = columns_read(registry) | wanted.inputs_read
-    has_profiles = "profiles" in sources
+    registry = pipeline.registry_for(selection.dimensions)
+    read = columns_read(registry) | selection.inputs_read
+    has_profiles = "profiles" in inputs
     if has_profiles:
-        own, named = sources["profiles"], wanted.profile_columns
-        columns = {name: given for name, given in own.columns.items() if name in named}
-        sources = {**sources, "profiles": replace(own, columns=columns)}
-    by = ComputeSpec(asked.timezone, asked.currency, None, ())
-    made = pipeline.prepare_facts(runner, sources, by, read, tell, has_anonymous=True)
-    if wanted.has_brands and made.traits.line_layout is LineLayout.NONE:
-        raise InvalidInputError(
-            "transactions have no lines, and brand is of lines: give items, or columns from sku on."
-        )
-    tell("computing")
-    if wanted.dimensions:
-        runner.make(purchase_facts.buyer_instants(wanted, asked.now))
-        pipeline.compute_prepared_values(runner, made, None, registry)
-    runner.make(purchase_facts.purchases(wanted, made.traits, runner.dialect))
-    if wanted.has_brands:
-        runner.make(line_items.brand_amounts(made.traits, runner.dialect))
-        runner.make(purchase_facts.purchase_brands(wanted))
-    return made.traits.club
+        profiles, names = inputs["profiles"], selection.profile_columns
+        columns = {name: column for name, column in profiles.columns.items() if name in names}
+        inputs = {**inputs, "profiles": replace(profiles, columns=columns)}
+    spec = ComputeSpec(context.timezone, context.currency, None, ())
+    facts = pipeline.prepare_facts(backend, inputs, spec, read, progress, has_anonymous=True)
+    if selection.has_brands and facts.traits.line_layout is LineLayout.NONE:
+        raise InvalidInputError("brand needs line items. Add items, or the columns from sku on, to transactions.")
+    progress("computing")
+    if selection.dimensions:
+        backend.create(purchase_facts.buyer_instants(selection, context.now))
+        pipeline.compute_prepared_values(backend, facts, None, registry)
+    backend.create(purchase_facts.purchases(selection, facts.traits, backend.dialect))
+    if selection.has_brands:
+        backend.create(line_items.brand_amounts(facts.traits, backend.dialect))
+        backend.create(purchase_facts.purchase_brands(selection))
+    return facts.traits.club
 
 
 def build_member_relations(
-    runner: EngineBackend,
-    sources: Mapping[str, InputTable],
+    backend: EngineBackend,
+    inputs: Mapping[str, InputTable],
     needs: RequiredRelations,
-    asked: ReportContext,
-    tell: Callable[[str], None],
+    context: ReportContext,
+    progress: Callable[[str], None],
 ) -> ClubContext:
-    """Makes `members`, `joins` and `turns`; gives the club, whose money values are in.
+    """Creates `members`, `joins` and `membership_deltas`; returns the club with the currency of values.
 
-    Raises InvalidInputError for whatever can't be computed from.
+    Raises InvalidInputError for invalid input.
     """
-    lists = ARRAY_FUNCTIONS[runner.dialect.engine.name]
-    currency = asked.currency
-    profiles, told = sources["profiles"], sources.get("memberships")
+    lists = ARRAY_FUNCTIONS[backend.dialect.engine.name]
+    currency = context.currency
+    profiles, memberships = inputs["profiles"], inputs.get("memberships")
     if needs.values:
-        of_values = {name: source for name, source in sources.items() if name != "memberships"}
+        value_inputs = {name: table for name, table in inputs.items() if name != "memberships"}
         pipeline.build_values(
-            runner, of_values, ComputeSpec(asked.timezone, currency, asked.now, serialization.ALL_AGGREGATIONS), tell
+            backend,
+            value_inputs,
+            ComputeSpec(context.timezone, currency, context.now, serialization.ALL_AGGREGATIONS),
+            progress,
         )
-        currency = runner.rows("SELECT currency FROM club")[0][0]
+        currency = backend.fetch("SELECT currency FROM club")[0][0]
     else:
-        pipeline.create_country_tables(runner)
-        tell("reading")
-        pipeline.cast_input(runner, profiles, RowErrors())
-    faults = RowErrors()
-    _refuse(runner, member_facts.invalid_profiles(faults), "external_id", faults)
-    if told is not None:
-        pipeline.cast_input(runner, told, faults)
-        _refuse(runner, member_facts.invalid_memberships(faults), "profile", faults)
-    _make_countries(runner, lists, profiles, needs, faults)
+        pipeline.create_country_tables(backend)
+        progress("reading")
+        pipeline.cast_input(backend, profiles, RowErrors())
+    errors = RowErrors()
+    _check(backend, member_facts.invalid_profiles(errors), "external_id", errors)
+    if memberships is not None:
+        pipeline.cast_input(backend, memberships, errors)
+        _check(backend, member_facts.invalid_memberships(errors), "profile", errors)
+    _create_country_relations(backend, lists, profiles, needs, errors)
     own = currency or "EUR"
-    club = ClubContext(asked.timezone, own, money.minor_digits(own))
-    never = sorted({*PERSONAL_PROPERTIES, *map(normalize_property_name, asked.personal_properties)})
+    club = ClubContext(context.timezone, own, money.minor_digits(own))
+    excluded = sorted({*PERSONAL_PROPERTIES, *map(normalize_property_name, context.personal_properties)})
     for step in (
-        *member_facts.profile_states(club, asked.now, never, runner.dialect, lists),
-        *member_facts.memberships(told, club, asked.now, runner.dialect, lists),
-        member_facts.members(runner.dialect, has_values=needs.values),
+        *member_facts.profile_states(club, context.now, excluded, backend.dialect, lists),
+        *member_facts.memberships(memberships, club, context.now, backend.dialect, lists),
+        member_facts.members(backend.dialect, has_values=needs.values),
     ):
-        runner.make(step)
+        backend.create(step)
     return club
 
 
-def _make_countries(
-    runner: EngineBackend, lists: ArrayFunctions, profiles: InputTable, needs: RequiredRelations, faults: RowErrors
+def _create_country_relations(
+    backend: EngineBackend, lists: ArrayFunctions, profiles: InputTable, needs: RequiredRelations, errors: RowErrors
 ) -> None:
-    """Makes the countries that addresses tell, and, of who has none, those that phones tell."""
-    runner.make(member_facts.home_countries(profiles, runner.dialect, lists, faults))
-    pipeline.raise_on_invalid_rows(runner, "home_countries", "external_id", faults)
+    """Creates the countries of profiles from their addresses, else from their phone numbers."""
+    backend.create(member_facts.home_countries(profiles, backend.dialect, lists, errors))
+    pipeline.raise_on_invalid_rows(backend, "home_countries", "external_id", errors)
     numbers: list[tuple[Any, ...]] = []
     if needs.country and profiles.has("mobile_phone"):
-        numbers = runner.rows(member_facts.PHONES_WITHOUT_ADDRESS)
-    told = ((number, phones.country_of(number)) for (number,) in numbers)
-    runner.make_pairs("phone_countries", ("number", "country"), [(a, b) for a, b in told if b is not None])
+        numbers = backend.fetch(member_facts.PHONES_WITHOUT_ADDRESS)
+    countries = ((number, phones.country_of(number)) for (number,) in numbers)
+    backend.create_lookup("phone_countries", ("number", "country"), [(a, b) for a, b in countries if b is not None])
 
 
-def _refuse(runner: EngineBackend, rows: str, key: str, faults: RowErrors) -> None:
-    runner.make(PlanStep(f"checked_{key}s", rows))
-    pipeline.raise_on_invalid_rows(runner, f"checked_{key}s", key, faults)
+def _check(backend: EngineBackend, rows: str, key: str, errors: RowErrors) -> None:
+    backend.create(PlanStep(f"checked_{key}s", rows))
+    pipeline.raise_on_invalid_rows(backend, f"checked_{key}s", key, errors)

@@ -1,10 +1,10 @@
-"""The rows of reports as facts in files tell them: the same fields and measures, over relations made of files.
+"""Row sources of reports over files: the same fields and measures as on the server, over relations of files.
 
-What the live store keeps folded is told here by what it is folded from: `turns`, a row each time that a profile came
-in (n is 1) or left (-1), with the groups that it stands in; `joins`, the same rows with what the member joined as. Both
-are of what counts, and `at` is an instant. Files know a profile as it is, not as it was: who has moved to another group
-stands there since joining. `purchases` are what was bought, with the buyer as of that instant, and `bought_brands`
-the same once for each brand; `member` tells buyers apart, null where nobody knows who it was.
+Where the server reads rollups, these sources read the events: `membership_deltas` has a row for each counted join (n is
+1) and leave (-1) with the current groups of the profile, `joins` the same rows with the attributes of the join. `at` is
+an instant. Files contain only the current state of a profile, so it is counted in its current groups since joining.
+`purchases` has a row for each purchase with the buyer as of its instant, `purchase_brands` a row for each brand of it;
+`member` identifies the buyer and is null for anonymous purchases.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from regulars.rollups.intervals import ALL_INTERVALS
 
 @dataclass(frozen=True, slots=True)
 class OfflineSource:
-    """The rows of a report over facts, and smaller ones for requests that ask for no other fields than these."""
+    """SQL of the rows of a report, and of smaller row sets for requests that use only certain fields."""
 
     sql: str
     pre_aggregations: tuple[tuple[tuple[str, ...], str], ...] = ()
@@ -32,138 +32,144 @@ _MEMBERS = OfflineSource("SELECT * FROM members")
 _TYPE = "split_part(name, ':', 1)"
 _VALUE = "substr(name, 1 + strpos(name, ':'))"
 
-_NOW = f"""
+_CURRENT_COUNTS = f"""
 SELECT {_TYPE} AS grouping_type, {_VALUE} AS grouping_value, CAST(sum(n) AS bigint) AS members_count,
        shown_instant(max(at)) AS updated_at
-FROM (SELECT each_of(groups) AS name, n, at FROM turns WHERE at <= $now) AS turned
+FROM (SELECT each_of(groups) AS name, n, at FROM membership_deltas WHERE at <= $now) AS group_deltas
 WHERE name <> 'all:'
 GROUP BY name
 """
 
-_TERMS = " ".join(
+_RETENTION_STARTS = " ".join(
     f"WHEN '{each.code}' THEN $now - INTERVAL '{each.retention.days} days'"
     for each in ALL_INTERVALS
     if each.retention is not None
 )
 
 
-def _over_time(columns: str, which: str) -> str:
-    """The number at the end of each bucket. A group begins with the first bucket in which its number changes; of what
-    is longer ago than buckets are kept its months tell.
+def _over_time(columns: str, condition: str) -> str:
+    """SQL of the number of members at the end of each bucket.
+
+    A group starts with the first bucket in which its number changes; beyond the retention of the interval, with the
+    first such month.
     """
     return f"""
-WITH turned AS (
-    SELECT each_of(groups) AS name, n, place, bucket, month
+WITH group_deltas AS (
+    SELECT each_of(groups) AS name, n, position, bucket, month
     FROM (
-        SELECT groups, n, passed($ends, at) AS place, bucket_of(at, $interval, $zone) AS bucket,
+        SELECT groups, n, passed($ends, at) AS position, bucket_of(at, $interval, $zone) AS bucket,
                bucket_of(at, '1mo', $zone) AS month
-        FROM turns
+        FROM membership_deltas
         WHERE at <= $now
-    ) AS placed
+    ) AS bucketed
 ),
-moves AS (
-    SELECT * FROM turned WHERE {which}
+selected AS (
+    SELECT * FROM group_deltas WHERE {condition}
 ),
-begun AS (
-    SELECT name, min(bucket) AS began
-    FROM (SELECT name, bucket FROM moves GROUP BY name, bucket HAVING sum(n) <> 0) AS moved
-    WHERE bucket >= CASE $interval {_TERMS} ELSE bucket END
+starts_at AS (
+    SELECT name, min(bucket) AS first_bucket
+    FROM (SELECT name, bucket FROM selected GROUP BY name, bucket HAVING sum(n) <> 0) AS changed
+    WHERE bucket >= CASE $interval {_RETENTION_STARTS} ELSE bucket END
     GROUP BY name
 ),
 months AS (
-    SELECT name, min(month) AS began
-    FROM (SELECT name, month FROM moves GROUP BY name, month HAVING sum(n) <> 0) AS moved
+    SELECT name, min(month) AS first_bucket
+    FROM (SELECT name, month FROM selected GROUP BY name, month HAVING sum(n) <> 0) AS changed
     GROUP BY name
 ),
-asked AS (
-    SELECT bucket.starts, bucket.ends, bucket.place
+requested AS (
+    SELECT bucket.starts, bucket.ends, bucket.place AS position
     FROM (SELECT each_bucket($starts, $ends) AS bucket) AS each
 ),
 levels AS (
-    SELECT own.name, asked.starts, asked.ends, begun.began, months.began AS month,
-           min(asked.starts) OVER (PARTITION BY own.name) AS first_starts,
-           sum(coalesce(net.n, 0)) OVER (PARTITION BY own.name ORDER BY asked.place) AS n
-    FROM (SELECT DISTINCT name FROM moves) AS own
-    CROSS JOIN asked
+    SELECT g.name, requested.starts, requested.ends, starts_at.first_bucket, months.first_bucket AS month,
+           min(requested.starts) OVER (PARTITION BY g.name) AS first_starts,
+           sum(coalesce(net.n, 0)) OVER (PARTITION BY g.name ORDER BY requested.position) AS n
+    FROM (SELECT DISTINCT name FROM selected) AS g
+    CROSS JOIN requested
     LEFT JOIN (
-        SELECT name, place, sum(n) AS n FROM moves GROUP BY name, place
-    ) AS net ON net.name = own.name AND net.place = asked.place
-    LEFT JOIN begun ON begun.name = own.name
-    LEFT JOIN months ON months.name = own.name
+        SELECT name, position, sum(n) AS n FROM selected GROUP BY name, position
+    ) AS net ON net.name = g.name AND net.position = requested.position
+    LEFT JOIN starts_at ON starts_at.name = g.name
+    LEFT JOIN months ON months.name = g.name
 )
 SELECT {columns} starts AS bucket, CAST(n AS bigint) AS members_count
 FROM levels
 WHERE starts <= $now
-  AND (n <> 0 OR CASE WHEN month < first_starts - INTERVAL '32 days' THEN TRUE ELSE began < ends END)
+  AND (n <> 0 OR CASE WHEN month < first_starts - INTERVAL '32 days' THEN TRUE ELSE first_bucket < ends END)
 """
 
 
-_OF_JOINS = ", ".join(f"told.{column}" for columns in DIMENSION_COLUMNS.values() for column in columns)
+_JOIN_COLUMNS = ", ".join(f"j.{column}" for columns in DIMENSION_COLUMNS.values() for column in columns)
 
 _BALANCE = f"""
-SELECT asked.bucket.starts AS bucket, told.type, {_OF_JOINS}, 1 AS n
-FROM (SELECT each_bucket($starts, $ends) AS bucket) AS asked
-JOIN joins AS told ON told.at >= asked.bucket.starts AND told.at < asked.bucket.ends
-WHERE told.at <= $now
+SELECT requested.bucket.starts AS bucket, j.type, {_JOIN_COLUMNS}, 1 AS n
+FROM (SELECT each_bucket($starts, $ends) AS bucket) AS requested
+JOIN joins AS j ON j.at >= requested.bucket.starts AND j.at < requested.bucket.ends
+WHERE j.at <= $now
 """
 
-# Buckets of days are those of local dates, which are not in the order of instants where clocks are put back over
-# midnight; by a day at most, which spares the rest a look at the clock. Shorter buckets always are in order.
-_BOUGHT_OVER_TIME = """
-WITH asked AS (
+# Day buckets are local dates, which are not in the order of instants if clocks are set back over midnight. They differ by
+# a day at most, so other rows need no conversion. Shorter buckets are always in order.
+_PURCHASES_OVER_TIME = """
+WITH requested AS (
     SELECT each.bucket.starts, each.bucket.ends,
            bucket_number(each.bucket.starts, $starts, $interval, $zone) AS number
     FROM (SELECT each_bucket($starts, $ends) AS bucket) AS each
 )
-SELECT asked.starts AS bucket, bought.*
-FROM {} AS bought
-JOIN asked ON asked.number = bucket_number(bought.at, $starts, $interval, $zone)
-WHERE bought.at >= (SELECT min(starts) FROM asked) - INTERVAL '1 day'
-  AND bought.at < (SELECT max(ends) FROM asked) + INTERVAL '1 day'
-  AND (bought.at < (SELECT max(ends) FROM asked) OR $interval NOT IN ('5m', '1h'))
-  AND bought.at <= $now
+SELECT requested.starts AS bucket, purchase.*
+FROM {} AS purchase
+JOIN requested ON requested.number = bucket_number(purchase.at, $starts, $interval, $zone)
+WHERE purchase.at >= (SELECT min(starts) FROM requested) - INTERVAL '1 day'
+  AND purchase.at < (SELECT max(ends) FROM requested) + INTERVAL '1 day'
+  AND (purchase.at < (SELECT max(ends) FROM requested) OR $interval NOT IN ('5m', '1h'))
+  AND purchase.at <= $now
 """
 
-_BOUGHT = "SELECT bought.* FROM {} AS bought WHERE bought.at >= $from AND bought.at < $to AND bought.at <= $now"
+_PURCHASES = (
+    "SELECT purchase.* FROM {} AS purchase WHERE purchase.at >= $from AND purchase.at < $to AND purchase.at <= $now"
+)
 
 
 def _of_purchases(sql: str) -> OfflineSource:
     fields = tuple(each.name for each in transactions.FIELDS)
-    return OfflineSource(sql.format("bought_brands"), ((fields, sql.format("purchases")),))
+    return OfflineSource(sql.format("purchase_brands"), ((fields, sql.format("purchases")),))
 
 
 OFFLINE_SOURCES: Mapping[str, OfflineSource] = {
     "members": _MEMBERS,
     "members_count": _MEMBERS,
     "member_aggregations": _MEMBERS,
-    "members_grouped_count": OfflineSource(_NOW),
+    "members_grouped_count": OfflineSource(_CURRENT_COUNTS),
     "members_count_history": OfflineSource(
         _over_time(f"{_TYPE} AS grouping_type, {_VALUE} AS grouping_value,", "name <> 'all:'"),
         (((), _over_time("", "name = 'all:'")),),
     ),
     "member_balance": OfflineSource(_BALANCE),
-    transactions.TRANSACTIONS_HISTORY.name: _of_purchases(_BOUGHT_OVER_TIME),
-    transactions.TRANSACTIONS_STATS.name: _of_purchases(_BOUGHT),
+    transactions.TRANSACTIONS_HISTORY.name: _of_purchases(_PURCHASES_OVER_TIME),
+    transactions.TRANSACTIONS_STATS.name: _of_purchases(_PURCHASES),
 }
-"""What can be asked of files, by the names of the reports."""
+"""Row sources by name of the report."""
 
 
 @cache
-def offline_report(report: Report, store: Backend) -> Report:
-    """A report whose rows come from files."""
-    facts = OFFLINE_SOURCES[report.name]
+def offline_report(report: Report, backend: Backend) -> Report:
+    """The report with row sources over files."""
+    source = OFFLINE_SOURCES[report.name]
     return replace(
         report,
-        fields=tuple(_named(each) for each in report.fields),
-        source=RowSource(store, facts.sql),
-        pre_aggregations=tuple(PreAggregation(fields, RowSource(store, sql)) for fields, sql in facts.pre_aggregations),
-        measures=tuple(_counted(each) for each in report.measures),
+        fields=tuple(_offline_field(each) for each in report.fields),
+        source=RowSource(backend, source.sql),
+        pre_aggregations=tuple(
+            PreAggregation(fields, RowSource(backend, sql)) for fields, sql in source.pre_aggregations
+        ),
+        measures=tuple(_offline_measure(each) for each in report.measures),
         series_order=(),
     )
 
 
-def _counted(measure: ReportMeasure) -> ReportMeasure:
-    """A measure as files have it: of different members, where the live store has sets of bits, each by itself."""
+def _offline_measure(measure: ReportMeasure) -> ReportMeasure:
+    """The measure over files: distinct members are counted from rows instead of bitmaps."""
     return (
         replace(measure, sql="count(DISTINCT r.member)", distinct_partition="")
         if measure.distinct_partition
@@ -171,14 +177,14 @@ def _counted(measure: ReportMeasure) -> ReportMeasure:
     )
 
 
-_PLACES = {transactions.LOCATION.name: FieldType.STRING} | {
+_LOCATION_TYPES = {transactions.LOCATION.name: FieldType.STRING} | {
     each.name: FieldType.STRING if each.type is FieldType.LOCATION else FieldType.STRING_LIST
     for each in REGISTRY.stored
     if each.type in (FieldType.LOCATION, FieldType.LOCATION_LIST)
 }
 
 
-def _named(field: ReportField) -> ReportField:
-    """A field as files have it: locations go by their external ids."""
-    kind = _PLACES.get(field.name.removeprefix("aggregations."))
-    return field if kind is None else replace(field, type=kind)
+def _offline_field(field: ReportField) -> ReportField:
+    """The field over files: locations are external ids."""
+    field_type = _LOCATION_TYPES.get(field.name.removeprefix("aggregations."))
+    return field if field_type is None else replace(field, type=field_type)

@@ -1,4 +1,4 @@
-"""The answer of a report as a file."""
+"""Writes the result of a report to a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,33 +11,33 @@ import pyarrow.parquet
 from regulars.offline import atomic_output
 from regulars.query.formats import tabular
 
-_ENDINGS = (".json", ".csv", ".parquet")
+_EXTENSIONS = (".json", ".csv", ".parquet")
 
 
 def resolve_report_output(output: str | Path) -> str:
-    """An output as a path or a URL. Raises InputNotFoundError for one that can't be written to."""
-    return atomic_output.resolve_output(output, may_be_folder=False, endings=_ENDINGS)
+    """An output as a path or URL. Raises InputNotFoundError if it can't be written."""
+    return atomic_output.resolve_output(output, may_be_folder=False, endings=_EXTENSIONS)
 
 
-def write_report(answer: Mapping[str, Any], path: str) -> None:
-    """Writes an answer: as the API gives it, or a row a record, a group or a value."""
-    with atomic_output.atomic_replace(path) as beside:
+def write_report(result: Mapping[str, Any], path: str) -> None:
+    """Writes a result: as the API returns it (.json), or as a table with a row for each record, group or value."""
+    with atomic_output.atomic_replace(path) as temporary:
         if path.endswith(".parquet"):
-            pyarrow.parquet.write_table(_table(answer), beside, compression="zstd")
+            pyarrow.parquet.write_table(_table(result), temporary, compression="zstd")
         else:
-            text = tabular.to_json(answer) if path.endswith(".json") else tabular.to_csv(answer)
-            beside.write_text(text, newline="")
+            text = tabular.to_json(result) if path.endswith(".json") else tabular.to_csv(result)
+            temporary.write_text(text, newline="")
 
 
-def _table(answer: Mapping[str, Any]) -> pa.Table:
-    header, rows = tabular.to_table(answer)
+def _table(result: Mapping[str, Any]) -> pa.Table:
+    header, rows = tabular.to_table(result)
     columns: list[list[Any]] = [[] for _ in header]
     for row in rows:
         for column, value in zip(columns, row, strict=True):
-            column.append(_plain(value))
+            column.append(_scalar(value))
     return pa.table(dict(zip(header, columns, strict=True)))
 
 
-def _plain(value: Any) -> Any:
-    """Objects as their JSON."""
+def _scalar(value: Any) -> Any:
+    """Converts objects to JSON."""
     return msgspec.json.encode(value).decode() if isinstance(value, dict | msgspec.Raw) else value

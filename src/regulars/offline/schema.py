@@ -1,4 +1,4 @@
-"""The tables that values are computed from: their columns, what each may hold, and which there must be."""
+"""Specification of the input tables: columns, types, and which columns are required."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from regulars.core.field_type import FieldType
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """One column by its name."""
+    """Specification of a column."""
 
     name: str
     type: FieldType
@@ -16,7 +16,7 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table: what a row is, and its columns. `key` tells its rows apart in messages."""
+    """Specification of a table. `key` identifies its rows in messages."""
 
     name: str
     columns: tuple[ColumnSpec, ...]
@@ -47,7 +47,7 @@ TRANSACTIONS = TableSpec(
     ),
     key="external_id",
 )
-"""Purchases and returns; with item columns, the lines of one external id are one transaction."""
+"""Purchases and returns; with item columns, rows with the same external id are the lines of one transaction."""
 
 ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
 
@@ -89,7 +89,7 @@ REPORT_PROFILES = TableSpec(
     ),
     key="external_id",
 )
-"""Profiles with what reports need of them; values are computed without it."""
+"""Profiles with the additional columns that reports need."""
 
 MEMBERSHIPS = TableSpec(
     "memberships",
@@ -104,7 +104,7 @@ MEMBERSHIPS = TableSpec(
     ),
     key="profile",
 )
-"""Joins and leaves, beside the first join that each profile is by itself."""
+"""Joins and leaves in addition to the implicit first join of each profile."""
 
 LOCATIONS = TableSpec(
     "locations",
@@ -134,6 +134,6 @@ ENTITIES = TableSpec(
     (ColumnSpec("profile", FieldType.STRING, required=True), ColumnSpec("as_of", FieldType.TIMESTAMP, required=True)),
     key="profile",
 )
-"""Instants to compute profiles at: one row of values for each, in their order."""
+"""The entity table: instants to compute profiles at, one row of values each."""
 
 TABLES = (TRANSACTIONS, PROFILES, MEMBERSHIPS, LOCATIONS, PRODUCTS, ENTITIES)

@@ -1,29 +1,31 @@
-"""What a computation is told and finds out before it begins: its tables, its club, what its rows are like."""
+"""Data structures of the pipeline: input tables, club, plan steps, row errors and traits of the input."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, Protocol
 
-from regulars.offline.casting import InputColumn
+from regulars.aggregations.aggregation import Aggregation
+from regulars.offline.casting import CastDialect, InputColumn
 from regulars.offline.schema import TableSpec
 
 
 @dataclass(frozen=True, slots=True)
 class InputTable:
-    """A table as it was given: the relation of its rows, and its columns by the names that ours have."""
+    """A registered input: its specification, the relation of its rows, and its columns by declared name."""
 
-    table: TableSpec
+    spec: TableSpec
     relation: str
     columns: Mapping[str, InputColumn]
 
     def has(self, *names: str) -> bool:
-        """Whether any of these columns is there."""
+        """Whether the input has any of these columns."""
         return any(name in self.columns for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class ClubContext:
-    """What all facts are read by."""
+    """Time zone and currency that apply to all facts."""
 
     timezone: str
     currency: str
@@ -32,7 +34,7 @@ class ClubContext:
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One relation of facts: `keeps` says that it is read more than once, and costs more than a scan."""
+    """A relation to create; materialized if it is read more than once and costs more than a scan."""
 
     name: str
     sql: str
@@ -41,30 +43,31 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class RowErrors:
-    """What may be wrong with a row, each by its number from 1."""
+    """Messages of possible errors of a row, numbered from 1."""
 
     messages: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> int:
-        """The number of a fault."""
+        """Adds a message and returns its number."""
         self.messages.append(text)
         return len(self.messages)
 
 
 class LineLayout(Enum):
-    """Where the lines of transactions are."""
+    """Layout of the line items of transactions."""
 
     NONE = 0
     INLINE = 1
-    """Each transaction is one row with one line in columns of its own."""
+    """Each transaction is one row with one line item in separate columns."""
     SEPARATE = 2
-    """A list in a column, or rows with one external id."""
+    """Line items are a list in a column, or rows with the same external id."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputTraits:
-    """What is known of the transactions before their facts are made: what of them definitions read, how many decimals
-    the columns have that are given.
+    """Traits of the transactions that determine the plan.
+
+    `columns_read` are the columns that definitions read, `scales` the decimal places of input columns.
     """
 
     club: ClubContext
@@ -78,4 +81,31 @@ class InputTraits:
     has_locations: bool
     has_products: bool
     has_anonymous: bool = False
-    """Whether what nobody known by name bought is a fact too."""
+    """Whether anonymous purchases are included."""
+
+
+class EngineBackend(Protocol):
+    """An engine: registers inputs, creates named relations, and returns or writes results."""
+
+    dialect: CastDialect
+
+    def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
+        """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
+
+    def create(self, step: PlanStep) -> None:
+        """Creates a relation that later steps refer to by name."""
+
+    def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Creates a small table of strings."""
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result."""
+
+    def execute(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a report's statement with positional parameters."""
+
+    def to_table(self, select: str) -> Any:
+        """The values in the engine's table format."""
+
+    def write(self, select: str, target: str, aggregations: Sequence[Aggregation]) -> None:
+        """Writes values to a file or folder."""

@@ -1,4 +1,4 @@
-"""From facts to values as they go out: who is asked for and when, the compiled statement, money and places by name."""
+"""Plan steps from fact tables to the output: requested profiles and instants, values, and their output format."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,45 +20,43 @@ from regulars.offline import dictionary_encoding
 from regulars.offline.casting import CastDialect
 from regulars.offline.structures import ClubContext, PlanStep
 
-_ONE_TIE = 1_048_576
-"""More transactions of one profile at one instant than there can be."""
+_MAX_TIES = 1_048_576
+"""Upper bound of the transactions of one profile at one instant."""
 
 
 def ordered_transactions(has_ties: bool, dialect: CastDialect) -> list[PlanStep]:
-    """The transactions with `n`, a number in their order within a profile."""
+    """The transactions with `n`, their order within a profile."""
     if not dialect.uses_ordinals:
-        return [
-            PlanStep("ordered_transactions", "SELECT told.*, CAST(0 AS BIGINT) AS n FROM fact_transactions AS told")
-        ]
-    instant = f"CAST(epoch_us(told.transacted_at) AS HUGEINT) * {_ONE_TIE}"
+        return [PlanStep("ordered_transactions", "SELECT t.*, CAST(0 AS BIGINT) AS n FROM fact_transactions AS t")]
+    instant = f"CAST(epoch_us(t.transacted_at) AS HUGEINT) * {_MAX_TIES}"
     if not has_ties:
-        return [PlanStep("ordered_transactions", f"SELECT told.*, {instant} AS n FROM fact_transactions AS told")]
+        return [PlanStep("ordered_transactions", f"SELECT t.*, {instant} AS n FROM fact_transactions AS t")]
     return [
         PlanStep(
             "fact_ties",
             """SELECT profile, transacted_at, external_id, id,
-       row_number() OVER (PARTITION BY profile, transacted_at ORDER BY external_id NULLS LAST, id) AS place
+       row_number() OVER (PARTITION BY profile, transacted_at ORDER BY external_id NULLS LAST, id) AS location
 FROM fact_transactions
 SEMI JOIN (
     SELECT profile, transacted_at FROM fact_transactions GROUP BY ALL HAVING count(*) > 1
-) AS several USING (profile, transacted_at)""",
+) AS ties USING (profile, transacted_at)""",
             is_materialized=True,
         ),
         PlanStep(
             "ordered_transactions",
-            f"""SELECT told.*, {instant} + coalesce(tie.place, 0) AS n
-FROM fact_transactions AS told
+            f"""SELECT t.*, {instant} + coalesce(tie.position, 0) AS n
+FROM fact_transactions AS t
 LEFT JOIN fact_ties AS tie
-  ON tie.profile = told.profile
- AND tie.transacted_at = told.transacted_at
- AND tie.external_id IS NOT DISTINCT FROM told.external_id
- AND tie.id = told.id""",
+  ON tie.profile = t.profile
+ AND tie.transacted_at = t.transacted_at
+ AND tie.external_id IS NOT DISTINCT FROM t.external_id
+ AND tie.id = t.id""",
         ),
     ]
 
 
 def order_sensitive_profiles(registry: AggregationRegistry, engine: SqlEngine) -> str | None:
-    """Profiles for which it matters which of several transactions at one instant is first; None where it never does."""
+    """Query for profiles whose values depend on the order of transactions at one instant; None if no value does."""
     calls = order_sensitive_calls(registry)
     if not calls:
         return None
@@ -68,22 +66,22 @@ def order_sensitive_profiles(registry: AggregationRegistry, engine: SqlEngine) -
 
 
 def branded_lines(dialect: CastDialect) -> list[PlanStep]:
-    """The sold lines with their brands, as numbers in the order of their names where an engine gives them."""
+    """The sold lines with their brands, encoded as ordinals if the engine uses them."""
     if not dialect.uses_ordinals:
         return [PlanStep("branded_lines", "SELECT * FROM fact_lines")]
     return [
         *dictionary_encoding.brand_dictionary("SELECT DISTINCT brand FROM fact_lines"),
         PlanStep(
             "branded_lines",
-            """SELECT line.profile, line.transacted_at, known.brand
+            """SELECT line.profile, line.transacted_at, b.brand
 FROM fact_lines AS line
-JOIN fact_brands AS known ON known.name = line.brand""",
+JOIN fact_brands AS b ON b.name = line.brand""",
         ),
     ]
 
 
 def _bounds(as_of: str) -> str:
-    """Instants beyond which no calendar arithmetic is needed to tell on which side of a window one is."""
+    """Bounds outside of which no calendar arithmetic is needed to test a window."""
     return ",\n       ".join(
         f"{as_of} - INTERVAL '{months} months' {sign} INTERVAL '4 days' AS {side}_{months}m"
         for months in (12, 24)
@@ -92,21 +90,21 @@ def _bounds(as_of: str) -> str:
 
 
 def as_of_spine(as_of: datetime) -> list[PlanStep]:
-    """All profiles at one instant: each stands for itself, and nothing needs to be joined."""
+    """Requests for all profiles at one instant, which need no joins."""
     at = timestamp_literal(as_of)
     return [
-        PlanStep("asked", f"SELECT profile AS k, profile, profile_id, {at} AS as_of FROM fact_profiles"),
+        PlanStep("requested", f"SELECT profile AS k, profile, profile_id, {at} AS as_of FROM fact_profiles"),
         PlanStep(
-            "asked_transactions",
-            f"""SELECT profile AS k, told.*, {at} AS as_of,
+            "requested_transactions",
+            f"""SELECT profile AS k, t.*, {at} AS as_of,
        {_bounds(at)}
-FROM ordered_transactions AS told
+FROM ordered_transactions AS t
 WHERE transacted_at <= {at}""",
         ),
-        PlanStep("asked_lines", f"SELECT profile AS k, brand FROM branded_lines WHERE transacted_at <= {at}"),
+        PlanStep("requested_lines", f"SELECT profile AS k, brand FROM branded_lines WHERE transacted_at <= {at}"),
         PlanStep(
-            "ahead",
-            f"""SELECT profile AS k, min(transacted_at) AS falls_due_at
+            "future_transactions",
+            f"""SELECT profile AS k, min(transacted_at) AS next_future_at
 FROM fact_transactions
 WHERE transacted_at > {at}
 GROUP BY profile""",
@@ -115,97 +113,98 @@ GROUP BY profile""",
 
 
 def entity_spine(club: ClubContext, dialect: CastDialect) -> list[PlanStep]:
-    """Profiles each at instants of its own, every pair once."""
-    at = dialect.engine.macros["instant_of"]("pair.as_of_local", f"'{club.timezone}'")
+    """Requests for the distinct rows of the entity table."""
+    at = dialect.engine.macros["instant_of"]("entity.as_of_local", f"'{club.timezone}'")
     return [
         PlanStep(
-            "asked",
-            f"""SELECT {dialect.spine_key} AS k, pair.*
+            "requested",
+            f"""SELECT {dialect.spine_key} AS k, entity.*
 FROM (
-    SELECT DISTINCT own.profile, own.profile_id, coalesce(pair.as_of, {at}) AS as_of
-    FROM typed_as_of AS pair
-    JOIN fact_profiles AS own ON own.profile_id = pair.profile
-) AS pair""",
+    SELECT DISTINCT p.profile, p.profile_id, coalesce(entity.as_of, {at}) AS as_of
+    FROM typed_as_of AS entity
+    JOIN fact_profiles AS p ON p.profile_id = entity.profile
+) AS entity""",
             is_materialized=True,
         ),
         PlanStep(
-            "asked_transactions",
-            f"""SELECT asked.k, told.*, asked.as_of,
-       {_bounds("asked.as_of")}
-FROM asked
-JOIN ordered_transactions AS told ON told.profile = asked.profile AND told.transacted_at <= asked.as_of""",
+            "requested_transactions",
+            f"""SELECT requested.k, t.*, requested.as_of,
+       {_bounds("requested.as_of")}
+FROM requested
+JOIN ordered_transactions AS t ON t.profile = requested.profile AND t.transacted_at <= requested.as_of""",
         ),
         PlanStep(
-            "asked_lines",
-            """SELECT asked.k, line.brand
-FROM asked
-JOIN branded_lines AS line ON line.profile = asked.profile AND line.transacted_at <= asked.as_of""",
+            "requested_lines",
+            """SELECT requested.k, line.brand
+FROM requested
+JOIN branded_lines AS line ON line.profile = requested.profile AND line.transacted_at <= requested.as_of""",
         ),
         PlanStep(
-            "ahead",
-            """SELECT asked.k, min(told.transacted_at) AS falls_due_at
-FROM asked
-JOIN fact_transactions AS told ON told.profile = asked.profile AND told.transacted_at > asked.as_of
-GROUP BY asked.k""",
+            "future_transactions",
+            """SELECT requested.k, min(t.transacted_at) AS next_future_at
+FROM requested
+JOIN fact_transactions AS t ON t.profile = requested.profile AND t.transacted_at > requested.as_of
+GROUP BY requested.k""",
         ),
     ]
 
 
 def timestamp_literal(at: datetime) -> str:
-    """An instant as SQL, in UTC."""
+    """SQL literal of an instant, in UTC."""
     return f"TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 
 def club_step(club: ClubContext) -> PlanStep:
-    """The club as the one row that definitions know."""
+    """The relation `club` of one row that definitions read."""
     return PlanStep(
         "club", f"SELECT '{club.timezone}' AS zone, '{club.currency}' AS currency, CAST(0 AS BIGINT) AS values_version"
     )
 
 
-_READ_AGAIN = {"history", "places", "votes", "countries"}
+_MATERIALIZED = {"history", "places", "votes", "countries"}
 
 
 def stored_values(registry: AggregationRegistry, engine: SqlEngine, dialect: CastDialect) -> list[PlanStep]:
-    """The values as the live store keeps them, with when they change next: one statement where an engine computes a
-    relation once however often it is read, else relation by relation.
+    """The values as the server stores them, with their next change.
+
+    One statement for engines that compute a CTE once, else one relation after the other.
     """
     if dialect.uses_ordinals:
         return [PlanStep("stored_values", _statement(registry, engine.name))]
-    found = build_relations(registry, engine)
+    relations = build_relations(registry, engine)
     return [
-        *(PlanStep(name, sql, is_materialized=name in _READ_AGAIN) for name, sql in found),
-        PlanStep("stored_values", select_values(registry, engine, found[-1][0])),
+        *(PlanStep(name, sql, is_materialized=name in _MATERIALIZED) for name, sql in relations),
+        PlanStep("stored_values", select_values(registry, engine, relations[-1][0])),
     ]
 
 
 @cache
 def _statement(registry: AggregationRegistry, engine: str) -> str:
-    # Translating every declaration takes as long as to compute a thousand profiles.
+    # Translating all declarations takes as long as computing a thousand profiles.
     return compile_statement(registry, {each.name: each for each in (*ENGINES, DUCKDB_BRAND_BITSET)}[engine])
 
 
 def output_select(aggregations: Sequence[Aggregation], club: ClubContext, dialect: CastDialect) -> str:
-    """Values as they go out: decimals, instants in UTC, locations by their external ids."""
-    columns = ",\n       ".join(f"{_shown(each, club, dialect)} AS {each.name}" for each in aggregations)
-    kinds = {each.type for each in aggregations}
+    """SELECT of the output: decimals, timestamps in UTC, locations as external ids."""
+    columns = ",\n       ".join(f"{_output(each, club, dialect)} AS {each.name}" for each in aggregations)
+    types = {each.type for each in aggregations}
     select = f"SELECT {columns}\nFROM stored_values AS value"
-    if kinds & {FieldType.LOCATION, FieldType.LOCATION_LIST}:
+    if types & {FieldType.LOCATION, FieldType.LOCATION_LIST}:
         select += f"""
 CROSS JOIN (
     SELECT {dialect.location_names} AS names
     FROM fact_locations
-) AS place"""
-    if FieldType.COUNTRY_ALPHA_3 in kinds:
+) AS location"""
+    if FieldType.COUNTRY_ALPHA_3 in types:
         select += "\nJOIN country_codes ON country_codes.alpha_2 = coalesce(value.likely_country, '')"
     return select
 
 
-def _shown(of: Aggregation, club: ClubContext, dialect: CastDialect) -> str:
-    column = f"value.{of.name}"
-    if of is fingerprint.FINGERPRINT:
+def _output(aggregation: Aggregation, club: ClubContext, dialect: CastDialect) -> str:
+    column = f"value.{aggregation.name}"
+    if aggregation is fingerprint.FINGERPRINT:
         return f"'{fingerprint.fingerprint_version()} ' || {column}"
-    match of.type:
+    match aggregation.type:
         case FieldType.MONEY:
             return _decimal(column, club.minor_digits)
         case FieldType.PERCENT:
@@ -213,9 +212,9 @@ def _shown(of: Aggregation, club: ClubContext, dialect: CastDialect) -> str:
         case FieldType.COUNTRY_ALPHA_3:
             return "country_codes.alpha_3"
         case FieldType.LOCATION:
-            return dialect.name_at("place.names", column)
+            return dialect.name_at("location.names", column)
         case FieldType.LOCATION_LIST:
-            return dialect.names_at("place.names", column)
+            return dialect.names_at("location.names", column)
         case FieldType.TIMESTAMP:
             return dialect.output_timestamp(column)
         case FieldType.AS_OF:

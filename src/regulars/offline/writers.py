@@ -1,4 +1,4 @@
-"""Values as files: one form of CSV, whichever engine computed them."""
+"""Writes values to files, with the same CSV format for all engines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ _ORDER = "ORDER BY profile_id, calculated_at"
 
 
 def parquet_to_csv(pattern: str, path: Path, shown: Sequence[Aggregation]) -> None:
-    """Writes the values of Parquet files as one CSV file."""
+    """Merges values in Parquet files into one CSV file."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(copy_statement(f"SELECT * FROM read_parquet('{_quoted(pattern)}')", path, shown))
 
 
 def copy_statement(select: str, path: Path, shown: Sequence[Aggregation]) -> str:
-    """The statement by which DuckDB writes values to one file: Parquet or CSV by its name, by profile and instant."""
+    """COPY statement of DuckDB that writes values to a file, ordered by profile and instant; format by extension."""
     if path.suffix == ".parquet":
-        # Numbers are in that order too, and faster compared.
+        # Ordinals have the same order and are faster to compare.
         return f"COPY ({select}\nORDER BY value.k) TO '{_quoted(str(path))}' (FORMAT parquet, COMPRESSION zstd)"
     columns = ", ".join(f"{_text(each)} AS {each.name}" for each in shown)
     return (
@@ -30,7 +30,7 @@ def copy_statement(select: str, path: Path, shown: Sequence[Aggregation]) -> str
 
 
 def _text(of: Aggregation) -> str:
-    """A value as CSV has it: instants as the API writes them, lists as JSON."""
+    """A value in CSV: timestamps in the format of the API, lists as JSON."""
     column = f"value.{of.name}"
     if of.type in (FieldType.TIMESTAMP, FieldType.AS_OF):
         return f"strftime(timezone('UTC', {column}), '%Y-%m-%d %H:%M:%S')"

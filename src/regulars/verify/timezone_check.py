@@ -1,4 +1,4 @@
-"""Whether the store and DuckDB mean the same by a time zone, for each brings rules of its own, of its own age."""
+"""Compares the time zone rules of PostgreSQL and DuckDB, which each ship their own version of the tz database."""
 
 from datetime import datetime, timedelta
 
@@ -8,17 +8,17 @@ from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.storage.database import Scope
 from regulars.verify.export import TEXT, export_query
 
-_AHEAD = timedelta(days=2 * 366)
-"""No value looks further into the future."""
+_HORIZON = timedelta(days=2 * 366)
+"""Values depend on no later instants."""
 
-# At other hours of other days, so that no change of the clocks is missed but one of a few days.
+# The step of 31 hours visits all hours of the day and misses only changes that last a few days.
 _LOCAL_TIMES = """
 SELECT zone, at, at AT TIME ZONE zone AS local
 FROM (
     SELECT timezone AS zone FROM communities WHERE id = $1
     UNION
     SELECT timezone FROM locations WHERE community_id = $1 AND timezone IS NOT NULL
-) AS named
+) AS used
 CROSS JOIN generate_series('1970-01-01Z'::timestamptz, $2::timestamptz, '1 day 7 hours') AS at
 """
 
@@ -34,12 +34,13 @@ ORDER BY zone
 
 
 async def timezone_differences(scope: Scope) -> list[tuple[str, datetime, datetime, datetime]]:
-    """Each zone of a community that has other rules in DuckDB, with the first instant at which that shows: the zone,
-    the instant in UTC, and the local times that the store and DuckDB make of it.
+    """Time zones of a community with different rules, with the first instant at which they differ.
+
+    Returns the zone, the instant in UTC, and the local times of PostgreSQL and DuckDB.
     """
-    found = await export_query(scope, _LOCAL_TIMES, (scope.community_id, scope.now + _AHEAD), _COLUMNS)
-    runner = DuckDBEngine()
-    runner.connection.register("local_times", found)
-    zones = [(zone, at, stored, engines) for zone, at, stored, engines in runner.rows(_DIFFERING)]
-    runner.connection.close()
+    local_times = await export_query(scope, _LOCAL_TIMES, (scope.community_id, scope.now + _HORIZON), _COLUMNS)
+    engine = DuckDBEngine()
+    engine.connection.register("local_times", local_times)
+    zones = [(zone, at, in_postgresql, in_duckdb) for zone, at, in_postgresql, in_duckdb in engine.fetch(_DIFFERING)]
+    engine.connection.close()
     return zones

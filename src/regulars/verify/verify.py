@@ -1,4 +1,4 @@
-"""Proof that live equals recomputed: every kept value against DuckDB's, every derived column against its row."""
+"""Verifies stored data: values against a recomputation by DuckDB, computed columns and rollups against their rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,48 +23,48 @@ from regulars.verify.export import BOOLEAN, DATE, INTEGER, TEXT, ExportedFacts, 
 
 MAX_PROFILES_PER_RANGE = 50_000
 MAX_SALES_PER_RANGE = 500_000
-"""What is compared at once bounds the memory that it takes: 640 MiB for so many sales."""
+"""Bounds the memory of a comparison: 640 MiB for this number of sales."""
 
 MAX_PROFILES_PER_STATEMENT = 2_000
-"""So many profiles are computed at a past instant by one statement of the database."""
+"""Number of profiles that one statement computes at a past instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing that is kept, or stated in another way, and is not what the facts say.
+    """A difference between a stored (or returned) value and the value that follows from the facts.
 
-    `key` tells whose, `name` which.
+    `key` identifies the object, `name` the value.
     """
 
     key: str
     name: str
     stored: object
     recomputed: object
-    stored_label: str = "is kept as"
-    expected_label: str = "the facts say"
+    stored_label: str = "is stored as"
+    expected_label: str = "expected"
 
     def __str__(self) -> str:
         return f"{self.key}: {self.name} {self.stored_label} {self.stored!r}, {self.expected_label} {self.recomputed!r}"
 
 
-# What a part holds at most is bounded by the sales as they are kept; a profile of more is a part by itself.
-_PART = """
+# A range is bounded by the stored number of sales; a profile with more sales is a range of its p.
+_NEXT_RANGE = """
 SELECT profile_id AS last, number
 FROM (
     SELECT profile_id, number, sum(1 + sales) OVER (ORDER BY profile_id) AS weight
     FROM (
-        SELECT own.profile_id, row_number() OVER (ORDER BY own.profile_id) AS number,
-               coalesce(kept.shop_count, 0) AS sales
+        SELECT p.profile_id, row_number() OVER (ORDER BY p.profile_id) AS number,
+               coalesce(stored.shop_count, 0) AS sales
         FROM (
             SELECT profile_id
             FROM profiles
             WHERE community_id = $1 AND profile_id >= $2 AND deleted_at IS NULL
             ORDER BY profile_id
             LIMIT $3
-        ) AS own
-        LEFT JOIN profile_aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
+        ) AS p
+        LEFT JOIN profile_aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = p.profile_id
     ) AS counted
-) AS weighed
+) AS weighted
 WHERE weight <= $4 OR number = 1
 ORDER BY number DESC
 LIMIT 1
@@ -85,69 +85,68 @@ WHERE community_id = $1 AND profile_id BETWEEN $2 AND $3
 ORDER BY id
 """
 
-_DERIVED = (files("regulars.verify") / "verify_derived.sql").read_text()
+_COMPUTED_COLUMNS = (files("regulars.verify") / "verify_derived.sql").read_text()
 
 _COMPARED = (*VALUE_COLUMNS, "next_change_at")
 
-_LEAST, _GREATEST = UUID(int=0), UUID(int=2**128 - 1)
+_LOWEST, _HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
 
 
 async def verify(
     database: Database, community_id: int, as_of: datetime | None = None
 ) -> AsyncIterator[Discrepancy | int]:
-    """Every difference between what is kept and what the facts say, and, after each part, the number of profiles
-    looked at so far.
+    """Yields all discrepancies of a community, and, after each range, the number of profiles verified so far.
 
-    With `as_of`, what is compared is not what is kept, but what is answered for that instant: of every profile.
+    With `as_of`, compares the values that a read at that instant returns, instead of the stored ones.
     """
-    first: UUID | None = _LEAST
-    seen, is_explained = 0, False
+    first: UUID | None = _LOWEST
+    verified, are_timezones_checked = 0, False
     while first is not None:
         async with database.read_transaction(community_id) as scope:
-            found = await scope.fetchrow(_PART, community_id, first, MAX_PROFILES_PER_RANGE, MAX_SALES_PER_RANGE)
+            found = await scope.fetchrow(_NEXT_RANGE, community_id, first, MAX_PROFILES_PER_RANGE, MAX_SALES_PER_RANGE)
             if found is None:
                 break
-            part = ProfileRange(first, found["last"])
-            facts = await export.export_facts(scope, part)
-            stated = await (_kept(scope, part) if as_of is None else _answered(scope, facts, as_of))
-            addresses = await scope.fetch(_ADDRESSES, community_id, part.first, part.last)
+            profile_range = ProfileRange(first, found["last"])
+            facts = await export.export_facts(scope, profile_range)
+            actual = await (_stored(scope, profile_range) if as_of is None else _returned(scope, facts, as_of))
+            addresses = await scope.fetch(_ADDRESSES, community_id, profile_range.first, profile_range.last)
             at = as_of or scope.now
-        # By then the snapshot is given back, and what else runs here goes on.
-        differing = await asyncio.to_thread(_differing, facts, stated, at, is_kept=as_of is None)
-        if differing and not is_explained:
-            is_explained = True
-            for difference in await _zones(database, community_id):
+        # The snapshot is released, and the event loop is not blocked.
+        differences = await asyncio.to_thread(_compare, facts, actual, at, is_stored=as_of is None)
+        if differences and not are_timezones_checked:
+            are_timezones_checked = True
+            for difference in await _timezone_differences(database, community_id):
                 yield difference
-        for difference in differing:
+        for difference in differences:
             yield difference
-        for difference in _misplaced(addresses):
+        for difference in _location_differences(addresses):
             yield difference
-        seen += found["number"]
-        yield seen
-        first = None if part.last == _GREATEST else UUID(int=part.last.int + 1)
+        verified += found["number"]
+        yield verified
+        first = None if profile_range.last == _HIGHEST else UUID(int=profile_range.last.int + 1)
     async with database.read_transaction(community_id) as scope:
         locations = await scope.fetch(_LOCATIONS, community_id)
-        derived = await scope.fetch(_DERIVED, community_id)
+        computed = await scope.fetch(_COMPUTED_COLUMNS, community_id)
         for fact_type in FACT_TYPES:
             if fact_type.verify is not None:
-                derived += await fact_type.verify(scope, as_of)
-    for difference in _misplaced(locations):
+                computed += await fact_type.verify(scope, as_of)
+    for difference in _location_differences(locations):
         yield difference
-    for row in derived:
+    for row in computed:
         yield Discrepancy(row["key"], row["name"], row["stored"], row["recomputed"])
 
 
-async def _zones(database: Database, community_id: int) -> list[Discrepancy]:
-    """What may explain the differences of many profiles, so that it is said before them."""
+async def _timezone_differences(database: Database, community_id: int) -> list[Discrepancy]:
+    """Time zone differences, which are reported first because they may explain those of many profiles."""
     async with database.read_transaction(community_id) as scope:
         found = await timezone_check.timezone_differences(scope)
     return [
-        Discrepancy(f"time zone {zone}", f"{at} UTC", f"{stored}", f"{engines}", "is to the database", "to DuckDB")
-        for zone, at, stored, engines in found
+        Discrepancy(f"time zone {zone}", f"{at} UTC", f"{stored}", f"{in_duckdb}", "is in PostgreSQL", "in DuckDB")
+        for zone, at, stored, in_duckdb in found
     ]
 
 
-def _misplaced(rows: Sequence[Any]) -> Iterator[Discrepancy]:
+def _location_differences(rows: Sequence[Any]) -> Iterator[Discrepancy]:
     for row in rows:
         fields = None if row["fields"] is None else msgspec.json.decode(row["fields"])
         for name, recomputed in address_country.country_and_state(fields, row["country_iso_3"]).items():
@@ -155,7 +154,7 @@ def _misplaced(rows: Sequence[Any]) -> Iterator[Discrepancy]:
                 yield Discrepancy(row["key"], name, row[name], recomputed)
 
 
-# What is stated ---------------------------------------------------------------------------------------------
+# Stored or returned values ---------------------------------------------------------------------------------------------
 
 _LISTS = {
     each.name: each.type.column_type.removesuffix("[]")
@@ -165,110 +164,112 @@ _LISTS = {
 
 _ARROW = {"bigint": INTEGER, "numeric": TEXT, "text": TEXT, "date": DATE, "timestamptz": TIMESTAMP}
 
-_STATED: dict[str, pa.DataType] = {
+_ACTUAL_COLUMNS: dict[str, pa.DataType] = {
     "profile_id": TEXT,
     "is_missing": BOOLEAN,
-    "is_claimed": BOOLEAN,
+    "is_current": BOOLEAN,
     "next_change_at": TIMESTAMP,
-    # Lists travel as JSON.
+    # Lists are exported as JSON.
     **{each.name: _ARROW.get(each.type.column_type, TEXT) for each in STORED_AGGREGATIONS},
 }
 
 
-def _stated(row: str) -> str:
+def _actual_columns(row: str) -> str:
     columns = [f"to_json({row}.{name})" if name in _LISTS else f"{row}.{name}" for name in VALUE_COLUMNS]
     return f"{row}.next_change_at, " + ", ".join(columns)
 
 
-# What is due by the clock, or by a shared fact, is computed when it is read: nothing kept is claimed of it.
-_KEPT = f"""
-SELECT own.profile_id,
-       kept.profile_id IS NULL AS is_missing,
-       kept.values_version = cache_versions.values_version
-           AND kept.calculated_at <= $4::timestamptz
-           AND (kept.next_change_at IS NULL OR kept.next_change_at > $4::timestamptz) AS is_claimed,
-       {_stated("kept")}
-FROM profiles AS own
-JOIN cache_versions ON cache_versions.community_id = own.community_id
-LEFT JOIN profile_aggregations AS kept ON kept.community_id = $1 AND kept.profile_id = own.profile_id
-WHERE own.community_id = $1 AND own.profile_id BETWEEN $2::uuid AND $3::uuid AND own.deleted_at IS NULL
+# Stale values are computed when they are read, so the stored ones are not compared.
+_STORED_VALUES = f"""
+SELECT p.profile_id,
+       stored.profile_id IS NULL AS is_missing,
+       stored.values_version = cache_versions.values_version
+           AND stored.calculated_at <= $4::timestamptz
+           AND (stored.next_change_at IS NULL OR stored.next_change_at > $4::timestamptz) AS is_current,
+       {_actual_columns("stored")}
+FROM profiles AS p
+JOIN cache_versions ON cache_versions.community_id = p.community_id
+LEFT JOIN profile_aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = p.profile_id
+WHERE p.community_id = $1 AND p.profile_id BETWEEN $2::uuid AND $3::uuid AND p.deleted_at IS NULL
 """
 
 
-async def _kept(scope: Scope, part: ProfileRange) -> pa.Table:
-    """The rows of values that are kept."""
-    return await export.export_query(scope, _KEPT, (scope.community_id, part.first, part.last, scope.now), _STATED)
+async def _stored(scope: Scope, profile_range: ProfileRange) -> pa.Table:
+    """The stored values."""
+    return await export.export_query(
+        scope, _STORED_VALUES, (scope.community_id, profile_range.first, profile_range.last, scope.now), _ACTUAL_COLUMNS
+    )
 
 
 @cache
-def _answer() -> str:
+def _returned_statement() -> str:
     return f"""
-SELECT answer.profile_id, FALSE AS is_missing, TRUE AS is_claimed,
-       {_stated("answer")}
+SELECT answer.profile_id, FALSE AS is_missing, TRUE AS is_current,
+       {_actual_columns("answer")}
 FROM (
 {values_statement()}
 ) AS answer
 """
 
 
-async def _answered(scope: Scope, facts: ExportedFacts, as_of: datetime) -> pa.Table:
-    """What a read at `as_of` would be answered."""
+async def _returned(scope: Scope, facts: ExportedFacts, as_of: datetime) -> pa.Table:
+    """The values that a read at `as_of` returns."""
     profile_ids = facts.tables["fact_profiles"]["profile_id"].to_pylist()
-    parts = []
+    tables = []
     for start in range(0, len(profile_ids), MAX_PROFILES_PER_STATEMENT):
-        some = profile_ids[start : start + MAX_PROFILES_PER_STATEMENT]
-        arguments = (scope.community_id, some, [as_of] * len(some))
-        parts.append(await export.export_query(scope, _answer(), arguments, _STATED))
-    return pa.concat_tables(parts)
+        batch = profile_ids[start : start + MAX_PROFILES_PER_STATEMENT]
+        arguments = (scope.community_id, batch, [as_of] * len(batch))
+        tables.append(await export.export_query(scope, _returned_statement(), arguments, _ACTUAL_COLUMNS))
+    return pa.concat_tables(tables)
 
 
-# What differs -----------------------------------------------------------------------------------------------
+# Differences -----------------------------------------------------------------------------------------------
 
 
 def _comparable(name: str) -> str:
     if name not in _LISTS:
-        return f"stated.{name}"
-    return f"""from_json(stated.{name}, '["{"BIGINT" if _LISTS[name] == "bigint" else "VARCHAR"}"]')"""
+        return f"actual.{name}"
+    return f"""from_json(actual.{name}, '["{"BIGINT" if _LISTS[name] == "bigint" else "VARCHAR"}"]')"""
 
 
-_DIFFERING = f"""
+_DIFFERENT_ROWS = f"""
 SELECT *
 FROM (
-    SELECT fresh.profile_id, stated.is_missing, stated.is_claimed,
-           {", ".join(f"{_comparable(name)} AS stated_{name}, fresh.{name}" for name in _COMPARED)}
-    FROM recomputed AS fresh
-    JOIN stated ON stated.profile_id = fresh.profile_id
+    SELECT recomputed.profile_id, actual.is_missing, actual.is_current,
+           {", ".join(f"{_comparable(name)} AS actual_{name}, recomputed.{name}" for name in _COMPARED)}
+    FROM recomputed
+    JOIN actual ON actual.profile_id = recomputed.profile_id
 ) AS compared
 WHERE is_missing
-   OR is_claimed AND ({" OR ".join(f"stated_{name} IS DISTINCT FROM {name}" for name in _COMPARED)})
+   OR is_current AND ({" OR ".join(f"actual_{name} IS DISTINCT FROM {name}" for name in _COMPARED)})
 ORDER BY profile_id
 """
 
 
-def _differing(facts: ExportedFacts, stated: pa.Table, at: datetime, *, is_kept: bool) -> list[Discrepancy]:
-    runner = export.recompute(facts, at)
-    runner.connection.register("stated", stated)
-    rows = export.fetch_dicts(runner, _DIFFERING)
-    runner.connection.close()
-    return [each for row in rows for each in _differences(row, "is kept as" if is_kept else "is answered as")]
+def _compare(facts: ExportedFacts, actual: pa.Table, at: datetime, *, is_stored: bool) -> list[Discrepancy]:
+    engine = export.recompute(facts, at)
+    engine.connection.register("actual", actual)
+    rows = export.fetch_dicts(engine, _DIFFERENT_ROWS)
+    engine.connection.close()
+    return [each for row in rows for each in _differences(row, "is stored as" if is_stored else "is returned as")]
 
 
-def _differences(row: dict[str, Any], stated: str) -> list[Discrepancy]:
+def _differences(row: dict[str, Any], actual: str) -> list[Discrepancy]:
     key = f"profile {row['profile_id']}"
     if row["is_missing"]:
         return [Discrepancy(key, "aggregations", None, "a row")]
     return [
-        Discrepancy(key, name, _value(name, row[f"stated_{name}"]), _value(name, row[name]), stated)
+        Discrepancy(key, name, _value(name, row[f"actual_{name}"]), _value(name, row[name]), actual)
         for name in _COMPARED
-        if row[f"stated_{name}"] != row[name]
+        if row[f"actual_{name}"] != row[name]
     ]
 
 
-_NUMBERS = {each.name for each in STORED_AGGREGATIONS if each.type.column_type == "numeric"}
+_NUMERIC = {each.name for each in STORED_AGGREGATIONS if each.type.column_type == "numeric"}
 
 
 def _value(name: str, value: Any) -> object:
-    """A value as the database gives it."""
+    """A value as the database returns it."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC)
-    return Decimal(value) if name in _NUMBERS and value is not None else value
+    return Decimal(value) if name in _NUMERIC and value is not None else value

@@ -1,4 +1,4 @@
--- What transactions' rows say of themselves against what they were given, and references that lead nowhere.
+-- Computed columns of transactions against their inputs, and references to missing rows, of community $1.
 WITH club AS (
     SELECT currency, minor_digits FROM communities WHERE id = $1
 ),
@@ -29,7 +29,7 @@ lines AS (
     WHERE i.community_id = $1 AND NOT i.is_void AND i.quantity > 0
     GROUP BY i.transaction_id
 ),
-told AS (
+checked AS (
     SELECT 'transaction ' || id AS key, 'amount' AS name, amount::text AS stored,
            -- Half-even: the even neighbour where both are equally near.
            trim_scale(CASE WHEN abs(minor - trunc(minor)) = 0.5
@@ -102,6 +102,6 @@ told AS (
       )
 )
 SELECT key, name, stored, recomputed
-FROM told
+FROM checked
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

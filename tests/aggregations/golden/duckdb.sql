@@ -33,8 +33,8 @@ SELECT
   locations.iso_state,
   locations.state,
   (
-    CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
-  ) AS standing
+    CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.reverse_rank
+  ) AS store_rank
 FROM (
   SELECT
     k,
@@ -50,7 +50,7 @@ FROM (
       is_sale) AS last_sale_at
   FROM history
   WHERE
-    location_id IS NOT NULL AND moves
+    location_id IS NOT NULL AND has_amount
   GROUP BY
     k,
     location_id
@@ -109,11 +109,11 @@ SELECT DISTINCT ON (k)
   k,
   place AS winner,
   CASE
-    WHEN 4 * votes >= 3 * cast_votes
+    WHEN 4 * votes >= 3 * total_votes
     THEN 1
-    WHEN 2 * votes >= cast_votes
+    WHEN 2 * votes >= total_votes
     THEN 2
-    WHEN 4 * votes >= cast_votes
+    WHEN 4 * votes >= total_votes
     THEN 3
     ELSE 4
   END AS score
@@ -121,30 +121,30 @@ FROM (
   SELECT
     k,
     place,
-    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-    ) AS cast_votes
+    4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+    GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+      CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+    ) AS total_votes
   FROM (
     SELECT
       k,
       place,
-      bought,
+      sale_votes,
       named,
-      lived,
-      CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
-      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
-      CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+      address_votes,
+      CAST(SUM(sale_votes) OVER (PARTITION BY k) AS BIGINT) AS sales_total,
+      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS references_total,
+      CAST(SUM(address_votes) OVER (PARTITION BY k) AS BIGINT) AS addresses_total
     FROM (
       SELECT
         k,
         place,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 1), 0) AS BIGINT) AS bought,
+          source = 1), 0) AS BIGINT) AS sale_votes,
         COUNT(*) FILTER(WHERE
           source = 2) AS named,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 3), 0) AS BIGINT) AS lived
+          source = 3), 0) AS BIGINT) AS address_votes
       FROM (
         SELECT
           k,
@@ -156,7 +156,7 @@ FROM (
       GROUP BY
         k,
         place
-    ) AS tallied
+    ) AS votes_by_place
   ) AS compared
 ) AS counted
 ORDER BY
@@ -164,17 +164,17 @@ ORDER BY
   votes DESC NULLS FIRST,
   place;
 
--- relation districts
+-- relation states
 SELECT DISTINCT ON (k, level)
   k,
   level,
   place AS winner,
   CASE
-    WHEN 4 * votes >= 3 * cast_votes
+    WHEN 4 * votes >= 3 * total_votes
     THEN 1
-    WHEN 2 * votes >= cast_votes
+    WHEN 2 * votes >= total_votes
     THEN 2
-    WHEN 4 * votes >= cast_votes
+    WHEN 4 * votes >= total_votes
     THEN 3
     ELSE 4
   END AS score
@@ -183,32 +183,32 @@ FROM (
     k,
     level,
     place,
-    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-    ) AS cast_votes
+    4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+    GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+      CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+    ) AS total_votes
   FROM (
     SELECT
       k,
       level,
       place,
-      bought,
+      sale_votes,
       named,
-      lived,
-      CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
-      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
-      CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+      address_votes,
+      CAST(SUM(sale_votes) OVER (PARTITION BY k, level) AS BIGINT) AS sales_total,
+      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS references_total,
+      CAST(SUM(address_votes) OVER (PARTITION BY k, level) AS BIGINT) AS addresses_total
     FROM (
       SELECT
         k,
         level,
         place,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 1), 0) AS BIGINT) AS bought,
+          source = 1), 0) AS BIGINT) AS sale_votes,
         COUNT(*) FILTER(WHERE
           source = 2) AS named,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 3), 0) AS BIGINT) AS lived
+          source = 3), 0) AS BIGINT) AS address_votes
       FROM (
         SELECT
           k,
@@ -243,7 +243,7 @@ FROM (
         k,
         level,
         place
-    ) AS tallied
+    ) AS votes_by_place
   ) AS compared
 ) AS counted
 ORDER BY
@@ -256,11 +256,11 @@ ORDER BY
 COUNT(*) FILTER(WHERE
   is_sale AND within_12m);
 
--- measure discounts_given
+-- measure discount_total
 SUM(discount) FILTER(WHERE
   is_sale);
 
--- measure value_listed
+-- measure list_price_total
 SUM(list_value) FILTER(WHERE
   is_sale);
 
@@ -274,26 +274,26 @@ COUNT(*) FILTER(WHERE
 
 -- measure favourite_24m
 (
-  ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
     sales_24m > 0)
 );
 
 -- measure favourite_all
 (
-  ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+  ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
     sales > 0)
 );
 
--- change falls_due
-falls_due_at;
+-- change next_future_fact
+next_future_at;
 
--- change leaves_12m
+-- change leaves_12m_window
 MIN((
   transacted_at + INTERVAL '12' MONTHS
 )) FILTER(WHERE
   within_12m);
 
--- change recency_falls
+-- change recency_drops
 CASE
   WHEN (
     as_of < last_sale_at + INTERVAL '3' MONTHS
@@ -315,7 +315,7 @@ CASE
   )
 END;
 
--- change join_ages
+-- change join_age_step
 (
   INSTANT_OF(
     CAST(CASE
@@ -349,7 +349,7 @@ END;
   )
 );
 
--- change sale_leaves_24m
+-- change sale_leaves_24m_window
 MIN((
   transacted_at + INTERVAL '24' MONTHS
 )) FILTER(WHERE
@@ -591,45 +591,45 @@ spend_12m;
 (
   (
     (
-      discounts_given * 10000
-    ) // NULLIF(value_listed, 0)
+      discount_total * 10000
+    ) // NULLIF(list_price_total, 0)
   ) + CASE
     WHEN 2 * ABS(
       (
         (
-          discounts_given * 10000
-        ) - NULLIF(value_listed, 0) * (
+          discount_total * 10000
+        ) - NULLIF(list_price_total, 0) * (
           (
-            discounts_given * 10000
-          ) // NULLIF(value_listed, 0)
+            discount_total * 10000
+          ) // NULLIF(list_price_total, 0)
         )
       )
-    ) > ABS(NULLIF(value_listed, 0))
+    ) > ABS(NULLIF(list_price_total, 0))
     OR (
       2 * ABS(
         (
           (
-            discounts_given * 10000
-          ) - NULLIF(value_listed, 0) * (
+            discount_total * 10000
+          ) - NULLIF(list_price_total, 0) * (
             (
-              discounts_given * 10000
-            ) // NULLIF(value_listed, 0)
+              discount_total * 10000
+            ) // NULLIF(list_price_total, 0)
           )
         )
-      ) = ABS(NULLIF(value_listed, 0))
+      ) = ABS(NULLIF(list_price_total, 0))
       AND (
         (
-          discounts_given * 10000
-        ) // NULLIF(value_listed, 0)
+          discount_total * 10000
+        ) // NULLIF(list_price_total, 0)
       ) % 2 <> 0
     )
     THEN CASE
       WHEN (
         (
-          discounts_given * 10000
+          discount_total * 10000
         ) < 0
       ) = (
-        NULLIF(value_listed, 0) < 0
+        NULLIF(list_price_total, 0) < 0
       )
       THEN 1
       ELSE -1
@@ -742,13 +742,13 @@ END;
 
 -- aggregation most_spend_location
 (
-  ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
     net > 0)
 );
 
 -- aggregation most_spend_12m_location
 (
-  ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+  ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
     net_12m > 0)
 );
 
@@ -788,33 +788,33 @@ WITH locations AS (
       country,
       iso_state,
       state,
-      ROW_NUMBER() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC NULLS FIRST) AS backwards
+      ROW_NUMBER() OVER (ORDER BY external_id DESC NULLS FIRST, location_id DESC NULLS FIRST) AS reverse_rank
     FROM fact_locations
 ),
 member AS (
     SELECT
-      asked.k,
-      asked.profile_id,
-      asked.as_of,
+      requested.k,
+      requested.profile_id,
+      requested.as_of,
       club.zone,
       club.currency,
       club.values_version,
-      own.joined_at,
-      own.joined_location_id,
-      own.preferred_location_id,
+      fact.joined_at,
+      fact.joined_location_id,
+      fact.preferred_location_id,
       (
-        CAST(LOCAL_TIME(own.joined_at, club.zone) AS DATE)
+        CAST(LOCAL_TIME(fact.joined_at, club.zone) AS DATE)
       ) AS joined_on,
       (
-        CAST(LOCAL_TIME(asked.as_of, club.zone) AS DATE)
+        CAST(LOCAL_TIME(requested.as_of, club.zone) AS DATE)
       ) AS today,
-      ahead.falls_due_at
-    FROM asked
+      future_transactions.next_future_at
+    FROM requested
     CROSS JOIN club
-    JOIN fact_profiles AS own
-      ON own.profile = asked.profile
-    LEFT JOIN ahead
-      ON ahead.k = asked.k
+    JOIN fact_profiles AS fact
+      ON fact.profile = requested.profile
+    LEFT JOIN future_transactions
+      ON future_transactions.k = requested.k
 ),
 history AS (
     SELECT
@@ -830,7 +830,7 @@ history AS (
       discount,
       list_value,
       direction = 1 AS is_sale,
-      direction <> 0 AS moves,
+      direction <> 0 AS has_amount,
       transacted_at > before_12m
       AND (
         transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12' MONTHS
@@ -839,24 +839,24 @@ history AS (
       AND (
         transacted_at > after_24m OR as_of < transacted_at + INTERVAL '24' MONTHS
       ) AS within_24m
-    FROM asked_transactions
+    FROM requested_transactions
 ),
 sold AS (
     SELECT
       k,
       brand
-    FROM asked_lines
+    FROM requested_lines
 ),
 addresses AS (
     SELECT
-      asked.k,
-      own.is_default,
-      own.country,
-      own.iso_state,
-      own.state
-    FROM asked
-    JOIN fact_addresses AS own
-      ON own.profile = asked.profile
+      requested.k,
+      fact.is_default,
+      fact.country,
+      fact.iso_state,
+      fact.state
+    FROM requested
+    JOIN fact_addresses AS fact
+      ON fact.profile = requested.profile
 ),
 days AS (
     SELECT
@@ -891,8 +891,8 @@ places AS (
       locations.iso_state,
       locations.state,
       (
-        CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.backwards
-      ) AS standing
+        CAST(COALESCE(EPOCH_US(last_sale_at) + 2300000000000000, 0) AS INT128) * 1048576 + locations.reverse_rank
+      ) AS store_rank
     FROM (
       SELECT
         k,
@@ -908,7 +908,7 @@ places AS (
           is_sale) AS last_sale_at
       FROM history
       WHERE
-        location_id IS NOT NULL AND moves
+        location_id IS NOT NULL AND has_amount
       GROUP BY
         k,
         location_id
@@ -967,11 +967,11 @@ countries AS (
       k,
       place AS winner,
       CASE
-        WHEN 4 * votes >= 3 * cast_votes
+        WHEN 4 * votes >= 3 * total_votes
         THEN 1
-        WHEN 2 * votes >= cast_votes
+        WHEN 2 * votes >= total_votes
         THEN 2
-        WHEN 4 * votes >= cast_votes
+        WHEN 4 * votes >= total_votes
         THEN 3
         ELSE 4
       END AS score
@@ -979,30 +979,30 @@ countries AS (
       SELECT
         k,
         place,
-        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-        ) AS cast_votes
+        4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+        GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+          CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+        ) AS total_votes
       FROM (
         SELECT
           k,
           place,
-          bought,
+          sale_votes,
           named,
-          lived,
-          CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
-          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
-          CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+          address_votes,
+          CAST(SUM(sale_votes) OVER (PARTITION BY k) AS BIGINT) AS sales_total,
+          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS references_total,
+          CAST(SUM(address_votes) OVER (PARTITION BY k) AS BIGINT) AS addresses_total
         FROM (
           SELECT
             k,
             place,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 1), 0) AS BIGINT) AS bought,
+              source = 1), 0) AS BIGINT) AS sale_votes,
             COUNT(*) FILTER(WHERE
               source = 2) AS named,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 3), 0) AS BIGINT) AS lived
+              source = 3), 0) AS BIGINT) AS address_votes
           FROM (
             SELECT
               k,
@@ -1014,7 +1014,7 @@ countries AS (
           GROUP BY
             k,
             place
-        ) AS tallied
+        ) AS votes_by_place
       ) AS compared
     ) AS counted
     ORDER BY
@@ -1022,17 +1022,17 @@ countries AS (
       votes DESC NULLS FIRST,
       place
 ),
-districts AS (
+states AS (
     SELECT DISTINCT ON (k, level)
       k,
       level,
       place AS winner,
       CASE
-        WHEN 4 * votes >= 3 * cast_votes
+        WHEN 4 * votes >= 3 * total_votes
         THEN 1
-        WHEN 2 * votes >= cast_votes
+        WHEN 2 * votes >= total_votes
         THEN 2
-        WHEN 4 * votes >= cast_votes
+        WHEN 4 * votes >= total_votes
         THEN 3
         ELSE 4
       END AS score
@@ -1041,32 +1041,32 @@ districts AS (
         k,
         level,
         place,
-        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-        ) AS cast_votes
+        4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+        GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+          CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+        ) AS total_votes
       FROM (
         SELECT
           k,
           level,
           place,
-          bought,
+          sale_votes,
           named,
-          lived,
-          CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
-          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
-          CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+          address_votes,
+          CAST(SUM(sale_votes) OVER (PARTITION BY k, level) AS BIGINT) AS sales_total,
+          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS references_total,
+          CAST(SUM(address_votes) OVER (PARTITION BY k, level) AS BIGINT) AS addresses_total
         FROM (
           SELECT
             k,
             level,
             place,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 1), 0) AS BIGINT) AS bought,
+              source = 1), 0) AS BIGINT) AS sale_votes,
             COUNT(*) FILTER(WHERE
               source = 2) AS named,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 3), 0) AS BIGINT) AS lived
+              source = 3), 0) AS BIGINT) AS address_votes
           FROM (
             SELECT
               k,
@@ -1101,7 +1101,7 @@ districts AS (
             k,
             level,
             place
-        ) AS tallied
+        ) AS votes_by_place
       ) AS compared
     ) AS counted
     ORDER BY
@@ -1115,9 +1115,9 @@ by_history AS (
            COUNT(*) FILTER(WHERE
              is_sale AND within_12m) AS sales_12m,
            SUM(discount) FILTER(WHERE
-             is_sale) AS discounts_given,
+             is_sale) AS discount_total,
            SUM(list_value) FILTER(WHERE
-             is_sale) AS value_listed,
+             is_sale) AS list_price_total,
            MAX(transacted_at) FILTER(WHERE
              is_sale) AS last_sale_at,
            COUNT(*) FILTER(WHERE
@@ -1149,30 +1149,30 @@ by_history AS (
            MIN((
              transacted_at + INTERVAL '12' MONTHS
            )) FILTER(WHERE
-             within_12m) AS leaves_12m,
+             within_12m) AS leaves_12m_window,
            MIN((
              transacted_at + INTERVAL '24' MONTHS
            )) FILTER(WHERE
-             is_sale AND within_24m) AS sale_leaves_24m
+             is_sale AND within_24m) AS sale_leaves_24m_window
     FROM history
     GROUP BY k
 ),
 by_places AS (
     SELECT k,
            (
-             ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
                sales_24m > 0)
            ) AS favourite_24m,
            (
-             ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+             ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
                sales > 0)
            ) AS favourite_all,
            (
-             ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
                net > 0)
            ) AS most_spend_location,
            (
-             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + standing) FILTER(WHERE
+             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
                net_12m > 0)
            ) AS most_spend_12m_location,
            (
@@ -1214,7 +1214,7 @@ by_days AS (
     FROM days
     GROUP BY k
 ),
-by_districts AS (
+by_states AS (
     SELECT k,
            MIN(winner) FILTER(WHERE
              level = 1) AS likely_state_iso,
@@ -1224,14 +1224,14 @@ by_districts AS (
              level = 2) AS likely_region,
            MIN(score) FILTER(WHERE
              level = 2) AS likely_region_score
-    FROM districts
+    FROM states
     GROUP BY k
 ),
 measured AS (
     SELECT member.*,
            by_history.sales_12m,
-           by_history.discounts_given,
-           by_history.value_listed,
+           by_history.discount_total,
+           by_history.list_price_total,
            by_history.last_sale_at,
            by_history.sales_24m,
            by_places.favourite_24m,
@@ -1260,19 +1260,19 @@ measured AS (
            coalesce(by_places.transacted_locations, (
              CAST([] AS BIGINT[])
            )) AS transacted_locations,
-           by_districts.likely_state_iso,
-           by_districts.likely_state_iso_score,
-           by_districts.likely_region,
-           by_districts.likely_region_score,
-           by_history.leaves_12m,
-           by_history.sale_leaves_24m
+           by_states.likely_state_iso,
+           by_states.likely_state_iso_score,
+           by_states.likely_region,
+           by_states.likely_region_score,
+           by_history.leaves_12m_window,
+           by_history.sale_leaves_24m_window
     FROM member
     LEFT JOIN by_history ON by_history.k = member.k
     LEFT JOIN by_places ON by_places.k = member.k
     LEFT JOIN by_countries ON by_countries.k = member.k
     LEFT JOIN by_sold ON by_sold.k = member.k
     LEFT JOIN by_days ON by_days.k = member.k
-    LEFT JOIN by_districts ON by_districts.k = member.k
+    LEFT JOIN by_states ON by_states.k = member.k
 ),
 layer_1 AS (
     SELECT measured.*,
@@ -1450,45 +1450,45 @@ layer_1 AS (
            (
              (
                (
-                 discounts_given * 10000
-               ) // NULLIF(value_listed, 0)
+                 discount_total * 10000
+               ) // NULLIF(list_price_total, 0)
              ) + CASE
                WHEN 2 * ABS(
                  (
                    (
-                     discounts_given * 10000
-                   ) - NULLIF(value_listed, 0) * (
+                     discount_total * 10000
+                   ) - NULLIF(list_price_total, 0) * (
                      (
-                       discounts_given * 10000
-                     ) // NULLIF(value_listed, 0)
+                       discount_total * 10000
+                     ) // NULLIF(list_price_total, 0)
                    )
                  )
-               ) > ABS(NULLIF(value_listed, 0))
+               ) > ABS(NULLIF(list_price_total, 0))
                OR (
                  2 * ABS(
                    (
                      (
-                       discounts_given * 10000
-                     ) - NULLIF(value_listed, 0) * (
+                       discount_total * 10000
+                     ) - NULLIF(list_price_total, 0) * (
                        (
-                         discounts_given * 10000
-                       ) // NULLIF(value_listed, 0)
+                         discount_total * 10000
+                       ) // NULLIF(list_price_total, 0)
                      )
                    )
-                 ) = ABS(NULLIF(value_listed, 0))
+                 ) = ABS(NULLIF(list_price_total, 0))
                  AND (
                    (
-                     discounts_given * 10000
-                   ) // NULLIF(value_listed, 0)
+                     discount_total * 10000
+                   ) // NULLIF(list_price_total, 0)
                  ) % 2 <> 0
                )
                THEN CASE
                  WHEN (
                    (
-                     discounts_given * 10000
+                     discount_total * 10000
                    ) < 0
                  ) = (
-                   NULLIF(value_listed, 0) < 0
+                   NULLIF(list_price_total, 0) < 0
                  )
                  THEN 1
                  ELSE -1
@@ -1562,8 +1562,8 @@ layer_2 AS (
 )
 SELECT k, profile_id, as_of AS calculated_at,
        least(
-           falls_due_at,
-           leaves_12m,
+           next_future_at,
+           leaves_12m_window,
            CASE
              WHEN (
                as_of < last_sale_at + INTERVAL '3' MONTHS
@@ -1616,7 +1616,7 @@ SELECT k, profile_id, as_of AS calculated_at,
                zone
              )
            ),
-           sale_leaves_24m
+           sale_leaves_24m_window
        ) AS next_change_at,
        values_version,
        CAST(shop_days AS BIGINT) AS shop_days,

@@ -37,7 +37,7 @@ SELECT
       PARTITION BY visits.k
       ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
     )
-  ) AS standing
+  ) AS store_rank
 FROM (
   SELECT
     k,
@@ -53,7 +53,7 @@ FROM (
       is_sale) AS last_sale_at
   FROM history
   WHERE
-    location_id IS NOT NULL AND moves
+    location_id IS NOT NULL AND has_amount
   GROUP BY
     k,
     location_id
@@ -112,11 +112,11 @@ SELECT DISTINCT ON (k)
   k,
   place AS winner,
   CASE
-    WHEN 4 * votes >= 3 * cast_votes
+    WHEN 4 * votes >= 3 * total_votes
     THEN 1
-    WHEN 2 * votes >= cast_votes
+    WHEN 2 * votes >= total_votes
     THEN 2
-    WHEN 4 * votes >= cast_votes
+    WHEN 4 * votes >= total_votes
     THEN 3
     ELSE 4
   END AS score
@@ -124,30 +124,30 @@ FROM (
   SELECT
     k,
     place,
-    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-    ) AS cast_votes
+    4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+    GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+      CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+    ) AS total_votes
   FROM (
     SELECT
       k,
       place,
-      bought,
+      sale_votes,
       named,
-      lived,
-      CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
-      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
-      CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+      address_votes,
+      CAST(SUM(sale_votes) OVER (PARTITION BY k) AS BIGINT) AS sales_total,
+      CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS references_total,
+      CAST(SUM(address_votes) OVER (PARTITION BY k) AS BIGINT) AS addresses_total
     FROM (
       SELECT
         k,
         place,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 1), 0) AS BIGINT) AS bought,
+          source = 1), 0) AS BIGINT) AS sale_votes,
         COUNT(*) FILTER(WHERE
           source = 2) AS named,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 3), 0) AS BIGINT) AS lived
+          source = 3), 0) AS BIGINT) AS address_votes
       FROM (
         SELECT
           k,
@@ -159,7 +159,7 @@ FROM (
       GROUP BY
         k,
         place
-    ) AS tallied
+    ) AS votes_by_place
   ) AS compared
 ) AS counted
 ORDER BY
@@ -167,17 +167,17 @@ ORDER BY
   votes DESC,
   place;
 
--- relation districts
+-- relation states
 SELECT DISTINCT ON (k, level)
   k,
   level,
   place AS winner,
   CASE
-    WHEN 4 * votes >= 3 * cast_votes
+    WHEN 4 * votes >= 3 * total_votes
     THEN 1
-    WHEN 2 * votes >= cast_votes
+    WHEN 2 * votes >= total_votes
     THEN 2
-    WHEN 4 * votes >= cast_votes
+    WHEN 4 * votes >= total_votes
     THEN 3
     ELSE 4
   END AS score
@@ -186,32 +186,32 @@ FROM (
     k,
     level,
     place,
-    4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-    GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-      CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-    ) AS cast_votes
+    4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+    GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+      CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+    ) AS total_votes
   FROM (
     SELECT
       k,
       level,
       place,
-      bought,
+      sale_votes,
       named,
-      lived,
-      CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
-      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
-      CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+      address_votes,
+      CAST(SUM(sale_votes) OVER (PARTITION BY k, level) AS BIGINT) AS sales_total,
+      CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS references_total,
+      CAST(SUM(address_votes) OVER (PARTITION BY k, level) AS BIGINT) AS addresses_total
     FROM (
       SELECT
         k,
         level,
         place,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 1), 0) AS BIGINT) AS bought,
+          source = 1), 0) AS BIGINT) AS sale_votes,
         COUNT(*) FILTER(WHERE
           source = 2) AS named,
         CAST(COALESCE(SUM(n) FILTER(WHERE
-          source = 3), 0) AS BIGINT) AS lived
+          source = 3), 0) AS BIGINT) AS address_votes
       FROM (
         SELECT
           k,
@@ -246,7 +246,7 @@ FROM (
         k,
         level,
         place
-    ) AS tallied
+    ) AS votes_by_place
   ) AS compared
 ) AS counted
 ORDER BY
@@ -259,11 +259,11 @@ ORDER BY
 COUNT(*) FILTER(WHERE
   is_sale AND within_12m);
 
--- measure discounts_given
+-- measure discount_total
 SUM(discount) FILTER(WHERE
   is_sale);
 
--- measure value_listed
+-- measure list_price_total
 SUM(list_value) FILTER(WHERE
   is_sale);
 
@@ -278,7 +278,7 @@ COUNT(*) FILTER(WHERE
 -- measure favourite_24m
 (
   (
-    MAX(ARRAY[CAST(sales_24m AS BIGINT), standing, location_id]) FILTER(WHERE
+    MAX(ARRAY[CAST(sales_24m AS BIGINT), store_rank, location_id]) FILTER(WHERE
       sales_24m > 0)
   )[3]
 );
@@ -286,21 +286,21 @@ COUNT(*) FILTER(WHERE
 -- measure favourite_all
 (
   (
-    MAX(ARRAY[CAST(sales AS BIGINT), standing, location_id]) FILTER(WHERE
+    MAX(ARRAY[CAST(sales AS BIGINT), store_rank, location_id]) FILTER(WHERE
       sales > 0)
   )[3]
 );
 
--- change falls_due
-falls_due_at;
+-- change next_future_fact
+next_future_at;
 
--- change leaves_12m
+-- change leaves_12m_window
 MIN((
   transacted_at + INTERVAL '12 MONTHS'
 )) FILTER(WHERE
   within_12m);
 
--- change recency_falls
+-- change recency_drops
 CASE
   WHEN (
     as_of < last_sale_at + INTERVAL '3 MONTHS'
@@ -322,7 +322,7 @@ CASE
   )
 END;
 
--- change join_ages
+-- change join_age_step
 (
   (
     SELECT
@@ -366,12 +366,12 @@ END;
               ) + 1 AS INT)
             )
           END AS day
-      ) AS given
-    ) AS found
+      ) AS input
+    ) AS midnights
   )
 );
 
--- change sale_leaves_24m
+-- change sale_leaves_24m_window
 MIN((
   transacted_at + INTERVAL '24 MONTHS'
 )) FILTER(WHERE
@@ -409,23 +409,23 @@ SUM(amount);
   (
     SELECT
       quotient + CASE
-        WHEN 2 * ABS(rest) > ABS(divisor)
+        WHEN 2 * ABS(remainder) > ABS(divisor)
         OR (
-          2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+          2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
         )
-        THEN SIGN(rest) * SIGN(divisor)
+        THEN SIGN(remainder) * SIGN(divisor)
         ELSE 0
       END
     FROM (
       SELECT
         DIV(dividend, divisor) AS quotient,
-        dividend - divisor * DIV(dividend, divisor) AS rest,
+        dividend - divisor * DIV(dividend, divisor) AS remainder,
         divisor
       FROM (
         SELECT
           CAST(spend_12m AS DECIMAL) AS dividend,
           CAST(NULLIF(sales_12m, 0) AS DECIMAL) AS divisor
-      ) AS given
+      ) AS operands
     ) AS parts
   )
 );
@@ -435,23 +435,23 @@ SUM(amount);
   (
     SELECT
       quotient + CASE
-        WHEN 2 * ABS(rest) > ABS(divisor)
+        WHEN 2 * ABS(remainder) > ABS(divisor)
         OR (
-          2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+          2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
         )
-        THEN SIGN(rest) * SIGN(divisor)
+        THEN SIGN(remainder) * SIGN(divisor)
         ELSE 0
       END
     FROM (
       SELECT
         DIV(dividend, divisor) AS quotient,
-        dividend - divisor * DIV(dividend, divisor) AS rest,
+        dividend - divisor * DIV(dividend, divisor) AS remainder,
         divisor
       FROM (
         SELECT
           CAST(spend_all AS DECIMAL) AS dividend,
           CAST(NULLIF(shop_count, 0) AS DECIMAL) AS divisor
-      ) AS given
+      ) AS operands
     ) AS parts
   )
 );
@@ -564,23 +564,23 @@ spend_12m;
   (
     SELECT
       quotient + CASE
-        WHEN 2 * ABS(rest) > ABS(divisor)
+        WHEN 2 * ABS(remainder) > ABS(divisor)
         OR (
-          2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+          2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
         )
-        THEN SIGN(rest) * SIGN(divisor)
+        THEN SIGN(remainder) * SIGN(divisor)
         ELSE 0
       END
     FROM (
       SELECT
         DIV(dividend, divisor) AS quotient,
-        dividend - divisor * DIV(dividend, divisor) AS rest,
+        dividend - divisor * DIV(dividend, divisor) AS remainder,
         divisor
       FROM (
         SELECT
-          CAST(discounts_given * 10000 AS DECIMAL) AS dividend,
-          CAST(NULLIF(value_listed, 0) AS DECIMAL) AS divisor
-      ) AS given
+          CAST(discount_total * 10000 AS DECIMAL) AS dividend,
+          CAST(NULLIF(list_price_total, 0) AS DECIMAL) AS divisor
+      ) AS operands
     ) AS parts
   )
 );
@@ -691,7 +691,7 @@ END;
 -- aggregation most_spend_location
 (
   (
-    MAX(ARRAY[CAST(net AS BIGINT), standing, location_id]) FILTER(WHERE
+    MAX(ARRAY[CAST(net AS BIGINT), store_rank, location_id]) FILTER(WHERE
       net > 0)
   )[3]
 );
@@ -699,7 +699,7 @@ END;
 -- aggregation most_spend_12m_location
 (
   (
-    MAX(ARRAY[CAST(net_12m AS BIGINT), standing, location_id]) FILTER(WHERE
+    MAX(ARRAY[CAST(net_12m AS BIGINT), store_rank, location_id]) FILTER(WHERE
       net_12m > 0)
   )[3]
 );
@@ -733,20 +733,20 @@ MIN(score) FILTER(WHERE
   level = 2);
 
 -- all of them
-WITH -- $1 the community, $2 profiles, $3 the instant for each of them.
-asked AS MATERIALIZED (
-    SELECT given.k, given.profile_id, given.as_of,
-           -- Beyond these, no calendar arithmetic is needed to tell on which side of the window an instant is.
-           given.as_of - INTERVAL '12 months' - INTERVAL '4 days' AS before_12m,
-           given.as_of - INTERVAL '12 months' + INTERVAL '4 days' AS after_12m,
-           given.as_of - INTERVAL '24 months' - INTERVAL '4 days' AS before_24m,
-           given.as_of - INTERVAL '24 months' + INTERVAL '4 days' AS after_24m
-    -- A series, for the planner then expects a thousand profiles; of an array it expects ten, and might
-    -- join what follows by nested loops, which take hours for thousands.
+WITH -- $1 is the community, $2 are profiles, $3 is the instant for each of them.
+requested AS MATERIALIZED (
+    SELECT input.k, input.profile_id, input.as_of,
+           -- Outside of these bounds, no calendar arithmetic is needed to test a window.
+           input.as_of - INTERVAL '12 months' - INTERVAL '4 days' AS before_12m,
+           input.as_of - INTERVAL '12 months' + INTERVAL '4 days' AS after_12m,
+           input.as_of - INTERVAL '24 months' - INTERVAL '4 days' AS before_24m,
+           input.as_of - INTERVAL '24 months' + INTERVAL '4 days' AS after_24m
+    -- generate_series, because the planner estimates a thousand rows for it. For unnest it estimates ten and may choose
+    -- nested loops, which take hours for thousands of profiles.
     FROM (
         SELECT k, ($2::uuid[])[k] AS profile_id, ($3::timestamptz[])[k] AS as_of
         FROM generate_series(1, cardinality($2::uuid[])) AS k
-    ) AS given
+    ) AS input
 ),
 community AS MATERIALIZED (
     SELECT communities.timezone AS zone, communities.currency, cache_versions.values_version
@@ -760,59 +760,59 @@ locations AS NOT MATERIALIZED (
     WHERE community_id = $1
 ),
 member AS MATERIALIZED (
-    SELECT asked.k, asked.profile_id, asked.as_of,
+    SELECT requested.k, requested.profile_id, requested.as_of,
            community.zone, community.currency, community.values_version,
            profiles.joined_at,
            profiles.joined_location_id,
            profiles.preferred_location_id,
            CAST(profiles.joined_at AT TIME ZONE community.zone AS date) AS joined_on,
-           CAST(asked.as_of AT TIME ZONE community.zone AS date) AS today,
+           CAST(requested.as_of AT TIME ZONE community.zone AS date) AS today,
            (
-               SELECT min(ahead.transacted_at)
-               FROM transactions AS ahead
-               WHERE ahead.community_id = $1
-                 AND ahead.profile_id = asked.profile_id
-                 AND ahead.transacted_at > asked.as_of
-                 AND NOT ahead.is_void
-           ) AS falls_due_at
-    FROM asked
+               SELECT min(future.transacted_at)
+               FROM transactions AS future
+               WHERE future.community_id = $1
+                 AND future.profile_id = requested.profile_id
+                 AND future.transacted_at > requested.as_of
+                 AND NOT future.is_void
+           ) AS next_future_at
+    FROM requested
     CROSS JOIN community
     JOIN profiles
       ON profiles.community_id = $1
-     AND profiles.profile_id = asked.profile_id
+     AND profiles.profile_id = requested.profile_id
      AND profiles.deleted_at IS NULL
 ),
 history AS MATERIALIZED (
-    -- What is never null and of one width comes first: every relation below reads these rows again.
-    SELECT asked.k,
-           row_number() OVER (PARTITION BY asked.k ORDER BY told.transacted_at, told.external_id, told.id) AS n,
-           told.transacted_at, told.amount, told.id,
+    -- Non-null columns of fixed width come first, because every relation below reads these rows again.
+    SELECT requested.k,
+           row_number() OVER (PARTITION BY requested.k ORDER BY t.transacted_at, t.external_id, t.id) AS n,
+           t.transacted_at, t.amount, t.id,
            coalesce(
-               told.transacted_on,
-               CAST(told.transacted_at AT TIME ZONE coalesce(place.timezone, community.zone) AS date)
+               t.transacted_on,
+               CAST(t.transacted_at AT TIME ZONE coalesce(place.timezone, community.zone) AS date)
            ) AS transacted_on,
-           told.direction = 1 AS is_sale,
-           told.direction <> 0 AS moves,
-           told.transacted_at > asked.before_12m
-               AND (told.transacted_at > asked.after_12m OR asked.as_of < told.transacted_at + INTERVAL '12 months')
+           t.direction = 1 AS is_sale,
+           t.direction <> 0 AS has_amount,
+           t.transacted_at > requested.before_12m
+               AND (t.transacted_at > requested.after_12m OR requested.as_of < t.transacted_at + INTERVAL '12 months')
                AS within_12m,
-           told.transacted_at > asked.before_24m
-               AND (told.transacted_at > asked.after_24m OR asked.as_of < told.transacted_at + INTERVAL '24 months')
+           t.transacted_at > requested.before_24m
+               AND (t.transacted_at > requested.after_24m OR requested.as_of < t.transacted_at + INTERVAL '24 months')
                AS within_24m,
-           told.items_overflow,
-           coalesce(told.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
+           t.items_overflow,
+           coalesce(t.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
                AS channels,
-           told.location_id, told.discount, told.list_value, told.item_product_ids, told.item_brands
-    FROM asked
+           t.location_id, t.discount, t.list_value, t.item_product_ids, t.item_brands
+    FROM requested
     CROSS JOIN community
-    JOIN transactions AS told
-      ON told.community_id = $1
-     AND told.profile_id = asked.profile_id
-     AND told.transacted_at <= asked.as_of
-     AND NOT told.is_void
-    -- Only where the transaction itself leaves its date or its channel open.
+    JOIN transactions AS t
+      ON t.community_id = $1
+     AND t.profile_id = requested.profile_id
+     AND t.transacted_at <= requested.as_of
+     AND NOT t.is_void
+    -- Only if the transaction itself does not determine its date and channel.
     LEFT JOIN locations AS place
-      ON place.location_id = CASE WHEN told.transacted_on IS NULL OR told.channels IS NULL THEN told.location_id END
+      ON place.location_id = CASE WHEN t.transacted_on IS NULL OR t.channels IS NULL THEN t.location_id END
 ),
 lines AS MATERIALIZED (
     SELECT k, unnest(item_product_ids) AS product_id, unnest(item_brands) AS brand
@@ -824,35 +824,35 @@ lines AS MATERIALIZED (
     JOIN transaction_items AS items ON items.community_id = $1 AND items.transaction_id = history.id
     WHERE history.items_overflow AND NOT items.is_void AND items.quantity > 0
 ),
-bought AS MATERIALIZED (
-    -- Each product once, however many profiles bought it.
-    SELECT wanted.product_id, product.brand_id
-    FROM (SELECT DISTINCT product_id FROM lines) AS wanted
+product_brands AS MATERIALIZED (
+    -- Each product once, independent of the number of buyers.
+    SELECT line_products.product_id, product.brand_id
+    FROM (SELECT DISTINCT product_id FROM lines) AS line_products
     CROSS JOIN LATERAL (
         SELECT brand_id
         FROM products
-        WHERE products.community_id = $1 AND products.id = wanted.product_id
+        WHERE products.community_id = $1 AND products.id = line_products.product_id
         OFFSET 0
     ) AS product
 ),
 sold AS (
-    -- Told apart before they are put in order, for there are far fewer brands than lines.
+    -- Deduplicated before sorting, because there are far fewer brands than lines.
     SELECT DISTINCT lines.k, coalesce(brands.name, lines.brand) AS brand
     FROM lines
-    LEFT JOIN bought ON bought.product_id = lines.product_id
-    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = bought.brand_id
+    LEFT JOIN product_brands ON product_brands.product_id = lines.product_id
+    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = product_brands.brand_id
     WHERE coalesce(brands.name, lines.brand) IS NOT NULL
 ),
 addresses AS NOT MATERIALIZED (
-    -- OFFSET holds the planner to the index: by its guess of a thousand profiles it might read the whole table.
-    SELECT member.k, own.is_default, own.country, own.iso_state, own.state
+    -- OFFSET 0 forces the index scan: with its estimate of a thousand profiles the planner might scan the table.
+    SELECT member.k, address.is_default, address.country, address.iso_state, address.state
     FROM member
     CROSS JOIN LATERAL (
         SELECT is_default, country, iso_state, state
         FROM addresses AS stored
         WHERE stored.community_id = $1 AND stored.profile_id = member.profile_id
         OFFSET 0
-    ) AS own
+    ) AS address
 ),
 days AS (
     SELECT
@@ -891,7 +891,7 @@ places AS (
           PARTITION BY visits.k
           ORDER BY last_sale_at NULLS FIRST, locations.external_id DESC, visits.location_id DESC
         )
-      ) AS standing
+      ) AS store_rank
     FROM (
       SELECT
         k,
@@ -907,7 +907,7 @@ places AS (
           is_sale) AS last_sale_at
       FROM history
       WHERE
-        location_id IS NOT NULL AND moves
+        location_id IS NOT NULL AND has_amount
       GROUP BY
         k,
         location_id
@@ -966,11 +966,11 @@ countries AS (
       k,
       place AS winner,
       CASE
-        WHEN 4 * votes >= 3 * cast_votes
+        WHEN 4 * votes >= 3 * total_votes
         THEN 1
-        WHEN 2 * votes >= cast_votes
+        WHEN 2 * votes >= total_votes
         THEN 2
-        WHEN 4 * votes >= cast_votes
+        WHEN 4 * votes >= total_votes
         THEN 3
         ELSE 4
       END AS score
@@ -978,30 +978,30 @@ countries AS (
       SELECT
         k,
         place,
-        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-        ) AS cast_votes
+        4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+        GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+          CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+        ) AS total_votes
       FROM (
         SELECT
           k,
           place,
-          bought,
+          sale_votes,
           named,
-          lived,
-          CAST(SUM(bought) OVER (PARTITION BY k) AS BIGINT) AS bought_in_all,
-          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS named_in_all,
-          CAST(SUM(lived) OVER (PARTITION BY k) AS BIGINT) AS lived_in_all
+          address_votes,
+          CAST(SUM(sale_votes) OVER (PARTITION BY k) AS BIGINT) AS sales_total,
+          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS references_total,
+          CAST(SUM(address_votes) OVER (PARTITION BY k) AS BIGINT) AS addresses_total
         FROM (
           SELECT
             k,
             place,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 1), 0) AS BIGINT) AS bought,
+              source = 1), 0) AS BIGINT) AS sale_votes,
             COUNT(*) FILTER(WHERE
               source = 2) AS named,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 3), 0) AS BIGINT) AS lived
+              source = 3), 0) AS BIGINT) AS address_votes
           FROM (
             SELECT
               k,
@@ -1013,7 +1013,7 @@ countries AS (
           GROUP BY
             k,
             place
-        ) AS tallied
+        ) AS votes_by_place
       ) AS compared
     ) AS counted
     ORDER BY
@@ -1021,17 +1021,17 @@ countries AS (
       votes DESC,
       place
 ),
-districts AS (
+states AS (
     SELECT DISTINCT ON (k, level)
       k,
       level,
       place AS winner,
       CASE
-        WHEN 4 * votes >= 3 * cast_votes
+        WHEN 4 * votes >= 3 * total_votes
         THEN 1
-        WHEN 2 * votes >= cast_votes
+        WHEN 2 * votes >= total_votes
         THEN 2
-        WHEN 4 * votes >= cast_votes
+        WHEN 4 * votes >= total_votes
         THEN 3
         ELSE 4
       END AS score
@@ -1040,32 +1040,32 @@ districts AS (
         k,
         level,
         place,
-        4 * bought * GREATEST(lived_in_all, 1) + 2 * named * GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) + 2 * lived * GREATEST(bought_in_all, 1) AS votes,
-        GREATEST(bought_in_all, 1) * GREATEST(lived_in_all, 1) * (
-          CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END + 2 * named_in_all + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-        ) AS cast_votes
+        4 * sale_votes * GREATEST(addresses_total, 1) + 2 * named * GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) + 2 * address_votes * GREATEST(sales_total, 1) AS votes,
+        GREATEST(sales_total, 1) * GREATEST(addresses_total, 1) * (
+          CASE WHEN sales_total > 0 THEN 4 ELSE 0 END + 2 * references_total + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+        ) AS total_votes
       FROM (
         SELECT
           k,
           level,
           place,
-          bought,
+          sale_votes,
           named,
-          lived,
-          CAST(SUM(bought) OVER (PARTITION BY k, level) AS BIGINT) AS bought_in_all,
-          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS named_in_all,
-          CAST(SUM(lived) OVER (PARTITION BY k, level) AS BIGINT) AS lived_in_all
+          address_votes,
+          CAST(SUM(sale_votes) OVER (PARTITION BY k, level) AS BIGINT) AS sales_total,
+          CAST(SUM(named) OVER (PARTITION BY k, level) AS BIGINT) AS references_total,
+          CAST(SUM(address_votes) OVER (PARTITION BY k, level) AS BIGINT) AS addresses_total
         FROM (
           SELECT
             k,
             level,
             place,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 1), 0) AS BIGINT) AS bought,
+              source = 1), 0) AS BIGINT) AS sale_votes,
             COUNT(*) FILTER(WHERE
               source = 2) AS named,
             CAST(COALESCE(SUM(n) FILTER(WHERE
-              source = 3), 0) AS BIGINT) AS lived
+              source = 3), 0) AS BIGINT) AS address_votes
           FROM (
             SELECT
               k,
@@ -1100,7 +1100,7 @@ districts AS (
             k,
             level,
             place
-        ) AS tallied
+        ) AS votes_by_place
       ) AS compared
     ) AS counted
     ORDER BY
@@ -1114,9 +1114,9 @@ by_history AS (
            COUNT(*) FILTER(WHERE
              is_sale AND within_12m) AS sales_12m,
            SUM(discount) FILTER(WHERE
-             is_sale) AS discounts_given,
+             is_sale) AS discount_total,
            SUM(list_value) FILTER(WHERE
-             is_sale) AS value_listed,
+             is_sale) AS list_price_total,
            MAX(transacted_at) FILTER(WHERE
              is_sale) AS last_sale_at,
            COUNT(*) FILTER(WHERE
@@ -1148,11 +1148,11 @@ by_history AS (
            MIN((
              transacted_at + INTERVAL '12 MONTHS'
            )) FILTER(WHERE
-             within_12m) AS leaves_12m,
+             within_12m) AS leaves_12m_window,
            MIN((
              transacted_at + INTERVAL '24 MONTHS'
            )) FILTER(WHERE
-             is_sale AND within_24m) AS sale_leaves_24m
+             is_sale AND within_24m) AS sale_leaves_24m_window
     FROM history
     GROUP BY k
 ),
@@ -1160,25 +1160,25 @@ by_places AS (
     SELECT k,
            (
              (
-               MAX(ARRAY[CAST(sales_24m AS BIGINT), standing, location_id]) FILTER(WHERE
+               MAX(ARRAY[CAST(sales_24m AS BIGINT), store_rank, location_id]) FILTER(WHERE
                  sales_24m > 0)
              )[3]
            ) AS favourite_24m,
            (
              (
-               MAX(ARRAY[CAST(sales AS BIGINT), standing, location_id]) FILTER(WHERE
+               MAX(ARRAY[CAST(sales AS BIGINT), store_rank, location_id]) FILTER(WHERE
                  sales > 0)
              )[3]
            ) AS favourite_all,
            (
              (
-               MAX(ARRAY[CAST(net AS BIGINT), standing, location_id]) FILTER(WHERE
+               MAX(ARRAY[CAST(net AS BIGINT), store_rank, location_id]) FILTER(WHERE
                  net > 0)
              )[3]
            ) AS most_spend_location,
            (
              (
-               MAX(ARRAY[CAST(net_12m AS BIGINT), standing, location_id]) FILTER(WHERE
+               MAX(ARRAY[CAST(net_12m AS BIGINT), store_rank, location_id]) FILTER(WHERE
                  net_12m > 0)
              )[3]
            ) AS most_spend_12m_location,
@@ -1222,7 +1222,7 @@ by_days AS (
     FROM days
     GROUP BY k
 ),
-by_districts AS (
+by_states AS (
     SELECT k,
            MIN(winner) FILTER(WHERE
              level = 1) AS likely_state_iso,
@@ -1232,14 +1232,14 @@ by_districts AS (
              level = 2) AS likely_region,
            MIN(score) FILTER(WHERE
              level = 2) AS likely_region_score
-    FROM districts
+    FROM states
     GROUP BY k
 ),
 measured AS (
     SELECT member.*,
            by_history.sales_12m,
-           by_history.discounts_given,
-           by_history.value_listed,
+           by_history.discount_total,
+           by_history.list_price_total,
            by_history.last_sale_at,
            by_history.sales_24m,
            by_places.favourite_24m,
@@ -1268,19 +1268,19 @@ measured AS (
            coalesce(by_places.transacted_locations, (
              CAST('{}' AS BIGINT[])
            )) AS transacted_locations,
-           by_districts.likely_state_iso,
-           by_districts.likely_state_iso_score,
-           by_districts.likely_region,
-           by_districts.likely_region_score,
-           by_history.leaves_12m,
-           by_history.sale_leaves_24m
+           by_states.likely_state_iso,
+           by_states.likely_state_iso_score,
+           by_states.likely_region,
+           by_states.likely_region_score,
+           by_history.leaves_12m_window,
+           by_history.sale_leaves_24m_window
     FROM member
     LEFT JOIN by_history ON by_history.k = member.k
     LEFT JOIN by_places ON by_places.k = member.k
     LEFT JOIN by_countries ON by_countries.k = member.k
     LEFT JOIN by_sold ON by_sold.k = member.k
     LEFT JOIN by_days ON by_days.k = member.k
-    LEFT JOIN by_districts ON by_districts.k = member.k
+    LEFT JOIN by_states ON by_states.k = member.k
 ),
 layer_1 AS (
     SELECT measured.*,
@@ -1306,23 +1306,23 @@ layer_1 AS (
              (
                SELECT
                  quotient + CASE
-                   WHEN 2 * ABS(rest) > ABS(divisor)
+                   WHEN 2 * ABS(remainder) > ABS(divisor)
                    OR (
-                     2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+                     2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
                    )
-                   THEN SIGN(rest) * SIGN(divisor)
+                   THEN SIGN(remainder) * SIGN(divisor)
                    ELSE 0
                  END
                FROM (
                  SELECT
                    DIV(dividend, divisor) AS quotient,
-                   dividend - divisor * DIV(dividend, divisor) AS rest,
+                   dividend - divisor * DIV(dividend, divisor) AS remainder,
                    divisor
                  FROM (
                    SELECT
                      CAST(spend_12m AS DECIMAL) AS dividend,
                      CAST(NULLIF(sales_12m, 0) AS DECIMAL) AS divisor
-                 ) AS given
+                 ) AS operands
                ) AS parts
              )
            ) AS spend_atv_12m,
@@ -1330,23 +1330,23 @@ layer_1 AS (
              (
                SELECT
                  quotient + CASE
-                   WHEN 2 * ABS(rest) > ABS(divisor)
+                   WHEN 2 * ABS(remainder) > ABS(divisor)
                    OR (
-                     2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+                     2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
                    )
-                   THEN SIGN(rest) * SIGN(divisor)
+                   THEN SIGN(remainder) * SIGN(divisor)
                    ELSE 0
                  END
                FROM (
                  SELECT
                    DIV(dividend, divisor) AS quotient,
-                   dividend - divisor * DIV(dividend, divisor) AS rest,
+                   dividend - divisor * DIV(dividend, divisor) AS remainder,
                    divisor
                  FROM (
                    SELECT
                      CAST(spend_all AS DECIMAL) AS dividend,
                      CAST(NULLIF(shop_count, 0) AS DECIMAL) AS divisor
-                 ) AS given
+                 ) AS operands
                ) AS parts
              )
            ) AS spend_atv_all,
@@ -1409,23 +1409,23 @@ layer_1 AS (
              (
                SELECT
                  quotient + CASE
-                   WHEN 2 * ABS(rest) > ABS(divisor)
+                   WHEN 2 * ABS(remainder) > ABS(divisor)
                    OR (
-                     2 * ABS(rest) = ABS(divisor) AND quotient % 2 <> 0
+                     2 * ABS(remainder) = ABS(divisor) AND quotient % 2 <> 0
                    )
-                   THEN SIGN(rest) * SIGN(divisor)
+                   THEN SIGN(remainder) * SIGN(divisor)
                    ELSE 0
                  END
                FROM (
                  SELECT
                    DIV(dividend, divisor) AS quotient,
-                   dividend - divisor * DIV(dividend, divisor) AS rest,
+                   dividend - divisor * DIV(dividend, divisor) AS remainder,
                    divisor
                  FROM (
                    SELECT
-                     CAST(discounts_given * 10000 AS DECIMAL) AS dividend,
-                     CAST(NULLIF(value_listed, 0) AS DECIMAL) AS divisor
-                 ) AS given
+                     CAST(discount_total * 10000 AS DECIMAL) AS dividend,
+                     CAST(NULLIF(list_price_total, 0) AS DECIMAL) AS divisor
+                 ) AS operands
                ) AS parts
              )
            ) AS discount_avg,
@@ -1495,8 +1495,8 @@ layer_2 AS (
 )
 SELECT k, profile_id, as_of AS calculated_at,
        least(
-           falls_due_at,
-           leaves_12m,
+           next_future_at,
+           leaves_12m_window,
            CASE
              WHEN (
                as_of < last_sale_at + INTERVAL '3 MONTHS'
@@ -1560,11 +1560,11 @@ SELECT k, profile_id, as_of AS calculated_at,
                          ) + 1 AS INT)
                        )
                      END AS day
-                 ) AS given
-               ) AS found
+                 ) AS input
+               ) AS midnights
              )
            ),
-           sale_leaves_24m
+           sale_leaves_24m_window
        ) AS next_change_at,
        values_version,
        CAST(shop_days AS BIGINT) AS shop_days,

@@ -1,4 +1,4 @@
-"""Every aggregation there is, by family, and the order in which they go out."""
+"""All aggregations, and the order in which the API returns them."""
 
 from regulars.aggregations.aggregation import AggregationRegistry
 from regulars.aggregations.definitions import brands, dimensions, likely_country, metadata, spend, stores, visits
@@ -23,7 +23,7 @@ FIRST_VERSION_ORDER = (
     "purchased_brands",
     "most_transacted_location",
 )
-"""The keys of the first version of the API, in its order; newer ones follow by family."""
+"""Keys of the first version of the API, in its order; newer ones follow."""
 
 _DECLARED = (
     *metadata.AGGREGATIONS,
@@ -37,9 +37,9 @@ _DECLARED = (
 
 
 def _position(name: str) -> tuple[int, bool]:
-    # The instant that all of them are true for comes last.
-    place = FIRST_VERSION_ORDER.index(name) if name in FIRST_VERSION_ORDER else len(FIRST_VERSION_ORDER)
-    return place, name == "calculated_at"
+    # calculated_at comes last.
+    position = FIRST_VERSION_ORDER.index(name) if name in FIRST_VERSION_ORDER else len(FIRST_VERSION_ORDER)
+    return position, name == "calculated_at"
 
 
 REGISTRY = AggregationRegistry(

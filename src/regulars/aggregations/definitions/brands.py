@@ -1,4 +1,4 @@
-"""What a profile buys."""
+"""Purchased brands."""
 
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions.relations import NEXT_FUTURE_FACT, SOLD_BRANDS

@@ -1,4 +1,4 @@
-"""The codes that profiles are told apart by: how often, how recently, since when, through which channel."""
+"""Segmentation codes of profiles: frequency, recency, time since joining, channel."""
 
 from regulars.aggregations.aggregation import Aggregation, TimeTrigger
 from regulars.aggregations.definitions.relations import HISTORY, LAST_SALE_AT, NEXT_FUTURE_FACT
@@ -7,16 +7,16 @@ from regulars.core.field_type import FieldType
 MEASURES = (LAST_SALE_AT,)
 
 RECENCY_DROPS = TimeTrigger(
-    "recency_falls",
+    "recency_drops",
     None,
     """CASE WHEN within(last_sale_at, 3) THEN leaves(last_sale_at, 3)
             WHEN within(last_sale_at, 6) THEN leaves(last_sale_at, 6)
             WHEN within(last_sale_at, 12) THEN leaves(last_sale_at, 12) END""",
 )
 
-# From a year and a day on, a member is a year older every 365 days.
+# After the first 366 days, the code changes every 365 days.
 JOIN_AGE_STEPS = TimeTrigger(
-    "join_ages",
+    "join_age_step",
     None,
     """local_midnight(
            CASE WHEN days_between(joined_on, today) <= 90 THEN days_after(joined_on, 91)

@@ -1,7 +1,7 @@
-"""Where a profile probably lives: a vote of its purchases, its locations and its addresses.
+"""Likely country and state of a profile: a weighted vote of its purchases, locations and addresses.
 
-Shares are compared as exact fractions: a source's weight is shared by its numbers, so each vote is
-multiplied by the numbers of both shared sources, and all are whole.
+Shares are compared as exact fractions. The weight of a source is divided by its number of votes, so each vote is
+multiplied by the counts of both divided sources, which makes all numbers integers.
 """
 
 from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
@@ -10,8 +10,8 @@ from regulars.core.field_type import FieldType
 
 VOTES = Relation(
     "votes",
-    "What speaks for a place: source 1 a location bought at within 24 months (n sales), 2 the joined or the "
-    "preferred location (n is 1), 3 an address (n is 2 for the default one); country, iso_state and state of it.",
+    "Votes for a place: source 1 is a location with n sales within 24 months, 2 the joined or the preferred "
+    "location (n is 1), 3 an address (n is 2 for the default one); with its country, iso_state and state.",
     """
     SELECT k, 1 AS source, sales_24m AS n, country, iso_state, state
     FROM places
@@ -33,47 +33,47 @@ VOTES = Relation(
 )
 
 
-def election(name: str, meaning: str, seat: str, voters: str) -> Relation:
-    """The vote among the places of `voters`, for each `seat`: its `winner` and the `score` of that, 1 the strongest.
+def election(name: str, meaning: str, key: str, voters: str) -> Relation:
+    """Relation of the `winner` and its `score` (1 is the strongest) for each `key`, among the places of `voters`.
 
-    `voters` gives the columns of the seat, `place`, `source` and `n`. Sources 1 (weight 4) and 3 (weight 2) are
-    shared by their numbers, each vote of source 2 weighs 2.
+    `voters` is a SELECT of the key columns, `place`, `source` and `n`. The weights of source 1 (4) and source 3 (2) are
+    divided among their votes, each vote of source 2 has weight 2.
     """
     return Relation(
         name,
         meaning,
         f"""
-        SELECT DISTINCT ON ({seat}) {seat}, place AS winner,
-               CASE WHEN 4 * votes >= 3 * cast_votes THEN 1
-                    WHEN 2 * votes >= cast_votes THEN 2
-                    WHEN 4 * votes >= cast_votes THEN 3
+        SELECT DISTINCT ON ({key}) {key}, place AS winner,
+               CASE WHEN 4 * votes >= 3 * total_votes THEN 1
+                    WHEN 2 * votes >= total_votes THEN 2
+                    WHEN 4 * votes >= total_votes THEN 3
                     ELSE 4 END AS score
         FROM (
-            SELECT {seat}, place,
-                   4 * bought * greatest(lived_in_all, 1)
-                       + 2 * named * greatest(bought_in_all, 1) * greatest(lived_in_all, 1)
-                       + 2 * lived * greatest(bought_in_all, 1) AS votes,
-                   greatest(bought_in_all, 1) * greatest(lived_in_all, 1) * (
-                       CASE WHEN bought_in_all > 0 THEN 4 ELSE 0 END
-                           + 2 * named_in_all
-                           + CASE WHEN lived_in_all > 0 THEN 2 ELSE 0 END
-                   ) AS cast_votes
+            SELECT {key}, place,
+                   4 * sale_votes * greatest(addresses_total, 1)
+                       + 2 * named * greatest(sales_total, 1) * greatest(addresses_total, 1)
+                       + 2 * address_votes * greatest(sales_total, 1) AS votes,
+                   greatest(sales_total, 1) * greatest(addresses_total, 1) * (
+                       CASE WHEN sales_total > 0 THEN 4 ELSE 0 END
+                           + 2 * references_total
+                           + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
+                   ) AS total_votes
             FROM (
-                SELECT {seat}, place, bought, named, lived,
-                       CAST(sum(bought) OVER (PARTITION BY {seat}) AS BIGINT) AS bought_in_all,
-                       CAST(sum(named) OVER (PARTITION BY {seat}) AS BIGINT) AS named_in_all,
-                       CAST(sum(lived) OVER (PARTITION BY {seat}) AS BIGINT) AS lived_in_all
+                SELECT {key}, place, sale_votes, named, address_votes,
+                       CAST(sum(sale_votes) OVER (PARTITION BY {key}) AS BIGINT) AS sales_total,
+                       CAST(sum(named) OVER (PARTITION BY {key}) AS BIGINT) AS references_total,
+                       CAST(sum(address_votes) OVER (PARTITION BY {key}) AS BIGINT) AS addresses_total
                 FROM (
-                    SELECT {seat}, place,
-                           CAST(coalesce(sum(n) FILTER (WHERE source = 1), 0) AS BIGINT) AS bought,
+                    SELECT {key}, place,
+                           CAST(coalesce(sum(n) FILTER (WHERE source = 1), 0) AS BIGINT) AS sale_votes,
                            count(*) FILTER (WHERE source = 2) AS named,
-                           CAST(coalesce(sum(n) FILTER (WHERE source = 3), 0) AS BIGINT) AS lived
+                           CAST(coalesce(sum(n) FILTER (WHERE source = 3), 0) AS BIGINT) AS address_votes
                     FROM ({voters}) AS voters
-                    GROUP BY {seat}, place
-                ) AS tallied
+                    GROUP BY {key}, place
+                ) AS votes_by_place
             ) AS compared
         ) AS counted
-        ORDER BY {seat}, votes DESC, place
+        ORDER BY {key}, votes DESC, place
         """,
     )
 
@@ -86,8 +86,8 @@ COUNTRIES = election(
 )
 
 STATES = election(
-    "districts",
-    "The same vote among the states within that country: by level, 1 their ISO 3166-2 codes, 2 their names.",
+    "states",
+    "The same vote among the states of that country: level 1 is the ISO 3166-2 code, level 2 the name.",
     "k, level",
     """
     SELECT k, level, CASE level WHEN 1 THEN iso_state ELSE state END AS place, source, n
@@ -105,12 +105,12 @@ STATES = election(
 RELATIONS = (VOTES, COUNTRIES, STATES)
 MEASURES: tuple[SharedMeasure, ...] = ()
 
-_USES = ("joined_location_id", "preferred_location_id", "addresses")
-_EVIDENCE = "is_sale AND within_24m AND has_country"
+_EXPLAIN_FIELDS = ("joined_location_id", "preferred_location_id", "addresses")
+_EXPLAIN_FILTER = "is_sale AND within_24m AND has_country"
 _SCORE = "How strong {} is: 1 for a share of at least 3/4 of the votes, 2 for 1/2, 3 for 1/4, else 4."
 
 
-def _elected(name: str, kind: FieldType, over: Relation, sql: str, meaning: str) -> Aggregation:
+def _by_vote(name: str, kind: FieldType, over: Relation, sql: str, meaning: str) -> Aggregation:
     return Aggregation(
         name,
         kind,
@@ -118,25 +118,25 @@ def _elected(name: str, kind: FieldType, over: Relation, sql: str, meaning: str)
         relation=over,
         sql=sql,
         time_triggers=(NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW),
-        explain_filter=_EVIDENCE,
-        explain_fields=_USES,
+        explain_filter=_EXPLAIN_FILTER,
+        explain_fields=_EXPLAIN_FIELDS,
     )
 
 
-def _same(name: str, kind: FieldType, as_: str, meaning: str) -> Aggregation:
+def _derived(name: str, kind: FieldType, as_: str, meaning: str) -> Aggregation:
     return Aggregation(
         name,
         kind,
         description=meaning,
         sql=as_,
         time_triggers=(NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW),
-        explain_filter=_EVIDENCE,
-        explain_fields=_USES,
+        explain_filter=_EXPLAIN_FILTER,
+        explain_fields=_EXPLAIN_FIELDS,
     )
 
 
 AGGREGATIONS = (
-    _elected(
+    _by_vote(
         "likely_country",
         FieldType.ENUM,
         COUNTRIES,
@@ -144,31 +144,35 @@ AGGREGATIONS = (
         "The country, as ISO 3166-1 alpha-2, with the largest share of the votes of the sales within 24 months "
         "(weight 4), the joined location (2), the preferred location (2) and the addresses (2).",
     ),
-    _elected("likely_country_score", FieldType.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
-    _same("likely_country_iso", FieldType.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."),
-    _same("likely_country_iso_score", FieldType.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")),
-    _elected(
+    _by_vote("likely_country_score", FieldType.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
+    _derived(
+        "likely_country_iso", FieldType.COUNTRY_ALPHA_3, "likely_country", "likely_country as ISO 3166-1 alpha-3."
+    ),
+    _derived(
+        "likely_country_iso_score", FieldType.INTEGER, "likely_country_score", _SCORE.format("likely_country_iso")
+    ),
+    _by_vote(
         "likely_state_iso",
         FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 1)",
         "The state, as ISO 3166-2, with the largest share of the same votes among places within likely_country.",
     ),
-    _elected(
+    _by_vote(
         "likely_state_iso_score",
         FieldType.INTEGER,
         STATES,
         "min(score) FILTER (WHERE level = 1)",
         _SCORE.format("likely_state_iso"),
     ),
-    _elected(
+    _by_vote(
         "likely_region",
         FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 2)",
         "The state, by name, with the largest share of the same votes among places within likely_country.",
     ),
-    _elected(
+    _by_vote(
         "likely_region_score",
         FieldType.INTEGER,
         STATES,

@@ -1,11 +1,11 @@
-"""What a profile has spent, and when."""
+"""Spend of a profile."""
 
 from regulars.aggregations.aggregation import Aggregation, SharedMeasure
 from regulars.aggregations.definitions.relations import HISTORY, LEAVES_12M_WINDOW, NEXT_FUTURE_FACT, SALES_12M
 from regulars.core.field_type import FieldType
 
-DISCOUNT_TOTAL = SharedMeasure("discounts_given", HISTORY, "sum(discount) FILTER (WHERE is_sale)")
-LIST_PRICE_TOTAL = SharedMeasure("value_listed", HISTORY, "sum(list_value) FILTER (WHERE is_sale)")
+DISCOUNT_TOTAL = SharedMeasure("discount_total", HISTORY, "sum(discount) FILTER (WHERE is_sale)")
+LIST_PRICE_TOTAL = SharedMeasure("list_price_total", HISTORY, "sum(list_value) FILTER (WHERE is_sale)")
 
 MEASURES = (SALES_12M, DISCOUNT_TOTAL, LIST_PRICE_TOTAL)
 
@@ -13,7 +13,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_12m",
         FieldType.MONEY,
-        description="Net spend within 12 months: what was bought less what was returned.",
+        description="Net spend within 12 months: purchases less returns.",
         relation=HISTORY,
         sql="sum(amount) FILTER (WHERE within_12m)",
         default="0",
@@ -79,7 +79,7 @@ AGGREGATIONS = (
         FieldType.PERCENT,
         description="Discounts as a percentage of price_current * quantity over the sold items of sales, each at its "
         "transaction's rate, rounded half-even to 2 decimals; null where the divisor is 0.",
-        sql="half_even(discounts_given * 10000, value_listed)",
+        sql="half_even(discount_total * 10000, list_price_total)",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="is_sale AND list_value IS NOT NULL",
     ),

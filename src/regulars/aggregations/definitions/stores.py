@@ -1,4 +1,4 @@
-"""Where a profile shops."""
+"""Stores that a profile shops at."""
 
 from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import (
@@ -11,12 +11,12 @@ from regulars.core.field_type import FieldType
 
 STORE_TOTALS = Relation(
     "places",
-    "One row for each location of the profile's transactions that move money: its sales and net spend, and its "
-    "standing among the profile's locations: larger for a later last sale, then for an earlier place in the order.",
+    "One row for each location of the profile's transactions with an amount: its sales, its net spend, and its rank "
+    "among the profile's locations, which is higher for a later last sale, then for an earlier location in order.",
     """
     SELECT visits.k, visits.location_id, sales, sales_24m, net, net_12m,
            locations.external_id, locations.country, locations.iso_state, locations.state,
-           standing(visits.k, last_sale_at, locations.external_id, visits.location_id) AS standing
+           store_rank(visits.k, last_sale_at, locations.external_id, visits.location_id) AS store_rank
     FROM (
         SELECT k, location_id,
                count(*) FILTER (WHERE is_sale) AS sales,
@@ -25,7 +25,7 @@ STORE_TOTALS = Relation(
                sum(amount) FILTER (WHERE within_12m) AS net_12m,
                max(transacted_at) FILTER (WHERE is_sale) AS last_sale_at
         FROM history
-        WHERE location_id IS NOT NULL AND moves
+        WHERE location_id IS NOT NULL AND has_amount
         GROUP BY k, location_id
     ) AS visits
     JOIN locations ON locations.location_id = visits.location_id
@@ -36,11 +36,11 @@ RELATIONS = (STORE_TOTALS,)
 
 MEASURES = (
     SharedMeasure("sales_24m", HISTORY, "count(*) FILTER (WHERE is_sale AND within_24m)"),
-    SharedMeasure("favourite_24m", STORE_TOTALS, "most(location_id, sales_24m, standing)"),
-    SharedMeasure("favourite_all", STORE_TOTALS, "most(location_id, sales, standing)"),
+    SharedMeasure("favourite_24m", STORE_TOTALS, "most(location_id, sales_24m, store_rank)"),
+    SharedMeasure("favourite_all", STORE_TOTALS, "most(location_id, sales, store_rank)"),
 )
 
-_AT_A_LOCATION = "is_sale AND location_id IS NOT NULL"
+_SALE_WITH_LOCATION = "is_sale AND location_id IS NOT NULL"
 
 AGGREGATIONS = (
     Aggregation(
@@ -48,9 +48,9 @@ AGGREGATIONS = (
         FieldType.LOCATION,
         description="The location of the first sale that has one.",
         relation=HISTORY,
-        sql=f"first_of(location_id, {_AT_A_LOCATION})",
+        sql=f"first_of(location_id, {_SALE_WITH_LOCATION})",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter=f"{_AT_A_LOCATION} AND n = first_location_n",
+        explain_filter=f"{_SALE_WITH_LOCATION} AND n = first_location_n",
     ),
     Aggregation(
         "most_transacted_location",
@@ -59,16 +59,16 @@ AGGREGATIONS = (
         "ties go to the later last sale, then to the order of locations.",
         sql="CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END",
         time_triggers=(NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW),
-        explain_filter=f"{_AT_A_LOCATION} AND location_id = most_transacted_location AND (within_24m OR sales_24m = 0)",
+        explain_filter=f"{_SALE_WITH_LOCATION} AND location_id = most_transacted_location AND (within_24m OR sales_24m = 0)",
     ),
     Aggregation(
         "latest_transacted_location",
         FieldType.LOCATION,
         description="The location of the last sale that has one.",
         relation=HISTORY,
-        sql=f"last_of(location_id, {_AT_A_LOCATION})",
+        sql=f"last_of(location_id, {_SALE_WITH_LOCATION})",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter=f"{_AT_A_LOCATION} AND n = last_location_n",
+        explain_filter=f"{_SALE_WITH_LOCATION} AND n = last_location_n",
     ),
     Aggregation(
         "most_spend_location",
@@ -76,9 +76,9 @@ AGGREGATIONS = (
         description="The location with the largest net spend of all time, where that is above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
-        sql="most(location_id, net, standing)",
+        sql="most(location_id, net, store_rank)",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter="moves AND location_id = most_spend_location",
+        explain_filter="has_amount AND location_id = most_spend_location",
     ),
     Aggregation(
         "most_spend_12m_location",
@@ -86,9 +86,9 @@ AGGREGATIONS = (
         description="The location with the largest net spend within 12 months, where that is above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
-        sql="most(location_id, net_12m, standing)",
+        sql="most(location_id, net_12m, store_rank)",
         time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
-        explain_filter="moves AND within_12m AND location_id = most_spend_12m_location",
+        explain_filter="has_amount AND within_12m AND location_id = most_spend_12m_location",
     ),
     Aggregation(
         "transacted_locations",
@@ -98,6 +98,6 @@ AGGREGATIONS = (
         sql="in_order(location_id, external_id, sales > 0)",
         default="empty_list()",
         time_triggers=(NEXT_FUTURE_FACT,),
-        explain_filter=_AT_A_LOCATION,
+        explain_filter=_SALE_WITH_LOCATION,
     ),
 )

@@ -1,4 +1,4 @@
-"""On which days a profile shops, and how far apart."""
+"""Shop days of a profile and the intervals between them."""
 
 from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import HISTORY, NEXT_FUTURE_FACT
@@ -6,7 +6,7 @@ from regulars.core.field_type import FieldType
 
 SHOP_DAYS = Relation(
     "days",
-    "The profile's shop days in order, each with its net spend, the shop day before and the one after.",
+    "The shop days of the profile in order, with net spend, the previous and the next shop day.",
     """
     SELECT k, transacted_on, net,
            lag(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS earlier,

@@ -1,1 +1,16 @@
-"""The engines that compute over files: DuckDB and Spark."""
+"""Engines of offline computations."""
+
+from typing import Any
+
+from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.offline.structures import EngineBackend
+
+
+def create_engine(name: str, spark: Any = None, master: str | None = None) -> EngineBackend:
+    """Creates the engine `duckdb` or `spark`; for Spark with an existing session or the URL of a master."""
+    if name == "duckdb":
+        return DuckDBEngine()
+    # Imported here, because Spark is optional.
+    from regulars.offline.engines.spark import SparkEngine
+
+    return SparkEngine(spark, master)

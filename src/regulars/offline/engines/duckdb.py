@@ -1,4 +1,4 @@
-"""DuckDB: values over files and tables on one machine."""
+"""DuckDB engine: values from files and tables on one machine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +18,8 @@ _SESSION = """
 SET TimeZone = 'UTC';
 SET preserve_insertion_order = false;
 SET memory_limit = '60%';
--- The wall clock of an instant, and the instant of a wall clock: of a time that comes twice the first, and one that
--- is skipped moves forward. Both follow from the offset of the day before.
+-- Local time of an instant, and instant of a local time: the first one of an ambiguous time, and a skipped time moves
+-- forward. Both follow from the UTC offset of the day before.
 CREATE TEMP MACRO local_time(instant, zone) AS timezone(zone, timezone('UTC', instant));
 CREATE TEMP MACRO instant_by_offset_before(wall, zone) AS
     wall - (local_time(wall - INTERVAL 1 DAY, zone) - (wall - INTERVAL 1 DAY));
@@ -45,34 +45,33 @@ _TIMES = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 
 
 class DuckDBEngine:
-    """Runs steps in one connection of its own."""
+    """Runs plan steps in its own connection."""
 
     dialect = DUCKDB_DIALECT
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(_SESSION)
-        # What does not fit goes to where temporary files go, and not into whatever folder this was called in. DuckDB
-        # makes this one only then, and takes it away.
+        # Spill to the folder for temporary files instead of the current directory. DuckDB creates and removes it.
         self.connection.execute(f"SET temp_directory = '{spill_folder()}'")
 
-    def make(self, step: PlanStep) -> None:
-        """Makes a relation: a table where it is read more than once."""
-        kind = "TABLE" if step.is_materialized else "VIEW"
-        self._run(f"CREATE OR REPLACE TEMP {kind} {step.name} AS\n{step.sql}")
+    def create(self, step: PlanStep) -> None:
+        """Creates a relation: a table if it is materialized, else a view."""
+        object_type = "TABLE" if step.is_materialized else "VIEW"
+        self._run(f"CREATE OR REPLACE TEMP {object_type} {step.name} AS\n{step.sql}")
 
-    def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Makes a small relation of texts."""
-        listed = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS {each}" for each in columns)
-        lists = [[row[place] for row in rows] for place in range(len(columns))]
-        self.connection.execute(f"CREATE TEMP TABLE {name} AS SELECT {listed}", lists)
+    def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Creates a small table of strings."""
+        unnested = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS {each}" for each in columns)
+        lists = [[row[index] for row in rows] for index in range(len(columns))]
+        self.connection.execute(f"CREATE TEMP TABLE {name} AS SELECT {unnested}", lists)
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of something small."""
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result."""
         return self._run(sql).fetchall()
 
-    def answer(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a report's statement with its values by place."""
+    def execute(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a report's statement with positional parameters."""
         try:
             return self.connection.execute(statement, list(values)).fetchall()
         except duckdb.Error as error:
@@ -84,64 +83,64 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise duckdb_files.to_input_error(error) from None
 
-    def source(self, table: TableSpec, thing: Any, names: Mapping[str, str]) -> InputTable:
-        """A table as it was given. Raises InvalidInputError for what can't be read, or lacks a required column."""
-        relation = self._relation(table, thing)
+    def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
+        """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
+        relation = self._relation(table, value)
         try:
             rows = self.connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         except duckdb.Error as error:
-            what = thing.pattern if isinstance(thing, InputFiles) else f"a {type(thing).__name__}"
-            raise duckdb_files.to_input_error(error, f"{table.name}: {what}") from None
-        there = {name: _given(name, kind) for name, kind, *_ in rows}
-        return InputTable(table, relation, match_columns(table, there, names))
+            description = value.pattern if isinstance(value, InputFiles) else f"a {type(value).__name__}"
+            raise duckdb_files.to_input_error(error, f"{table.name}: {description}") from None
+        available = {name: _input_column(name, column_type) for name, column_type, *_ in rows}
+        return InputTable(table, relation, match_columns(table, available, names))
 
-    def _relation(self, table: TableSpec, thing: Any) -> str:
-        if isinstance(thing, InputFiles):
-            return duckdb_files.scan(self.connection, thing, table)
-        name = f"given_{table.name}"
-        # What can be read once only is kept.
-        thing = thing.read_all() if hasattr(thing, "read_all") else thing
+    def _relation(self, table: TableSpec, value: Any) -> str:
+        if isinstance(value, InputFiles):
+            return duckdb_files.scan(self.connection, value, table)
+        name = f"input_{table.name}"
+        # A reader can be consumed only once, so it is materialized.
+        value = value.read_all() if hasattr(value, "read_all") else value
         try:
-            self.connection.register(name, thing)
+            self.connection.register(name, value)
         except (duckdb.Error, TypeError, ValueError):
             raise InputNotFoundError(
-                f"{table.name}: give a path, a pandas or Polars frame, or an Arrow table of usual types, "
-                f"not {type(thing).__name__}."
+                f"{table.name}: unsupported input of type {type(value).__name__}. "
+                f"Allowed: a path, a pandas or Polars data frame, an Arrow table."
             ) from None
         return name
 
-    def table(self, select: str) -> Any:
-        """The values as an Arrow table, by profile and instant."""
+    def to_table(self, select: str) -> Any:
+        """The values as an Arrow table, ordered by profile and instant."""
         try:
             return self.connection.sql(f"{select}\nORDER BY value.k").to_arrow_table()
         except duckdb.Error as error:
             raise duckdb_files.to_input_error(error) from None
 
-    def write(self, select: str, place: str, shown: Sequence[Aggregation]) -> None:
-        """Writes values to one file, here or in an object store: Parquet or CSV by its name."""
-        with atomic_output.atomic_replace(place) as path:
-            self._run(writers.copy_statement(select, path, shown))
+    def write(self, select: str, target: str, aggregations: Sequence[Aggregation]) -> None:
+        """Writes values to a local file or an object store, as Parquet or CSV by extension."""
+        with atomic_output.atomic_replace(target) as path:
+            self._run(writers.copy_statement(select, path, aggregations))
 
 
-def _given(name: str, kind: str) -> InputColumn:
+def _input_column(name: str, column_type: str) -> InputColumn:
     quoted = '"' + name.replace('"', '""') + '"'
-    bare = kind.split("(")[0]
-    if kind.endswith("]"):
+    base_type = column_type.split("(")[0]
+    if column_type.endswith("]"):
         return InputColumn(quoted, TypeFamily.LIST)
-    if bare in ("STRUCT", "MAP"):
+    if base_type in ("STRUCT", "MAP"):
         return InputColumn(quoted, TypeFamily.OBJECT)
-    if bare == '"NULL"':
-        # A column in which nothing is, of no type.
+    if base_type == '"NULL"':
+        # A column without values has no type.
         return InputColumn(f"CAST({quoted} AS VARCHAR)", TypeFamily.TEXT)
-    if bare == "DECIMAL":
-        return InputColumn(quoted, TypeFamily.DECIMAL, int(kind.split(",")[1].strip(" )")))
-    if bare in ("VARCHAR", "UUID", "ENUM", "JSON"):
-        return InputColumn(quoted if bare == "VARCHAR" else f"CAST({quoted} AS VARCHAR)", TypeFamily.TEXT)
-    if bare in _INTEGERS:
+    if base_type == "DECIMAL":
+        return InputColumn(quoted, TypeFamily.DECIMAL, int(column_type.split(",")[1].strip(" )")))
+    if base_type in ("VARCHAR", "UUID", "ENUM", "JSON"):
+        return InputColumn(quoted if base_type == "VARCHAR" else f"CAST({quoted} AS VARCHAR)", TypeFamily.TEXT)
+    if base_type in _INTEGERS:
         return InputColumn(quoted, TypeFamily.INTEGER)
-    if bare in _TIMES:
+    if base_type in _TIMES:
         return InputColumn(f"CAST({quoted} AS TIMESTAMP)", TypeFamily.LOCAL_TIME)
-    if bare.startswith(("TIMESTAMP WITH", "TIMESTAMPTZ")):
+    if base_type.startswith(("TIMESTAMP WITH", "TIMESTAMPTZ")):
         return InputColumn(f"CAST({quoted} AS TIMESTAMPTZ)", TypeFamily.TIMESTAMP)
     families = {
         "DOUBLE": TypeFamily.FLOAT,
@@ -149,4 +148,4 @@ def _given(name: str, kind: str) -> InputColumn:
         "BOOLEAN": TypeFamily.BOOLEAN,
         "DATE": TypeFamily.DATE,
     }
-    return InputColumn(quoted, families.get(bare, TypeFamily.OTHER))
+    return InputColumn(quoted, families.get(base_type, TypeFamily.OTHER))

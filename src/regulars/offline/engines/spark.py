@@ -1,4 +1,4 @@
-"""Spark: values over a lake, on as many machines as there are. Needs `pip install 'regulars[spark]'`."""
+"""Spark engine: values from a lake, on a cluster. Needs `pip install 'regulars[spark]'`."""
 
 import os
 import re
@@ -29,16 +29,16 @@ except ImportError:
         "Spark is not installed: pip install 'regulars[spark]'; it needs Java 17 or later."
     ) from None
 
-_FAILED = (PySparkException, Py4JJavaError)
+_ERRORS = (PySparkException, Py4JJavaError)
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
-    # What is too large is an error, not null.
+    # Overflow is an error, not null.
     "spark.sql.ansi.enabled": "true",
-    # Splits what one profile with very many purchases would make one task of.
+    # Splits the tasks of profiles with very many purchases.
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.adaptive.skewJoin.enabled": "true",
-    # A table that was handed over would be read by the driver, row by row, with every plan that it stands in.
+    # Otherwise the driver would read local tables row by row with every plan.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
 }
 
@@ -58,67 +58,67 @@ _FAMILIES = {
 
 
 class SparkEngine:
-    """Runs steps in a session of its own, so that neither views nor settings of the caller's are touched.
+    """Runs plan steps in its own session, so that views and settings of the caller are not changed.
 
-    Work is split by profile; nothing but the countries and what is wrong comes to the driver.
+    Work is partitioned by profile; only countries and errors are collected in the driver.
     """
 
     dialect = SPARK_DIALECT
 
     def __init__(self, session: Any = None, master: str | None = None) -> None:
-        found = session or SparkSession.getActiveSession() or _started(master)
+        found = session or SparkSession.getActiveSession() or _start_session(master)
         self._session = found.newSession()
         for name, value in _SETTINGS.items():
             self._session.conf.set(name, value)
-        self._kept: list[DataFrame] = []
-        self._given: list[str] = []
+        self._persisted: list[DataFrame] = []
+        self._input_views: list[str] = []
 
-    def make(self, step: PlanStep) -> None:
-        """Makes a relation, kept on the executors' disks where it is read more than once."""
+    def create(self, step: PlanStep) -> None:
+        """Creates a relation, persisted on the executors' disks if it is materialized."""
         found = self._sql(step.sql)
         if step.is_materialized:
             found = found.persist(StorageLevel.MEMORY_AND_DISK)
-            self._kept.append(found)
-            found = self._as_rows(found)
+            self._persisted.append(found)
+            found = self._without_lineage(found)
         found.createOrReplaceTempView(step.name)
 
-    def _as_rows(self, kept: DataFrame) -> DataFrame:
-        """What is kept as bare rows, which are made again if they are lost.
+    def _without_lineage(self, persisted: DataFrame) -> DataFrame:
+        """A persisted relation without its lineage of logical plans; lost rows are recomputed.
 
-        Else Spark would analyse all that they come from with every statement that reads them: most of its time where
-        there are few rows. Its public ways to do so give up what is lost, or take every row apart.
+        Otherwise Spark analyses the complete plan with every statement that reads it, which dominates with few rows.
+        Spark's public methods for this lose partitions of failed executors, or deserialize every row.
         """
         try:
-            plan = kept._jdf.queryExecution()
-            rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), kept._jdf.schema(), False)
+            plan = persisted._jdf.queryExecution()
+            rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), persisted._jdf.schema(), False)
         except PySparkException as error:
-            raise _unfit(error) from None
+            raise _to_input_error(error) from None
         return DataFrame(rows, self._session)
 
-    def make_pairs(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Makes a small relation of texts."""
-        # From an Arrow table, for rows of Python's would have every executor start a Python of its own.
-        table = pa.table({each: [row[at] for row in rows] for at, each in enumerate(columns)})
+    def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Creates a small table of strings."""
+        # From an Arrow table, because Python rows would start a Python process on every executor.
+        table = pa.table({each: [row[index] for row in rows] for index, each in enumerate(columns)})
         self._session.createDataFrame(table).createOrReplaceTempView(name)
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of something small."""
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result."""
         try:
             return [tuple(row) for row in self._sql(sql).collect()]
-        except _FAILED as error:
-            raise _unfit(error) from None
+        except _ERRORS as error:
+            raise _to_input_error(error) from None
 
-    def answer(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a report's statement with its values by place, all of them in the driver."""
+    def execute(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a report's statement with positional parameters, collected in the driver."""
         self._session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "true")
-        named = {f"p{place}": value for place, value in enumerate(values, 1)}
+        named = {f"p{position}": value for position, value in enumerate(values, 1)}
         try:
-            found = self._session.sql(_in_spark(statement, values), args=named).toArrow()
-        except _FAILED as error:
-            raise _unfit(error) from None
+            found = self._session.sql(_to_spark_sql(statement, values), args=named).toArrow()
+        except _ERRORS as error:
+            raise _to_input_error(error) from None
         finally:
             self._session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "false")
-            self._forget_views()
+            self._drop_input_views()
         columns = [column.to_pylist() for column in found.columns]
         return list(zip(*columns, strict=True))
 
@@ -126,90 +126,90 @@ class SparkEngine:
         try:
             return self._session.sql(sql)
         except AnalysisException as error:
-            raise _unfit(error) from None
+            raise _to_input_error(error) from None
 
-    def source(self, table: TableSpec, thing: Any, names: Mapping[str, str]) -> InputTable:
-        """A table as it was given. Raises InvalidInputError for what can't be read, or lacks a required column."""
-        frame = self._frame(table, thing)
+    def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
+        """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
+        frame = self._frame(table, value)
         name = f"regulars_{table.name}_{uuid.uuid4().hex}"
         frame.createGlobalTempView(name)
-        self._given.append(name)
-        there = {column: _given(column, kind) for column, kind in frame.dtypes}
-        return InputTable(table, f"global_temp.{name}", match_columns(table, there, names))
+        self._input_views.append(name)
+        available = {column: _input_column(column, data_type) for column, data_type in frame.dtypes}
+        return InputTable(table, f"global_temp.{name}", match_columns(table, available, names))
 
-    def _frame(self, table: TableSpec, thing: Any) -> Any:
-        if isinstance(thing, InputFiles):
+    def _frame(self, table: TableSpec, value: Any) -> Any:
+        if isinstance(value, InputFiles):
             reader = self._session.read
-            # Spark finds what lies below a folder by an option, not by a pattern.
-            path = thing.pattern.partition("/**")[0]
-            reader = reader.option("recursiveFileLookup", "true") if path != thing.pattern else reader
+            # Spark searches folders recursively by an option, not by a pattern.
+            path = value.pattern.partition("/**")[0]
+            reader = reader.option("recursiveFileLookup", "true") if path != value.pattern else reader
             try:
-                if thing.format == CSV:
-                    form = {"sep": thing.separator, "quote": '"', "escape": '"'}
-                    return reader.csv(path, header=True, enforceSchema=False, **form)
+                if value.format == CSV:
+                    options = {"sep": value.separator, "quote": '"', "escape": '"'}
+                    return reader.csv(path, header=True, enforceSchema=False, **options)
                 return reader.option("mergeSchema", "true").parquet(path)
-            except _FAILED as error:
-                raise _unfit(error) from None
-        if hasattr(thing, "createGlobalTempView"):
-            return thing
-        if hasattr(thing, "to_arrow"):
-            thing = thing.to_arrow()
+            except _ERRORS as error:
+                raise _to_input_error(error) from None
+        if hasattr(value, "createGlobalTempView"):
+            return value
+        if hasattr(value, "to_arrow"):
+            value = value.to_arrow()
         try:
-            return self._session.createDataFrame(thing)
+            return self._session.createDataFrame(value)
         except (TypeError, ValueError, PySparkException):
             raise InvalidInputError(
-                f"{table.name}: give a path, a Spark DataFrame, a pandas or Polars frame, or an Arrow table, "
-                f"not a {type(thing).__name__}."
+                f"{table.name}: unsupported input of type {type(value).__name__}. "
+                f"Allowed: a path, a Spark DataFrame, a pandas or Polars data frame, an Arrow table."
             ) from None
 
-    def table(self, select: str) -> DataFrame:
-        """The values as a DataFrame, which is computed where it is used."""
+    def to_table(self, select: str) -> DataFrame:
+        """The values as a lazy DataFrame."""
         found = self._sql(select)
-        self._forget_views()
+        self._drop_input_views()
         return found
 
-    def _forget_views(self) -> None:
-        # What was made of them knows them without their names.
-        for name in self._given:
+    def _drop_input_views(self) -> None:
+        # Relations created from them do not need their names any more.
+        for name in self._input_views:
             self._session.catalog.dropGlobalTempView(name)
-        self._given = []
+        self._input_views = []
 
-    def write(self, select: str, place: str, shown: Sequence[Aggregation]) -> None:
-        """Writes values: a folder of Parquet files by the executors, or one CSV file put together of such a folder."""
+    def write(self, select: str, target: str, aggregations: Sequence[Aggregation]) -> None:
+        """Writes values as a folder of Parquet files by the executors, or as one CSV file merged from such a folder."""
         try:
-            if "://" in place:
-                self._write_folder(select, place)
+            if "://" in target:
+                self._write_folder(select, target)
                 return
-            with atomic_output.atomic_replace(place) as path:
-                if place.endswith(".csv"):
-                    self._write_csv(select, path, shown)
+            with atomic_output.atomic_replace(target) as path:
+                if target.endswith(".csv"):
+                    self._write_csv(select, path, aggregations)
                 else:
                     self._write_folder(select, str(path))
-        except _FAILED as error:
-            raise _unfit(error) from None
+        except _ERRORS as error:
+            raise _to_input_error(error) from None
         finally:
-            self._forget_views()
-            for each in self._kept:
+            self._drop_input_views()
+            for each in self._persisted:
                 each.unpersist()
 
-    def _write_folder(self, select: str, place: str) -> None:
-        self._sql(select).write.mode("overwrite").parquet(place)
+    def _write_folder(self, select: str, target: str) -> None:
+        self._sql(select).write.mode("overwrite").parquet(target)
 
-    def _write_csv(self, select: str, path: Path, shown: Sequence[Aggregation]) -> None:
+    def _write_csv(self, select: str, path: Path, aggregations: Sequence[Aggregation]) -> None:
         folder = tempfile.mkdtemp(prefix=".regulars-", dir=path.resolve().parent)
         try:
             self._write_folder(select, folder)
-            writers.parquet_to_csv(f"{folder}/*.parquet", path, shown)
+            writers.parquet_to_csv(f"{folder}/*.parquet", path, aggregations)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 _TYPES = {"TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
-_WORDS = {"starts_with(": "startswith(", "strpos(": "instr("}
+_FUNCTION_NAMES = {"starts_with(": "startswith(", "strpos(": "instr("}
 
 
-def _in_spark(statement: str, values: Sequence[Any]) -> str:
-    """A compiled statement with parameters as Spark has them. A limit must be a number in the text."""
+def _to_spark_sql(statement: str, values: Sequence[Any]) -> str:
+    """Converts a compiled statement to named parameters of Spark; LIMIT must be a literal."""
 
     def typed(match: re.Match[str]) -> str:
         type_, list_ = match[2], match[3]
@@ -220,36 +220,36 @@ def _in_spark(statement: str, values: Sequence[Any]) -> str:
         r"LIMIT CAST\(\$(\d+) AS BIGINT\)", lambda limit: f"LIMIT {values[int(limit[1]) - 1]}", statement
     )
     statement = re.sub(r"CAST\(\$(\d+) AS ([A-Z]+(?:\([^)]*\))?)(\[\])?\)", typed, statement)
-    for ours, theirs in _WORDS.items():
-        statement = statement.replace(ours, theirs)
+    for name, spark_name in _FUNCTION_NAMES.items():
+        statement = statement.replace(name, spark_name)
     return statement
 
 
-def _started(master: str | None) -> SparkSession:
+def _start_session(master: str | None) -> SparkSession:
     builder = SparkSession.builder.appName("regulars").config("spark.ui.showConsoleProgress", "false")
     if master is None or master.startswith("local["):
-        # Two hundred parts, the default, are for clusters: on one machine most would be empty.
+        # The default of 200 partitions is for clusters; on one machine most would be empty.
         builder = builder.config("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 4)))
-    started: SparkSession = builder.master(master or "local[*]").getOrCreate()
-    return started
+    session: SparkSession = builder.master(master or "local[*]").getOrCreate()
+    return session
 
 
-def _given(name: str, kind: str) -> InputColumn:
+def _input_column(name: str, data_type: str) -> InputColumn:
     quoted = "`" + name.replace("`", "``") + "`"
-    if kind.startswith("decimal"):
-        return InputColumn(quoted, TypeFamily.DECIMAL, int(kind.split(",")[1].strip(" )")))
-    if kind.startswith("array"):
+    if data_type.startswith("decimal"):
+        return InputColumn(quoted, TypeFamily.DECIMAL, int(data_type.split(",")[1].strip(" )")))
+    if data_type.startswith("array"):
         return InputColumn(quoted, TypeFamily.LIST)
-    if kind.startswith(("struct", "map")):
+    if data_type.startswith(("struct", "map")):
         return InputColumn(quoted, TypeFamily.OBJECT)
-    return InputColumn(quoted, _FAMILIES.get(kind, TypeFamily.OTHER))
+    return InputColumn(quoted, _FAMILIES.get(data_type, TypeFamily.OTHER))
 
 
-def _unfit(error: Exception) -> InvalidInputError:
-    if lacking := re.search(r'No FileSystem for scheme "\w+"|Class \S+FileSystem not found', str(error)):
+def _to_input_error(error: Exception) -> InvalidInputError:
+    if missing := re.search(r'No FileSystem for scheme "\w+"|Class \S+FileSystem not found', str(error)):
         return InvalidInputError(
-            f"Spark can't reach a URL: {lacking[0]}. It needs the jars of that store, and s3:// is s3a:// there: "
-            f"docs/compute.md says how."
+            f"Spark can't access the URL: {missing[0]}. It needs the jars of the object store, and s3a:// instead of s3://; "
+            f"see docs/compute.md."
         )
     lines = [line.strip(" :") for line in str(error).splitlines() if not line.startswith("An error occurred while")]
-    return InvalidInputError(f"Spark can't compute this: {lines[0].rstrip('.') if lines else type(error).__name__}.")
+    return InvalidInputError(f"Spark failed: {lines[0].rstrip('.') if lines else type(error).__name__}.")
