@@ -23,7 +23,7 @@ from regulars.storage.database import Database, Scope
 MADE_OF_TRANSACTIONS = [each.name for each in REGISTRY.aggregations if each.explain_filter is not None]
 
 
-async def evidence(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -> list[int]:
+async def explaining_ids(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -> list[int]:
     """The ids of the transactions that made a value, in order."""
     found = await explain.contributing_rows(scope, profile_id, REGISTRY.by_name[name], as_of)
     assert found["transactions_count"] == len(found["transactions"])
@@ -43,7 +43,7 @@ async def test_the_transactions_shown_alone_make_the_value(
         for profile_id in facts.profiles:
             expected = expected_values(facts, profile_id, now)
             for name in names:
-                ids = await evidence(scope, profile_id, name, now)
+                ids = await explaining_ids(scope, profile_id, name, now)
                 shown = {key: facts.transactions[key] for key in ids}
                 assert ids == [each.id for each in sorted(shown.values(), key=transaction_order)]
                 alone = replace(facts, transactions=shown)
@@ -90,7 +90,7 @@ async def test_only_what_made_a_value_is_shown(
     )
     community, facts = await store_case(database, clock, world)
     async with database.read_transaction(community.id) as scope:
-        ids = await evidence(scope, ME, name, world.as_of)
+        ids = await explaining_ids(scope, ME, name, world.as_of)
         assert [facts.transactions[each].transacted_at.day for each in ids] == days
 
 

@@ -87,5 +87,5 @@ async def test_a_history_of_too_many_instants_is_refused(
     world = case("", [purchase(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})
     community, _ = await store_case(database, clock, world)
     async with database.read_transaction(community.id) as scope:
-        with pytest.raises(ValidationError, match="more than 3 instants"):
+        with pytest.raises(ValidationError, match="more than 3 change points"):
             await told(scope, ValueReader(database), ME, "shop_count", at("2026-09-01"), world.as_of)

@@ -68,7 +68,7 @@ def test_precomputed_values_of_the_same_transactions_are_imported(command: Comma
     (folder / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01T10:00:00Z,5\n")
     (folder / "members.csv").write_text("external_id,joined_at\nM1,2026-10-01T09:00:00Z\n")
     assert command("load", "profiles", "members.csv", "--community", slug).code == 0
-    options = ("--timezone", "Europe/Oslo", "--currency", "NOK", "--for-loading", "-o", "values.parquet")
+    options = ("--timezone", "Europe/Oslo", "--currency", "NOK", "--with-fingerprints", "-o", "values.parquet")
     assert command("compute", "--transactions", "sales.csv", "--profiles", "members.csv", *options).code == 0
     done = command("load", "transactions", "sales.csv", "--community", slug, "--precomputed-values", "values.parquet")
     assert done.out.splitlines()[1:] == ["values.parquet: values of 1 profile imported"]
@@ -135,7 +135,7 @@ def test_verify_prints_differences_and_ends_with_exit_code_1(
     done = command("verify", "--community", slug)
     assert done.code == 1
     first, last = done.out.splitlines()
-    assert "shop_count is kept as 7, the facts say 1" in first
+    assert "shop_count is stored as 7, expected 1" in first
     assert last == f"{slug}: 1 profile, 1 difference"
 
 

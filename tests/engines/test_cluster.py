@@ -71,7 +71,7 @@ def test_a_profile_with_most_of_the_purchases_is_right_though_an_executor_is_los
         if stage == "computing":
             watching.start()
 
-    found = compute_on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", tell=tell)
+    found = compute_on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", progress=tell)
     assert lost.is_set()
     assert_right(found)
 

@@ -66,12 +66,12 @@ def test_a_local_time_in_a_table_is_the_instant_that_its_zone_says() -> None:
 def test_the_clocks_of_spark_show_the_same(spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
-    runner = SparkEngine(spark)
+    engine = SparkEngine(spark)
     rows = [(f"{number}", zone, wall.isoformat()) for number, (zone, wall) in enumerate(WALL_TIMES)]
-    runner.make_pairs("walls", ("number", "zone", "wall"), rows)
-    at = runner.dialect.engine.macros["instant_of"]("CAST(wall AS TIMESTAMP)", "zone")
-    day = runner.dialect.engine.macros["local_date"]("at", "zone")
-    found = runner.rows(f"""
+    engine.create_lookup("walls", ("number", "zone", "wall"), rows)
+    at = engine.dialect.engine.macros["instant_of"]("CAST(wall AS TIMESTAMP)", "zone")
+    day = engine.dialect.engine.macros["local_date"]("at", "zone")
+    found = engine.fetch(f"""
         SELECT CAST(at AS STRING), {day}
         FROM (SELECT number, zone, {at} AS at FROM walls) AS read
         ORDER BY CAST(number AS INT)

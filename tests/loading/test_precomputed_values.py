@@ -139,14 +139,14 @@ def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None
     table = pq.read_table(lake.computed())
     lists = pa.array([[1]] * len(table))
     other = tmp_path / "other.parquet"
-    pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", lists), other)
+    pq.write_table(table.set_column(table.schema.get_field_index("fingerprint"), "fingerprint", lists), other)
     with pytest.raises(InputNotFoundError, match=r"other\.parquet can't be read: "):
         PrecomputedValues(other)
 
 
 async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(
-        InputNotFoundError, match="has no column next_change_at, evidence: write it by `regulars compute --for-loading`"
+        InputNotFoundError, match="has no column next_change_at, fingerprint: write it by `regulars compute --with-fingerprints`"
     ):
         PrecomputedValues(lake.computed(with_fingerprints=False))
     nothing = tmp_path / "nothing.parquet"
@@ -157,13 +157,13 @@ async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> Non
     pq.write_table(pa.concat_tables([table, table]), path)
     with pytest.raises(InputNotFoundError, match="one row per profile"):
         PrecomputedValues(path)
-    older = pc.replace_substring_regex(table["evidence"], "^[0-9a-f]+", "0")
-    pq.write_table(table.set_column(table.schema.get_field_index("evidence"), "evidence", older), path)
+    older = pc.replace_substring_regex(table["fingerprint"], "^[0-9a-f]+", "0")
+    pq.write_table(table.set_column(table.schema.get_field_index("fingerprint"), "fingerprint", older), path)
     with pytest.raises(InputNotFoundError, match="another release"):
         PrecomputedValues(path)
 
 
 def test_what_is_to_be_loaded_is_all_values_in_parquet(lake: Lake) -> None:
     for asked in ({"values": ["spend_all"]}, {"output": "values.csv"}):
-        with pytest.raises(InputNotFoundError, match="for_loading"):
+        with pytest.raises(InputNotFoundError, match="with_fingerprints"):
             compute(str(lake.sales), with_fingerprints=True, **asked)

@@ -164,11 +164,11 @@ async def test_verify_tells_what_is_kept_wrong_of_visits(post: SendingClub) -> N
         ):
             await scope.execute(statement, scope.community_id)
     found = sorted(each.partition(": ")[2] for each in await differences(post.club))
-    assert [re.sub(r"_id is kept as '[0-9a-f-]+'", "_id is kept as 'one'", each) for each in found] == [
-        "link is kept as 'a row', the facts say None",
-        "profile_id is kept as 'one', the facts say None",
-        "sending_id is kept as 'one', the facts say None",
-        "visitor is kept as 'a row', the facts say None",
-        "visits in the 1mo from 2026-10-01 00:00:00+00 is kept as '0 by 1, 1 by 9', the facts say '1 by 1, 0 by 9'",
-        "visits in the 1w from 2026-10-26 00:00:00+00 is kept as '2 by 0', the facts say '1 by 0'",
+    assert [re.sub(r"_id is stored as '[0-9a-f-]+'", "_id is stored as 'one'", each) for each in found] == [
+        "link is stored as 'a row', expected None",
+        "profile_id is stored as 'one', expected None",
+        "sending_id is stored as 'one', expected None",
+        "visitor is stored as 'a row', expected None",
+        "visits in the 1mo from 2026-10-01 00:00:00+00 is stored as '0 by 1, 1 by 9', expected '1 by 1, 0 by 9'",
+        "visits in the 1w from 2026-10-26 00:00:00+00 is stored as '2 by 0', expected '1 by 0'",
     ]

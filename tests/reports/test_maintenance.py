@@ -74,9 +74,9 @@ async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Cl
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("UPDATE members SET is_member = FALSE", "is_member is kept as 'false', the facts say 'true'"),
-        ("UPDATE members SET groups = '{all:}'", "groups is kept as '{all:}'"),
-        ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is kept as '2'"),
+        ("UPDATE members SET is_member = FALSE", "is_member is stored as 'false', expected 'true'"),
+        ("UPDATE members SET groups = '{all:}'", "groups is stored as '{all:}'"),
+        ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is stored as '2'"),
         ("UPDATE group_rollups SET n = 3 WHERE granularity = '1d'", "change in the 1d from 2026-11-01"),
         ("UPDATE balance_rollups SET n = 3 WHERE granularity = '1w'", "balance: in in the 1w from 2026-10-26"),
         ("DELETE FROM members", "profile"),

@@ -302,12 +302,12 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: OfferClub) -> N
         )
     found = [each.partition(": ")[2] for each in await differences(shop.club)]
     assert found == [
-        f"profile_id is kept as '{nobody}', the facts say None",
-        "collection_ids is kept as '0', the facts say None",
-        f"first_event_at, last_event_at is kept as '{first} {first}', the facts say '{first} 2026-10-31 02:00:00+00'",
-        "location_id is kept as '0', the facts say None",
-        "seen at 0 in the 1mo from 2026-10-01 00:00:00+00 is kept as '0', the facts say '1'",
-        "seen_count is kept as '3', the facts say '1'",
-        f"used at {store} in the 1mo from 2026-10-01 00:00:00+00 is kept as '0', the facts say '1'",
-        f"used at {store} in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
+        f"profile_id is stored as '{nobody}', expected None",
+        "collection_ids is stored as '0', expected None",
+        f"first_event_at, last_event_at is stored as '{first} {first}', expected '{first} 2026-10-31 02:00:00+00'",
+        "location_id is stored as '0', expected None",
+        "seen at 0 in the 1mo from 2026-10-01 00:00:00+00 is stored as '0', expected '1'",
+        "seen_count is stored as '3', expected '1'",
+        f"used at {store} in the 1mo from 2026-10-01 00:00:00+00 is stored as '0', expected '1'",
+        f"used at {store} in the 1w from 2026-10-26 00:00:00+00 is stored as '4', expected '1'",
     ]

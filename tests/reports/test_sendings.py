@@ -326,11 +326,11 @@ async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: SendingClub) -
         await scope.execute("UPDATE sending_dispatches SET event_mask = 2 WHERE community_id = $1", scope.community_id)
     found = [each.partition(": ")[2] for each in await differences(post.club)]
     assert found == [
-        "event_mask, transmitted_at is kept as '2, 2026-10-31 01:00:00+00', the facts say '36, 2026-10-31 01:00:00+00'",
-        "opened in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
-        "opened_count is kept as '3', the facts say '1'",
-        "recipients  in the 1mo from 2026-10-01 00:00:00+00 is kept as '5', the facts say '1'",
-        "transmitted in the 1w from 2026-10-26 00:00:00+00 is kept as '4', the facts say '1'",
+        "event_mask, transmitted_at is stored as '2, 2026-10-31 01:00:00+00', expected '36, 2026-10-31 01:00:00+00'",
+        "opened in the 1w from 2026-10-26 00:00:00+00 is stored as '4', expected '1'",
+        "opened_count is stored as '3', expected '1'",
+        "recipients  in the 1mo from 2026-10-01 00:00:00+00 is stored as '5', expected '1'",
+        "transmitted in the 1w from 2026-10-26 00:00:00+00 is stored as '4', expected '1'",
     ]
 
 

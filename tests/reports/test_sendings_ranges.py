@@ -117,6 +117,6 @@ async def test_verify_tells_which_day_is_kept_wrong(post: SendingClub) -> None:
         )
     found = [each.partition(": ")[2] for each in await differences(post.club)]
     assert found == [
-        "active_days is kept as '{1}', the facts say '{10034209}'",
-        "opened on 2026-10-30, previously on -infinity is kept as '2', the facts say '1'",
+        "active_days is stored as '{1}', expected '{10034209}'",
+        "opened on 2026-10-30, previously on -infinity is stored as '2', expected '1'",
     ]

@@ -304,9 +304,11 @@ async def test_returned_values_at_an_instant_are_verified_for_all_profiles(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     community_id, _ = await store(database, clock)
-    answer = module._answer()
+    answer = module._returned_statement()
     assert answer.count("answer.shop_count") == 1
-    monkeypatch.setattr(module, "_answer", lambda: answer.replace("answer.shop_count", "answer.shop_count + 1"))
+    monkeypatch.setattr(
+        module, "_returned_statement", lambda: answer.replace("answer.shop_count", "answer.shop_count + 1")
+    )
     as_of = at("2026-10-01 12:00")
     results = [str(each) async for each in verify(database, community_id, as_of) if isinstance(each, Discrepancy)]
     assert results == [f"profile {ME}: shop_count is returned as 2, expected 1"]
@@ -322,7 +324,7 @@ async def test_time_zone_differences_are_reported_before_the_values_that_they_ex
         # The one counts as POSIX does, from here to Greenwich, the other from Greenwich to here.
         owner.execute("UPDATE locations SET timezone = 'GMT-1' WHERE community_id = %s", [community_id])
     results = [str(each) for each in await find_discrepancies(database, community_id)]
-    known = "is to the database '1970-01-01 01:00:00', to DuckDB '1969-12-31 23:00:00'"
+    known = "is in PostgreSQL '1970-01-01 01:00:00', in DuckDB '1969-12-31 23:00:00'"
     assert results[0] == f"time zone GMT-1: 1970-01-01 00:00:00 UTC {known}"
     assert {each.split()[2] for each in results[1:]} == {"first_shop_date", "latest_shop_date", "first_shop_days"}
 

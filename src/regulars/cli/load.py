@@ -58,7 +58,9 @@ def load_files(
     ] = None,
     precomputed_values: Annotated[
         Path | None,
-        Parameter(help="Values of the same transactions, by `regulars compute --for-loading`: a file or a directory."),
+        Parameter(
+            help="Values of the same transactions, by `regulars compute --with-fingerprints`: a file or a directory."
+        ),
     ] = None,
     common: CommonOptions | None = None,
 ) -> int:

@@ -35,7 +35,7 @@ def ordered_transactions(has_ties: bool, dialect: CastDialect) -> list[PlanStep]
         PlanStep(
             "fact_ties",
             """SELECT profile, transacted_at, external_id, id,
-       row_number() OVER (PARTITION BY profile, transacted_at ORDER BY external_id NULLS LAST, id) AS location
+       row_number() OVER (PARTITION BY profile, transacted_at ORDER BY external_id NULLS LAST, id) AS position
 FROM fact_transactions
 SEMI JOIN (
     SELECT profile, transacted_at FROM fact_transactions GROUP BY ALL HAVING count(*) > 1
