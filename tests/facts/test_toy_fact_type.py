@@ -260,7 +260,7 @@ async def test_it_is_verified(cafe: Club, load: FileLoader) -> None:
         statement = "UPDATE coffee_counts SET coffees = 7 WHERE community_id = $1 AND day = $2"
         await scope.execute(statement, cafe.community.id, date(2026, 10, 1))
     [found] = await discrepancies(cafe)
-    assert found == "coffees: 2026-10-01 is kept as '7', the facts say '2'"
+    assert found == "coffees: 2026-10-01 is stored as '7', expected '2'"
 
 
 async def test_a_merge_reassigns_it_and_a_purge_erases_it(cafe: Club, load: FileLoader) -> None:

@@ -146,7 +146,8 @@ def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None
 
 async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(
-        InputNotFoundError, match="has no column next_change_at, fingerprint: write it by `regulars compute --with-fingerprints`"
+        InputNotFoundError,
+        match="has no column next_change_at, fingerprint: write it by `regulars compute --with-fingerprints`",
     ):
         PrecomputedValues(lake.computed(with_fingerprints=False))
     nothing = tmp_path / "nothing.parquet"

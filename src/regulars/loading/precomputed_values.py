@@ -194,7 +194,11 @@ WHERE community_id = $1 AND external_id IS NOT NULL
 
 _DIRTY_COLUMNS = {**refresh_dirty.DIRTY_COLUMNS, "external_id": TEXT}
 _LOCATION_COLUMNS = {"location_id": INTEGER, "external_id": TEXT}
-_FINGERPRINT_COLUMNS = {"profile_id": TEXT, "fingerprint": TEXT, **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT)}
+_FINGERPRINT_COLUMNS = {
+    "profile_id": TEXT,
+    "fingerprint": TEXT,
+    **dict.fromkeys(fingerprint.FINGERPRINT_EXCLUDED, TEXT),
+}
 
 
 def _fingerprint_statement() -> str:
