@@ -12,8 +12,8 @@ from bench.result import Findings
 from bench.size import Size
 from regulars.auth.tenants import Tenant
 from regulars.core.field_type import FieldType
-from regulars.query.compiler import compiler
-from regulars.query.compiler.compiler import plan_records
+from regulars.query.compiler import statements
+from regulars.query.compiler.records import plan_records
 from regulars.query.parser.request import parse_query
 from regulars.reports.report import COMMUNITY_ID, Backend, Report, ReportField, ReportFormat, RowSource
 
@@ -91,7 +91,7 @@ def _planned(body: bytes) -> list[Any]:
 
 
 def _anew(body: bytes) -> list[Any]:
-    compiler.clear_cache()
+    statements.clear_cache()
     return _planned(body)
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from query.sample_reports import REGISTRY
 from regulars.auth.tenants import Tenant
-from regulars.query.compiler import compiler
-from regulars.query.compiler.compiler import number_parameters, plan_groups, plan_records
+from regulars.query.compiler import statements
+from regulars.query.compiler.groups import plan_groups
+from regulars.query.compiler.records import plan_records
+from regulars.query.compiler.statements import number_parameters
 from regulars.query.parser.request import parse_query
 from regulars.query.query import ReportQuery
 
@@ -36,7 +38,7 @@ def test_queries_of_one_shape_share_a_statement_and_bind_their_own_values() -> N
 
 
 def test_queries_of_different_shapes_have_different_statements() -> None:
-    statements = {
+    compiled = {
         id(plan_records(query, after).statement)
         for query, after in (
             (query_of(), None),
@@ -49,14 +51,14 @@ def test_queries_of_different_shapes_have_different_statements() -> None:
             (query_of(report="samples_in_duckdb"), None),
         )
     }
-    assert len(statements) == 8
+    assert len(compiled) == 8
     groups = {plan_groups(query_of(aggregate_by=name)).statement for name in ("by_size", "by_name")}
     assert len(groups) == 2
 
 
 def test_the_oldest_statement_is_evicted_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler.clear_cache()
-    monkeypatch.setattr(compiler, "MAX_CACHED_STATEMENTS", 2)
+    statements.clear_cache()
+    monkeypatch.setattr(statements, "MAX_CACHED_STATEMENTS", 2)
     first, second, third = (query_of(filter=filter_) for filter_ in (None, equal("a"), equal(None)))
     cached = [plan_records(query, None).statement for query in (first, second, third)]
     assert plan_records(third, None).statement is cached[2]
@@ -75,7 +77,7 @@ def test_parameters_are_numbered_in_order_and_cast() -> None:
 
 
 def test_parameters_of_the_tenant_are_bound_by_name() -> None:
-    plan = compiler.QueryPlan(
+    plan = statements.QueryPlan(
         number_parameters("SELECT $community, $club, $zone, $today, $now"), None, REGISTRY["samples"]
     )
     now = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)

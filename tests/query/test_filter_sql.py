@@ -11,7 +11,7 @@ import pytest
 from query.case_files import case_input, check_cases, read_lines
 from query.sample_reports import REGISTRY, SAMPLES, SAMPLES_IN_DUCKDB
 from regulars.query.compiler import filter_sql
-from regulars.query.dialects.dialects import ENGINES
+from regulars.query.dialects.engines import ENGINES
 from regulars.query.parser.request import parse_query
 from regulars.query.query import FilterNode
 from regulars.reports.report import Backend, Report

@@ -20,16 +20,10 @@ from query.case_files import HERE, RENEW_COMMAND, is_renewing
 from query.sample_reports import REGISTRY as SAMPLE_REPORTS
 from query.sample_rows import tenant_of
 from regulars.core.field_type import FieldType
-from regulars.query.compiler.compiler import (
-    CompiledStatement,
-    QueryPlan,
-    group_fields,
-    key_fields,
-    number_parameters,
-    plan_groups,
-    plan_records,
-)
-from regulars.query.dialects.dialects import ENGINES, render_sql
+from regulars.query.compiler.groups import group_fields, plan_groups
+from regulars.query.compiler.records import key_fields, plan_records
+from regulars.query.compiler.statements import CompiledStatement, QueryPlan, number_parameters
+from regulars.query.dialects.engines import ENGINES, render_sql
 from regulars.query.query import ReportQuery
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Backend, Report, ReportField, ReportFormat, RowSource

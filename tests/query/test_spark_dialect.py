@@ -2,7 +2,8 @@
 
 import pytest
 
-from regulars.query.dialects.spark import SPARK_FILE_MACROS, SparkDialect
+from regulars.query.dialects.file_macros import SPARK_FILE_MACROS
+from regulars.query.dialects.spark import SparkDialect
 
 
 @pytest.mark.parametrize(

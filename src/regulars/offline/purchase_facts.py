@@ -16,7 +16,7 @@ from regulars.offline.casting import CastDialect
 from regulars.offline.column_pruning import BRAND_AMOUNT
 from regulars.offline.structures import ClubContext, InputTraits, PlanStep
 from regulars.query.compiler import filter_sql
-from regulars.query.compiler.compiler import group_fields
+from regulars.query.compiler.groups import group_fields
 from regulars.query.query import ReportQuery
 from regulars.reports.transactions import BRAND
 

@@ -16,7 +16,7 @@ from regulars.offline.pipeline import ComputeSpec
 from regulars.offline.purchase_facts import PurchaseSelection
 from regulars.offline.structures import ClubContext, EngineBackend, InputTable, LineLayout, PlanStep, RowErrors
 from regulars.query.compiler import filter_sql
-from regulars.query.compiler.compiler import group_fields
+from regulars.query.compiler.groups import group_fields
 from regulars.query.query import ReportQuery
 from regulars.reports import transactions
 from regulars.reports.member_fields import AGGREGATION_FIELDS

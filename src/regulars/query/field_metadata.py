@@ -11,15 +11,9 @@ from regulars.core import timestamps
 from regulars.core.field_type import FieldType
 from regulars.query import merge
 from regulars.query.backends import Backends
-from regulars.query.compiler.compiler import (
-    GroupLabel,
-    QueryPlan,
-    aggregated_measures,
-    cached_plan,
-    from_clause,
-    unnest_elements,
-)
-from regulars.query.dialects.dialects import ENGINES, operand, render_sql
+from regulars.query.compiler.groups import GroupLabel, aggregated_measures, unnest_elements
+from regulars.query.compiler.statements import QueryPlan, cached_plan, from_clause
+from regulars.query.dialects.engines import ENGINES, operand, render_sql
 from regulars.query.encoders import encode_value
 from regulars.query.parser.request import FieldValuesQuery
 from regulars.reports.report import ReportFormat

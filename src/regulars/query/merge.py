@@ -11,7 +11,8 @@ import numpy as np
 from regulars.auth.tenants import Tenant
 from regulars.core.field_type import FieldType
 from regulars.core.money import EXACT_CONTEXT
-from regulars.query.compiler.compiler import GroupLabel, aggregated_measures, enum_rank, group_fields
+from regulars.query.compiler.groups import GroupLabel, aggregated_measures, group_fields
+from regulars.query.compiler.records import enum_rank
 from regulars.query.encoders import encode_value, encoder_for
 from regulars.query.errors import invalid_parameter
 from regulars.query.query import ReportQuery

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from regulars.core.field_type import FieldType
-from regulars.query.compiler.compiler import GroupLabel, labels_for
+from regulars.query.compiler.groups import GroupLabel, labels_for
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import AUTO_INTERVAL
 from regulars.reports.report import Grouping, Report, ReportField, ReportFormat

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from regulars.auth.tenants import Tenant
-from regulars.query.compiler.compiler import aggregated_measures
+from regulars.query.compiler.groups import aggregated_measures
 from regulars.query.merge import Totals
 from regulars.query.query import ReportQuery
 from regulars.reports.report import Report, ReportMeasure

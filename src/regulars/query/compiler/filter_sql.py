@@ -15,7 +15,7 @@ from typing import Any
 from regulars.core.field_type import FieldType
 from regulars.core.money import EXACT_CONTEXT
 from regulars.query.compiler.conditions import Condition, combine, not_true
-from regulars.query.dialects.dialects import ENGINES, QueryEngine, operand, render_sql
+from regulars.query.dialects.engines import ENGINES, QueryEngine, operand, render_sql
 from regulars.query.parser.filter_values import EQUALITY_OPERATIONS, LIST_TYPES
 from regulars.query.query import Comparison, FilterNode, LogicalNode
 from regulars.reports.report import Backend, ReportField

@@ -8,15 +8,8 @@ from regulars.auth.tenants import Tenant
 from regulars.core.field_type import FieldType
 from regulars.query import cursors, merge, suppression
 from regulars.query.backends import Backends
-from regulars.query.compiler.compiler import (
-    cursor_parameters,
-    group_labels,
-    hidden_key_fields,
-    key_fields,
-    plan_groups,
-    plan_records,
-    shown_fields,
-)
+from regulars.query.compiler.groups import group_labels, plan_groups
+from regulars.query.compiler.records import cursor_parameters, hidden_key_fields, key_fields, plan_records, shown_fields
 from regulars.query.encoders import encode_flags, encoder_for
 from regulars.query.query import ReportQuery
 from regulars.reports.report import Report, ReportField

@@ -8,7 +8,7 @@ from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
 from regulars.query import merge
 from regulars.query.backends import Backends
-from regulars.query.compiler.compiler import group_labels, plan_groups
+from regulars.query.compiler.groups import group_labels, plan_groups
 from regulars.query.parser import time_range
 from regulars.query.query import ReportQuery
 

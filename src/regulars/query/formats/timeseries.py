@@ -10,7 +10,7 @@ from regulars.core import timestamps
 from regulars.core.field_type import FieldType
 from regulars.query import local_buckets, merge, suppression
 from regulars.query.backends import Backends
-from regulars.query.compiler.compiler import GroupLabel, group_labels, plan_groups
+from regulars.query.compiler.groups import GroupLabel, group_labels, plan_groups
 from regulars.query.local_buckets import Bucket
 from regulars.query.parser import time_range
 from regulars.query.parser.time_range import TimeRange
