@@ -1,7 +1,6 @@
 -- Members: their dimensions, counts by group, joins and leaves, and snapshots. Everything is derived in the transaction
 -- of the facts.
 
-
 -- The local date of an instant as a number such as 20261124.
 CREATE FUNCTION day_number(at timestamptz, zone text) RETURNS int
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -34,17 +33,17 @@ CREATE TABLE members (
     created_at        timestamptz,
     updated_at        timestamptz,
     groups            text[] COLLATE "C" NOT NULL DEFAULT '{}',
-    valid_from       timestamptz NOT NULL DEFAULT '-infinity',
+    valid_from        timestamptz NOT NULL DEFAULT '-infinity',
     next_change_at    timestamptz,
     transaction_id    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (community_id, profile_id)
 );
 
 COMMENT ON COLUMN members.groups IS
-    'The groups that the profile stands in while it is in, each as type:value; none for a type that does not count.';
+    'The groups in which the profile counts while it is a member, each as type:value. Empty if its type does not count.';
 COMMENT ON COLUMN members.valid_from IS
-    'The commit since which it stands in them, -infinity for the first; what was before is in member_dimension_history.';
-COMMENT ON COLUMN members.next_change_at IS 'When a membership that lies ahead begins to count.';
+    'The time of the commit since which the row holds, -infinity for the first. Earlier ones: member_dimension_history.';
+COMMENT ON COLUMN members.next_change_at IS 'When the next future membership begins to count.';
 
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
 CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_id IS NULL;
@@ -74,7 +73,7 @@ CREATE TABLE membership_events (
     membership_id     bigint NOT NULL,
     type              text COLLATE "C" NOT NULL,
     at                timestamptz NOT NULL,
-    is_counted           boolean NOT NULL,
+    is_counted        boolean NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
     optin_platform    text COLLATE "C",
@@ -86,7 +85,7 @@ CREATE TABLE membership_events (
 );
 
 COMMENT ON COLUMN membership_events.is_counted IS
-    'Whether member_balance tells of it: the profile was of a type that counts.';
+    'Whether member_balance includes it: the type of the profile counted.';
 
 -- Changes of the number of members by group and five minutes of local time. Appended in the commit of the facts and
 -- removed by compaction.
@@ -122,13 +121,14 @@ CREATE INDEX member_flow_deltas_uncompacted ON member_flow_deltas (community_id,
 
 -- Progress of compaction. No deltas are left below the watermark, so reads skip the dead rows below it.
 CREATE TABLE compaction_state (
-    community_id   int PRIMARY KEY,
-    watermark      xid8 NOT NULL DEFAULT '0',
+    community_id      int PRIMARY KEY,
+    watermark         xid8 NOT NULL DEFAULT '0',
     timezone          text,
     backfilled_up_to  uuid
 );
 
-COMMENT ON COLUMN compaction_state.timezone IS 'The time zone of the buckets; they are rebuilt when the community''s changes.';
+COMMENT ON COLUMN compaction_state.timezone IS
+    'The time zone of the buckets; they are rebuilt when the community''s changes.';
 COMMENT ON COLUMN compaction_state.backfilled_up_to IS
     'Profiles after it are still to be recomputed by the refresh job; null if none is.';
 
@@ -145,7 +145,7 @@ CREATE TABLE group_counts (
 -- Changes of the number of members by group and bucket of local time, for each granularity.
 CREATE TABLE group_rollups (
     community_id    int NOT NULL,
-    granularity            text COLLATE "C" NOT NULL DEFAULT '5m',
+    granularity     text COLLATE "C" NOT NULL DEFAULT '5m',
     bucket          timestamptz NOT NULL,
     grouping_type   text COLLATE "C" NOT NULL,
     grouping_value  text COLLATE "C" NOT NULL,
@@ -153,11 +153,11 @@ CREATE TABLE group_rollups (
     PRIMARY KEY (community_id, granularity, grouping_type, grouping_value, bucket)
 ) PARTITION BY LIST (granularity);
 
--- Joins and leaves by bucket. `grain` names the set of dimensions that are kept apart, `dimensions` is a digest of
+-- Joins and leaves by bucket. `grain` names the set of dimensions that are distinguished, `dimensions` is a digest of
 -- their values.
 CREATE TABLE balance_rollups (
     community_id      int NOT NULL,
-    granularity              text COLLATE "C" NOT NULL DEFAULT '5m',
+    granularity       text COLLATE "C" NOT NULL DEFAULT '5m',
     grain             text COLLATE "C" NOT NULL,
     bucket            timestamptz NOT NULL,
     dimensions        uuid NOT NULL,
@@ -177,7 +177,7 @@ CREATE TABLE balance_rollups (
 -- dimensions.
 CREATE TABLE snapshot_counts (
     community_id      int NOT NULL,
-    dimensions_hash             uuid NOT NULL,
+    dimensions_hash   uuid NOT NULL,
     members_count     bigint NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
@@ -193,21 +193,21 @@ CREATE TABLE snapshot_counts (
 -- From which snapshot to which one a member was counted in which row of snapshot_counts, so that an erased member is
 -- subtracted from each.
 CREATE TABLE snapshot_members (
-    community_id  int NOT NULL,
-    profile_id    uuid NOT NULL,
-    since         timestamptz NOT NULL,
-    until         timestamptz NOT NULL,
-    dimensions_hash         uuid NOT NULL,
+    community_id     int NOT NULL,
+    profile_id       uuid NOT NULL,
+    since            timestamptz NOT NULL,
+    until            timestamptz NOT NULL,
+    dimensions_hash  uuid NOT NULL,
     PRIMARY KEY (community_id, profile_id, since)
 );
 
 -- Changes of members_count by bucket, for each granularity.
 CREATE TABLE snapshot_rollups (
-    community_id  int NOT NULL,
-    granularity          text COLLATE "C" NOT NULL DEFAULT '5m',
-    bucket        timestamptz NOT NULL,
-    dimensions_hash         uuid NOT NULL,
-    n             bigint NOT NULL,
+    community_id     int NOT NULL,
+    granularity      text COLLATE "C" NOT NULL DEFAULT '5m',
+    bucket           timestamptz NOT NULL,
+    dimensions_hash  uuid NOT NULL,
+    n                bigint NOT NULL,
     PRIMARY KEY (community_id, granularity, bucket, dimensions_hash)
 ) PARTITION BY LIST (granularity);
 

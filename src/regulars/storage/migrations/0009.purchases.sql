@@ -1,7 +1,7 @@
 -- Purchases: transactions as reports count them, aggregated by day and month, with sets of the members who purchased.
 
--- Derived in the transaction of the facts. dimension_*, gender and age keep the values of the purchase's first commit.
--- `since` is the transaction that recorded this version; null while the purchase lies in the future.
+-- Derived in the transaction of the facts. dimension_*, gender and age have the values of the purchase's first commit.
+-- `since` is the transaction that recorded this version; null while the purchase is in the future.
 -- The primary key is created last, because among equally good indexes the planner prefers the newest.
 CREATE TABLE purchases (
     community_id         int NOT NULL,
@@ -28,7 +28,7 @@ CREATE INDEX purchases_at ON purchases (community_id, at);
 CREATE INDEX purchases_by_member ON purchases (community_id, member_id, at) WHERE member_id IS NOT NULL;
 ALTER TABLE purchases ADD PRIMARY KEY (community_id, id);
 
--- Superseded versions of purchases, kept until compaction has subtracted them. `until` is the transaction that recorded
+-- Superseded versions of purchases, until compaction has subtracted them. `until` is the transaction that recorded
 -- the next version.
 CREATE TABLE purchase_versions (
     LIKE purchases,
@@ -44,10 +44,10 @@ CREATE TABLE purchase_compaction_state (
     timezone      text NOT NULL
 );
 
--- Sums of purchases by bucket. `grain` is the dimension whose values are kept apart, or empty for the total.
+-- Sums of purchases by bucket. `grain` is the dimension whose values are distinguished, or empty for the total.
 CREATE TABLE purchase_rollups (
     community_id  int NOT NULL,
-    granularity          text COLLATE "C" NOT NULL,
+    granularity   text COLLATE "C" NOT NULL,
     grain         text COLLATE "C" NOT NULL,
     bucket        timestamptz NOT NULL,
     value         text COLLATE "C",
@@ -64,7 +64,7 @@ CREATE INDEX purchase_rollups_empty ON purchase_rollups (community_id) WHERE pur
 CREATE TABLE member_bitmaps (
     community_id  int NOT NULL,
     family        text COLLATE "C" NOT NULL,
-    granularity          text COLLATE "C" NOT NULL,
+    granularity   text COLLATE "C" NOT NULL,
     grain         text COLLATE "C" NOT NULL,
     bucket        timestamptz NOT NULL,
     value         text COLLATE "C",
