@@ -40,9 +40,9 @@ CREATE TABLE members (
 );
 
 COMMENT ON COLUMN members.groups IS
-    'The groups in which the profile counts while it is a member, each as type:value. Empty if its type does not count.';
+    'The groups in which the profile counts while it is a member, as type:value. Empty if its type does not count.';
 COMMENT ON COLUMN members.valid_from IS
-    'The time of the commit since which the row holds, -infinity for the first. Earlier ones: member_dimension_history.';
+    'The time of the commit since which the row holds, -infinity for the first; then see member_dimension_history.';
 COMMENT ON COLUMN members.next_change_at IS 'When the next future membership begins to count.';
 
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
