@@ -23,7 +23,7 @@ from reports.sending_recount import SendingClub
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "providers.md"
 _SENT = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
 _LOADED = re.compile(r"```ndjson sendings\n(.*?)```", re.DOTALL)
-_ASKED = re.compile(r"```json ask\n(.*?)```\n\n```json counted\n(.*?)```", re.DOTALL)
+_ASKED = re.compile(r"```json query\n(.*?)```\n\n```json result\n(.*?)```", re.DOTALL)
 _ROW = re.compile(r"^\| `(\w+)` \|(.*)\|$", re.MULTILINE)
 
 
