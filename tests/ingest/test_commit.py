@@ -76,7 +76,7 @@ class EndingDatabase(Database):
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_a_connection_lost_while_it_commits_writes_once(
+async def test_a_connection_lost_during_commit_writes_once(
     club: Club, database_urls: tuple[str, str], owner: Owner, after: bool
 ) -> None:
     async def ending(connection: Any) -> None:
@@ -96,7 +96,7 @@ async def test_a_connection_lost_while_it_commits_writes_once(
     assert calls == (1 if after else 2)
 
 
-async def test_a_connection_lost_before_it_commits_writes_once(club: Club, owner: Owner) -> None:
+async def test_a_connection_lost_before_commit_writes_once(club: Club, owner: Owner) -> None:
     calls = 0
 
     async def work(uow: UnitOfWork) -> int:
@@ -181,7 +181,9 @@ async def test_a_look_up_waits_for_the_server(club: Club, database_urls: tuple[s
         assert await marker.is_committed(database)
 
 
-async def test_an_outcome_that_can_not_be_read_in_time_is_unknown(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outcome_that_can_not_be_looked_up_in_time_is_unknown(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(commit_markers, "LOOKUP_TIMEOUT_SECONDS", 0.2)
     marker = new_marker(club.community.id, club.clock().date())
     async with marked(club.database, marker):
@@ -189,7 +191,7 @@ async def test_an_outcome_that_can_not_be_read_in_time_is_unknown(club: Club, mo
             await marker.is_committed(club.database)
 
 
-async def test_an_error_of_the_look_up_that_is_no_trouble_of_the_system_is_raised(
+async def test_an_error_of_the_look_up_that_is_not_a_system_error_is_raised(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -199,7 +201,7 @@ async def test_an_error_of_the_look_up_that_is_no_trouble_of_the_system_is_raise
         await new_marker(club.community.id, club.clock().date()).is_committed(club.database)
 
 
-async def test_a_caught_error_of_the_database_is_no_success(club: Club) -> None:
+async def test_a_swallowed_database_error_fails_the_commit(club: Club) -> None:
     async def work(scope: Scope) -> None:
         with suppress(asyncpg.DivisionByZeroError):
             await scope.execute("SELECT 1 / 0")
@@ -230,7 +232,9 @@ async def test_a_lost_connection_hides_no_error(club: Club, owner: Owner, is_par
         await write()
 
 
-async def test_a_fold_that_fails_after_the_commit_fails_no_write(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_compaction_that_fails_after_the_commit_does_not_fail_the_write(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def failing(database: Database, community_id: int, moves: int) -> None:
         raise ConnectionResetError
 
@@ -239,7 +243,7 @@ async def test_a_fold_that_fails_after_the_commit_fails_no_write(club: Club, mon
     assert await brands(club) == ["Acme"]
 
 
-async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
+async def test_a_violated_constraint_is_raised(club: Club) -> None:
     async def work(uow: UnitOfWork) -> None:
         await uow.execute(
             """
@@ -255,14 +259,14 @@ async def test_a_rule_of_the_tables_that_is_broken_is_told(club: Club) -> None:
         await commit(club.database, club.community.id, work)
 
 
-async def test_a_write_makes_the_day_that_retention_could_not(club: Club) -> None:
+async def test_a_write_creates_a_missing_partition(club: Club) -> None:
     club.clock.advance(days=400)
     body = {"total": 1, "transacted_at": "2026-10-01", "timezone": "UTC", "items": []}
     answer = await club.http.post("/api/v3/transactions", json=body, headers={"Idempotency-Key": "k"})
     assert answer.status_code == 201
 
 
-async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, owner: Owner) -> None:
+async def test_a_connection_that_is_always_lost_is_an_error(club: Club, owner: Owner) -> None:
     async def work(uow: UnitOfWork) -> None:
         await insert_brand(uow)
         await end(owner, uow.connection)
@@ -273,7 +277,7 @@ async def test_a_connection_that_is_always_lost_is_an_error_at_last(club: Club, 
     assert await brands(club) == []
 
 
-async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
+async def test_a_deadlock_is_retried(club: Club) -> None:
     calls = 0
 
     async def work(uow: UnitOfWork) -> int:
@@ -288,7 +292,7 @@ async def test_a_deadlock_has_the_whole_done_again(club: Club) -> None:
     assert await brands(club) == ["Acme 2"]
 
 
-async def test_a_profile_that_is_gone_meanwhile_is_told_at_last(club: Club) -> None:
+async def test_a_profile_that_another_writer_removes_is_an_error_after_retries(club: Club) -> None:
     async def work(uow: UnitOfWork) -> None:
         uow.mark_dirty(uuid.uuid4(), "transaction.created")
 
@@ -296,7 +300,7 @@ async def test_a_profile_that_is_gone_meanwhile_is_told_at_last(club: Club) -> N
         await commit(club.database, club.community.id, work)
 
 
-async def test_an_error_of_the_work_leaves_nothing(club: Club) -> None:
+async def test_an_error_of_the_work_rolls_everything_back(club: Club) -> None:
     async def work(uow: UnitOfWork) -> None:
         await insert_brand(uow)
         raise KeyError("x")

@@ -120,7 +120,7 @@ class CrashingDatabase(Database):
             self.is_reused = status == "committed"
 
 
-async def test_the_commit_of_another_transaction_with_the_same_id_is_no_proof(
+async def test_the_commit_of_another_transaction_with_the_same_id_proves_nothing(
     crashing: Urls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(CrashingDatabase, "owner_url", crashing[0])
@@ -156,7 +156,7 @@ def _has_grown(stored: list[str], before: int) -> bool:
     return len(stored) >= before + WRITERS
 
 
-async def test_writers_whose_server_crashes_while_they_commit_write_once(crashing: Urls) -> None:
+async def test_writers_whose_server_crashes_during_commit_write_once(crashing: Urls) -> None:
     stored: list[str] = []
     crashed = 0
     progress = asyncio.Condition()

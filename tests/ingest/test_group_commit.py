@@ -37,7 +37,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def test_what_arrives_together_is_committed_together(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_writes_share_a_commit(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
     committers = GroupCommitter(club.database, 500, shards=1)
     rows = [transaction_write(club, external_id=str(number)) for number in range(20)]
@@ -50,7 +50,7 @@ async def test_what_arrives_together_is_committed_together(club: Club, monkeypat
     await committers.finish()
 
 
-async def test_many_rows_go_where_least_waits(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_rows_go_to_the_shortest_queue(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
     committers = GroupCommitter(club.database, 500, shards=2)
     callers = [
@@ -70,7 +70,7 @@ async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: 
     assert sizes == [20]
 
 
-async def test_nobody_waits_for_a_profile_of_many_sales(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_rows_do_not_wait_for_a_slow_profile(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_SLOW_PROFILES", 1)
     for name in ("large", "larger", "small"):
         await profile(club, external_id=name)
@@ -90,7 +90,7 @@ async def test_nobody_waits_for_a_profile_of_many_sales(club: Club, monkeypatch:
     assert sizes == [3, 1, 1, 2, 1, 1]
 
 
-async def test_batches_have_a_largest_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batches_have_a_maximum_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
     committers = GroupCommitter(club.database, 4, shards=1)
     callers = [[transaction_write(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
@@ -114,7 +114,7 @@ async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: py
     assert sizes == [5, 5, 2]
 
 
-async def test_who_observes_is_told_of_each_batch_that_was_committed(club: Club) -> None:
+async def test_on_commit_is_called_with_each_committed_batch(club: Club) -> None:
     committers = GroupCommitter(club.database, 500)
     told: list[list[WriteOutcome]] = []
     committers.on_commit = lambda results: told.append([each for result in results for each in result.outcomes])
@@ -122,7 +122,7 @@ async def test_who_observes_is_told_of_each_batch_that_was_committed(club: Club)
     assert told == [result.outcomes]
 
 
-async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_that_create_profiles_are_batched_separately(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = counted(monkeypatch)
     committers = GroupCommitter(club.database, 500)
     results = await asyncio.gather(
@@ -137,7 +137,7 @@ async def test_rows_that_may_make_profiles_are_put_by_themselves(club: Club, mon
     assert [isinstance(result.outcomes[0], StoredTransaction) for result in results] == [True, False, True]
 
 
-async def test_only_the_row_that_the_database_refuses_is_refused(club: Club) -> None:
+async def test_only_the_row_that_the_database_rejects_is_rejected(club: Club) -> None:
     await profile(club, external_id="good")
     await fill_spend(club, await profile(club, external_id="bad"))
     committers = GroupCommitter(club.database, 500)
@@ -149,7 +149,9 @@ async def test_only_the_row_that_the_database_refuses_is_refused(club: Club) -> 
     assert len(await stored_rows(club, "id")) == 8 + 1
 
 
-async def test_a_refusal_that_hits_a_whole_batch_is_its_own_row_s(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejection_of_a_whole_batch_concerns_its_own_row_only(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_inline = products.get_or_create_inline
 
     async def gone(uow: UnitOfWork, inline: Any) -> Any:
@@ -180,7 +182,7 @@ def key(name: str, body: bytes) -> idempotency.IdempotencyKey:
     return idempotency.hash_key(name, b"POST /", body, "community")
 
 
-async def test_one_key_in_one_batch_and_after_writes_once(club: Club) -> None:
+async def test_the_same_key_in_one_batch_and_later_writes_once(club: Club) -> None:
     committers = GroupCommitter(club.database, 500)
 
     async def sent(body: bytes) -> group_commit.CommitResult:
@@ -201,7 +203,7 @@ async def test_one_key_in_one_batch_and_after_writes_once(club: Club) -> None:
     assert len(await stored_rows(club, "id")) == 1
 
 
-async def test_a_refused_first_request_answers_those_that_came_with_it(club: Club) -> None:
+async def test_a_rejected_first_request_answers_its_duplicates_in_the_batch(club: Club) -> None:
     committers = GroupCommitter(club.database, 500)
     bad = transaction_write(club, profile="nobody")
     results = await asyncio.gather(
@@ -219,7 +221,7 @@ async def test_a_refused_first_request_answers_those_that_came_with_it(club: Clu
 # Trouble -------------------------------------------------------------------------------------------------
 
 
-async def test_what_keeps_a_batch_from_being_committed_is_told_to_each_and_the_next_goes_on(
+async def test_an_error_of_a_batch_is_raised_to_each_caller_and_the_next_batch_is_committed(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committers = GroupCommitter(club.database, 500)
@@ -240,7 +242,7 @@ async def test_what_keeps_a_batch_from_being_committed_is_told_to_each_and_the_n
 
 
 @pytest.mark.parametrize("halving", [False, True])
-async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.MonkeyPatch, halving: bool) -> None:
+async def test_a_deadlock_rejects_no_row(club: Club, monkeypatch: pytest.MonkeyPatch, halving: bool) -> None:
     calls = 0
     put = transactions.write
 
@@ -261,7 +263,7 @@ async def test_a_deadlock_is_not_a_refusal(club: Club, monkeypatch: pytest.Monke
     assert len(await stored_rows(club, "id")) == 1
 
 
-async def test_deadlocks_without_end_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repeated_deadlocks_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     async def deadlocked(uow: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
         raise asyncpg.DeadlockDetectedError
 
@@ -270,7 +272,7 @@ async def test_deadlocks_without_end_are_an_error(club: Club, monkeypatch: pytes
         await GroupCommitter(club.database, 500).write(club.community.id, [transaction_write(club)])
 
 
-async def test_a_caller_that_goes_away_has_its_row_kept(club: Club) -> None:
+async def test_the_row_of_a_cancelled_caller_is_committed(club: Club) -> None:
     committers = GroupCommitter(club.database, 500)
     waiting = asyncio.ensure_future(committers.write(club.community.id, [transaction_write(club, WriteMode.CREATE)]))
     await asyncio.sleep(0)

@@ -25,7 +25,7 @@ async def answered(club: Club, key: str, body: bytes, answer: bytes) -> bytes:
     return await commit(club.database, club.community.id, work)
 
 
-async def test_the_first_answer_is_given_again(club: Club) -> None:
+async def test_the_first_response_is_replayed(club: Club) -> None:
     assert await answered(club, "k", b"1", b"first") == b"first"
     assert await answered(club, "k", b"1", b"second") == b"first"
     assert await answered(club, "other", b"1", b"second") == b"second"
@@ -38,12 +38,12 @@ async def test_another_body_or_path_is_another_request(club: Club) -> None:
     assert len({idempotency.hash_key("k", target, b"1", "community") for target in (b"POST /x", b"POST /y")}) == 2
 
 
-async def test_keys_are_each_community_s_own(club: Club, other_club: Club) -> None:
+async def test_keys_are_scoped_to_their_community(club: Club, other_club: Club) -> None:
     await answered(club, "k", b"1", b"first")
     assert await answered(other_club, "k", b"2", b"second") == b"second"
 
 
-async def test_a_key_is_kept_for_a_day_even_past_midnight(club: Club) -> None:
+async def test_a_key_is_valid_for_a_day_across_midnight(club: Club) -> None:
     await answered(club, "k", b"1", b"first")
     club.clock.at += timedelta(hours=23, minutes=59)
     assert await answered(club, "k", b"1", b"second") == b"first"
@@ -51,7 +51,7 @@ async def test_a_key_is_kept_for_a_day_even_past_midnight(club: Club) -> None:
     assert await answered(club, "k", b"1", b"second") == b"second"
 
 
-async def test_an_answer_that_was_not_given_is_not_kept(club: Club) -> None:
+async def test_a_response_that_was_not_sent_is_not_stored(club: Club) -> None:
     async def work(uow: UnitOfWork) -> None:
         async def first() -> tuple[int, bytes]:
             raise KeyError("x")

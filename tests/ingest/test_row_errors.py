@@ -31,7 +31,7 @@ def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyn
         ("23505", "The row has the same key as another row: send it again to update that row"),
     ],
 )
-def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str, reason: str) -> None:
+def test_an_error_of_a_row_rejects_it_without_text_of_the_database(sqlstate: str, reason: str) -> None:
     refused = as_validation_error(error(sqlstate))
     assert refused is not None
     assert refused.errors == {"": reason}
@@ -45,18 +45,18 @@ def test_an_error_of_a_row_refuses_it_in_no_words_of_the_database(sqlstate: str,
         *("55P03", "55000", "57014", "57P01", "57P03", "58030", "P0001", "XX000", "XX001", "XX002", "ZZZZZ"),
     ],
 )
-def test_every_other_error_is_the_system_s(sqlstate: str) -> None:
+def test_every_other_error_is_a_system_error(sqlstate: str) -> None:
     assert as_validation_error(error(sqlstate)) is None
     assert is_system_error(error(sqlstate))
 
 
-def test_a_partition_that_is_lacking_is_no_fault_of_the_row() -> None:
+def test_a_missing_partition_is_not_an_error_of_the_row() -> None:
     lacking = error("23514", message='no partition of relation "outbox" found for row')
     assert as_validation_error(lacking) is None
     assert is_system_error(lacking)
 
 
-def test_what_is_no_error_of_the_database_is_a_defect() -> None:
+def test_an_error_outside_the_database_is_a_defect() -> None:
     assert as_validation_error(KeyError("x")) is None
     assert not is_system_error(KeyError("x"))
     refused = field_error("total", "is required")
@@ -67,7 +67,7 @@ def test_what_is_no_error_of_the_database_is_a_defect() -> None:
 @pytest.mark.parametrize(
     "lost", [ConnectionResetError(), TimeoutError(), CommitStatusUnknownError(), asyncpg.InterfaceError("closed")]
 )
-def test_a_lost_connection_is_the_system_s(lost: Exception) -> None:
+def test_a_lost_connection_is_a_system_error(lost: Exception) -> None:
     assert is_system_error(lost)
 
 

@@ -34,7 +34,7 @@ def kinds(outcomes: list[Any]) -> list[Any]:
     return [each.status if isinstance(each, StoredTransaction) else list(each.errors) for each in outcomes]
 
 
-async def test_the_same_row_again_is_unchanged_and_another_replaces_it(club: Club) -> None:
+async def test_the_same_row_is_unchanged_and_another_replaces_it(club: Club) -> None:
     member = await profile(club, external_id="P1")
     first = transaction_write(club, external_id="A", profile="P1", items=[{"name": "x", "id": 5}])
     assert kinds(await write_all(club, [first])) == [WriteStatus.ACCEPTED]
@@ -46,7 +46,7 @@ async def test_the_same_row_again_is_unchanged_and_another_replaces_it(club: Clu
     assert await stored_rows(club, "name", "transaction_items") == [("y",)]
 
 
-async def test_rows_with_one_external_id_are_put_in_order(club: Club) -> None:
+async def test_rows_with_one_external_id_are_written_in_order(club: Club) -> None:
     rows = [transaction_write(club, external_id="A", total=total) for total in (1, 2, 3)] + [
         transaction_write(club, WriteMode.CREATE, external_id="A")
     ]
@@ -54,14 +54,14 @@ async def test_rows_with_one_external_id_are_put_in_order(club: Club) -> None:
     assert await stored_rows(club, "total") == [(Decimal(3),)]
 
 
-async def test_a_row_that_moves_to_another_profile_touches_both(club: Club) -> None:
+async def test_a_transaction_with_another_owner_changes_both_profiles(club: Club) -> None:
     one, other = await profile(club, external_id="P1"), await profile(club, external_id="P2")
     await write_all(club, [transaction_write(club, external_id="A", profile="P1")])
     await write_all(club, [transaction_write(club, external_id="A", profile="P2")])
     assert (await spend(club, one), await spend(club, other)) == (0, 10)
 
 
-async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club: Club) -> None:
+async def test_profiles_are_found_by_external_id_or_id_and_created_on_request(club: Club) -> None:
     member = await profile(club, external_id="P1")
     rows = [
         transaction_write(club, profile="P1"),
@@ -89,14 +89,14 @@ async def test_profiles_are_named_by_external_id_or_id_and_made_on_request(club:
     assert await spend(club, str(new)) == 20
 
 
-async def test_a_deleted_profile_is_not_made_again(club: Club) -> None:
+async def test_a_deleted_profile_is_not_created_again(club: Club) -> None:
     member = await profile(club, external_id="P1")
     await club.http.delete(f"{V3}/profiles/{member}")
     rows = [transaction_write(club, profile="P1"), transaction_write(club, profile="P2")]
     assert kinds(await write_all(club, rows, create_profiles=True)) == [["profile"], WriteStatus.ACCEPTED]
 
 
-async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: Club) -> None:
+async def test_local_times_are_in_the_zone_of_row_location_or_community(club: Club) -> None:
     await club.http.post(f"{V3}/locations", json={"external_id": "OSL", "timezone": "Europe/Oslo"})
     at = "2026-07-01 12:00:00"
     rows = [
@@ -114,14 +114,14 @@ async def test_local_times_are_read_in_the_zone_of_row_place_or_community(club: 
     ]
 
 
-async def test_rows_with_and_without_a_place_may_be_put_together(club: Club) -> None:
+async def test_rows_with_and_without_location_may_be_in_one_batch(club: Club) -> None:
     await write_all(
         club, [transaction_write(club, external_id="1", location="A"), transaction_write(club, external_id="2")]
     )
     assert [place is None for _, place in await stored_rows(club, "external_id, location_id")] == [False, True]
 
 
-async def test_many_brands_of_one_transaction_are_read_from_its_lines(club: Club) -> None:
+async def test_many_brands_of_one_transaction_are_read_from_its_items(club: Club) -> None:
     member = await profile(club, external_id="P1")
     brands = [f'Brand {number:03} {{"quoted, \\\\"}}' for number in range(80)]
     items = [{"name": "x", "brand": brand} for brand in brands]
@@ -158,7 +158,7 @@ async def claimed(club: Club) -> str:
     return member
 
 
-async def test_a_row_that_names_nobody_leaves_a_claimed_transaction_to_its_claimant(club: Club) -> None:
+async def test_a_row_without_owner_leaves_a_claimed_transaction_to_its_claimant(club: Club) -> None:
     member = await claimed(club)
     await write_all(club, [receipt(club)])
     assert await spend(club, member) == 10
@@ -169,7 +169,7 @@ async def test_a_row_that_names_nobody_leaves_a_claimed_transaction_to_its_claim
     assert (await spend(club, member), await spend(club, other)) == (0, 10)
 
 
-async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
+async def test_a_replaced_transaction_is_attached_to_its_claim(club: Club) -> None:
     member = await claimed(club)
     await write_all(club, [receipt(club, total=9)])
     assert await spend(club, member) == 0
@@ -180,7 +180,7 @@ async def test_a_row_that_is_replaced_arrives_too(club: Club) -> None:
 # Other writers -------------------------------------------------------------------------------------------
 
 
-async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_concurrently_deleted_transaction_is_inserted(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await write_all(club, [transaction_write(club, external_id="A", total=1)])
     known = ingest._lock_existing
     deleted: list[bool] = []
@@ -200,7 +200,7 @@ async def test_a_transaction_deleted_meanwhile_is_made_after_all(club: Club, mon
     assert await stored_rows(club, "total") == [(Decimal(2),)]
 
 
-async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) -> None:
+async def test_a_retried_row_is_resolved_again(club: Club) -> None:
     inline = {"sku": "S1", "product": {"name": "Boots"}}
     puts = [transaction_write(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
     calls = 0
@@ -220,7 +220,7 @@ async def test_what_is_put_again_after_a_failure_is_resolved_anew(club: Club) ->
     }
 
 
-async def test_a_product_that_goes_meanwhile_refuses_only_its_row(club: Club) -> None:
+async def test_a_concurrently_deleted_product_rejects_only_its_row(club: Club) -> None:
     refused = await write_all(
         club,
         [

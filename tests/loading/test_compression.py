@@ -27,23 +27,25 @@ def zstd(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzipped), (".zst", zstd)])
-class TestPacked:
-    def test_is_read_as_if_it_were_not(
+class TestCompressed:
+    def test_a_compressed_file_is_read_like_a_plain_one(
         self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         assert len(parsed_rows(read_rows(write_file(f"sales.csv{ending}", pack(CONTENT))))) == 20_000
 
-    def test_its_name_need_not_say_so(self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    def test_the_name_may_lack_the_suffix(
+        self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
+    ) -> None:
         assert len(parsed_rows(read_rows(write_file("sales.csv", pack(CONTENT))))) == 20_000
 
-    def test_several_put_together_are_one(
+    def test_concatenated_files_are_one_file(
         self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = pack(CONTENT) + pack(b"a,,2026-01-01,1\n") + pack(b"b,,2026-01-01,1\n")
         rows = parsed_rows(read_rows(write_file("sales.csv", packed)))
         assert [row["external_id"] for row in list(rows.values())[-3:]] == ["19999", "a", "b"]
 
-    def test_truncated_it_gives_the_rows_before_the_break_and_tells_of_it(
+    def test_a_truncated_file_yields_its_complete_rows_and_an_error(
         self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = pack(CONTENT * 2)
@@ -57,7 +59,7 @@ class TestPacked:
         totals = {row["external_id"]: row["total"] for row in parsed_rows(rows).values() if row["total"] != "total"}
         assert all(total == f"{int(number) % 97}.00" for number, total in totals.items())
 
-    def test_damaged_it_gives_the_rows_before_the_damage(
+    def test_a_damaged_file_yields_the_rows_before_the_damage(
         self, write_file: WriteFile, ending: str, pack: Callable[[bytes], bytes]
     ) -> None:
         packed = bytearray(pack(CONTENT * 4))
@@ -71,7 +73,7 @@ class TestPacked:
         assert len(parsed_rows(rows)) > 0
 
 
-def test_a_small_file_that_unpacks_to_much_is_given_in_pieces() -> None:
+def test_a_small_file_that_decompresses_to_much_is_read_in_chunks() -> None:
     packed = gzipped(b"\n" * 50_000_000)
     pieces = list(compression.decompress(io.BytesIO(packed), Compression.GZIP, lambda size: None))
     assert sum(map(len, pieces)) == 50_000_000
@@ -98,7 +100,7 @@ def test_very_many_members_are_decompressed_in_linear_time() -> None:
     assert b"".join(compression.decompress(io.BytesIO(packed), Compression.GZIP, lambda size: None)) == b"end"
 
 
-def test_zstd_that_needs_more_memory_than_is_allowed_is_damaged() -> None:
+def test_zstd_with_a_larger_window_than_allowed_is_damaged() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=25)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     packed = packer.compress(b"a" * 1_000) + packer.flush()
@@ -111,7 +113,7 @@ def test_zstd_that_needs_more_memory_than_is_allowed_is_damaged() -> None:
     assert list(compression.decompress(io.BytesIO(packed), Compression.ZSTD, lambda size: None)) == [b"a" * 1_000]
 
 
-def test_decompression_stops_when_the_limits_say_so() -> None:
+def test_decompression_is_aborted_by_the_limits() -> None:
     stopped = Event()
     found = compression.decompress(
         io.BytesIO(gzipped(b"\n" * 5_000_000)),

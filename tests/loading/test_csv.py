@@ -11,7 +11,7 @@ from regulars.loading.readers.rows import RejectedRow
 from regulars.loading.readers.text import MAX_LINES_PER_ROW
 
 
-def test_csv_rows_are_told_by_the_line_they_begin_at(write_file: WriteFile) -> None:
+def test_csv_rows_have_the_number_of_their_first_line(write_file: WriteFile) -> None:
     content = (
         b"\xef\xbb\xbf\n external_id , profile,transacted_at,total,unknown\r\n"
         b'1,M1,2026-01-01,10.00,x\r\n\r\n"2","M ""1"", the\r\nfirst",2026-01-02,5,\r\n3,,2026-01-03,1,'
@@ -50,7 +50,7 @@ def test_cells_of_lists_and_objects_are_json(write_file: WriteFile) -> None:
     assert rejection_reasons(rows)[4].startswith("items is not JSON")
 
 
-def test_cells_of_texts_stay_texts_whatever_they_look_like(write_file: WriteFile) -> None:
+def test_text_cells_stay_text_even_if_they_look_like_json(write_file: WriteFile) -> None:
     header = b"external_id,first_name,mobile_phone,favorite_stores,consents,birth_year\n"
     rows = read_rows(
         write_file("members.csv", header + b'007,[Ola],0047,N1|N2,"{""sms_marketing"": true}",1980\n'), PROFILES
@@ -65,7 +65,7 @@ def test_cells_of_texts_stay_texts_whatever_they_look_like(write_file: WriteFile
     }
 
 
-def test_a_missing_column_is_named_with_those_that_are_there(write_file: WriteFile) -> None:
+def test_a_missing_column_is_reported_with_the_columns_found(write_file: WriteFile) -> None:
     with pytest.raises(ValidationError) as raised:
         read_rows(write_file("sales.csv", b"external_id,transacted_at,amount\n"))
     lacks = "is a required column. Found: external_id, transacted_at, amount"
@@ -82,12 +82,12 @@ def test_a_missing_column_is_named_with_those_that_are_there(write_file: WriteFi
         (b'external_id,"total\n', "The header can't be read: line 1 has a quote that is never closed"),
     ],
 )
-def test_a_file_without_a_good_header_is_refused(write_file: WriteFile, content: bytes, said: str) -> None:
+def test_a_file_without_valid_header_is_rejected(write_file: WriteFile, content: bytes, said: str) -> None:
     with pytest.raises(ValidationError, match=said.replace("(", r"\(")):
         read_rows(write_file("sales.csv", content))
 
 
-def test_rows_that_are_no_good_are_told_and_the_others_kept(write_file: WriteFile) -> None:
+def test_invalid_rows_are_reported_and_valid_ones_read(write_file: WriteFile) -> None:
     rows = read_rows(
         write_file(
             "sales.csv",
@@ -112,28 +112,28 @@ def test_rows_that_are_no_good_are_told_and_the_others_kept(write_file: WriteFil
     }
 
 
-def test_a_row_that_is_no_good_still_tells_what_it_was_a_part_of(write_file: WriteFile) -> None:
+def test_a_rejected_row_has_the_external_id_of_its_transaction(write_file: WriteFile) -> None:
     content = HEADER + b'1,"a"b,2026-01-01,1\n2,\xff,2026-01-01,1\n3,,2026-01-01\n,\xff,2026-01-01,1\n'
     rows = read_rows(write_file("sales.csv", content))
     assert [row.external_id for row in rows if isinstance(row, RejectedRow)] == ["1", "2", "3", None]
 
 
 @pytest.mark.parametrize("more", [1, MAX_LINES_PER_ROW + 50])
-def test_a_quote_that_is_never_closed_spoils_its_own_line_alone(write_file: WriteFile, more: int) -> None:
+def test_a_quote_that_is_never_closed_rejects_its_own_line_only(write_file: WriteFile, more: int) -> None:
     others = b"".join(b"%d,,2026-01-01,1.00\n" % number for number in range(2, 2 + more))
     rows = read_rows(write_file("sales.csv", HEADER + b'1,"M1,2026-01-01,1.00\n' + others))
     assert rejection_reasons(rows) == {2: "has a quote that is never closed"}
     assert [row["external_id"] for row in parsed_rows(rows).values()] == [str(n) for n in range(2, 2 + more)]
 
 
-def test_two_quotes_that_are_never_closed_spoil_their_two_lines(write_file: WriteFile) -> None:
+def test_two_quotes_that_are_never_closed_reject_their_two_lines(write_file: WriteFile) -> None:
     content = HEADER + b'1,"M1,2026-01-01,1\n2,"""M2,2026-01-01,1\n3,,2026-01-01,1\n'
     rows = read_rows(write_file("sales.csv", content))
     assert list(rejection_reasons(rows)) == [2, 3]
     assert list(parsed_rows(rows)) == [4]
 
 
-def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(write_file: WriteFile) -> None:
+def test_a_quote_that_the_next_row_would_close_leaves_that_row_intact(write_file: WriteFile) -> None:
     content = HEADER + b'1,"M1,2026-01-01,1\n2,"M2",2026-01-01,1\n3,,2026-01-01,1\n'
     rows = read_rows(write_file("sales.csv", content))
     assert list(rejection_reasons(rows)) == [2]
@@ -141,7 +141,7 @@ def test_a_quote_that_the_next_rows_quote_would_close_leaves_that_row_alone(writ
     assert list(parsed_rows(rows)) == [3, 4]
 
 
-def test_where_a_quoted_cell_is_cut_off_the_break_is_told_too(write_file: WriteFile) -> None:
+def test_a_truncated_quoted_cell_and_the_truncation_are_both_reported(write_file: WriteFile) -> None:
     rows = read_rows(write_file("sales.csv", gzip.compress(HEADER + b'1,"M1\n')[:-2]))
     assert rejection_reasons(rows) == {
         2: "has a quote that is never closed",

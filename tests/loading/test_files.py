@@ -25,22 +25,22 @@ from regulars.loading.readers.rows import RejectedRow
         ("sales.parquet", FileFormat.PARQUET),
     ],
 )
-def test_a_files_name_tells_its_format(name: str, form: FileFormat) -> None:
+def test_the_format_is_detected_by_the_suffix(name: str, form: FileFormat) -> None:
     assert files.detect_format(Path(name)) is form
 
 
 @pytest.mark.parametrize("name", ["sales", "sales.gz", "sales.xlsx"])
-def test_a_name_that_tells_no_format_asks_for_it(name: str) -> None:
+def test_an_unknown_suffix_is_an_error(name: str) -> None:
     with pytest.raises(UnreadableFileError, match="Add --format csv, ndjson or parquet"):
         files.detect_format(Path(name))
 
 
-def test_a_format_that_is_given_needs_no_name(write_file: WriteFile) -> None:
+def test_a_given_format_needs_no_suffix(write_file: WriteFile) -> None:
     source = files.inspect_file(write_file("sales", b'{"external_id": "1"}\n'), FileFormat.NDJSON)
     assert parsed_rows(list(source.rows(TRANSACTIONS))) == {1: {"external_id": "1"}}
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="No such file"):
         files.inspect_file(tmp_path / "sales.csv")
     gone = FileSource(tmp_path / "sales.csv", FileFormat.CSV, Compression.NONE, 0)
@@ -48,7 +48,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         list(gone.rows(TRANSACTIONS))
 
 
-def test_how_far_a_file_is_read_is_known(write_file: WriteFile) -> None:
+def test_the_position_in_a_file_is_known(write_file: WriteFile) -> None:
     path = write_file("sales.csv", HEADER + b"1,,2026-01-01,1.00\n")
     source = files.inspect_file(path)
     assert (source.position, source.size) == (0, path.stat().st_size)
@@ -58,18 +58,18 @@ def test_how_far_a_file_is_read_is_known(write_file: WriteFile) -> None:
     assert source.position == source.size
 
 
-def test_ndjson_lines_are_objects_and_empty_lines_nothing(write_file: WriteFile) -> None:
+def test_empty_lines_of_ndjson_are_skipped(write_file: WriteFile) -> None:
     rows = read_rows(write_file("sales.ndjson", b'\xef\xbb\xbf{"external_id": 1}\r\n\n{"external_id": "2"}'))
     assert parsed_rows(rows) == {1: {"external_id": 1}, 3: {"external_id": "2"}}
 
 
-def test_ndjson_lines_that_can_not_be_text_are_told(write_file: WriteFile) -> None:
+def test_ndjson_lines_that_are_not_text_are_reported(write_file: WriteFile) -> None:
     rows = read_rows(write_file("sales.ndjson", b'{"external_id": "1", "name": "\xff"}\n{"external_id": "\0"}\n\xff\n'))
     assert rejection_reasons(rows) == {1: "is not UTF-8", 2: "holds a NUL character", 3: "is not UTF-8"}
     assert [row.external_id for row in rows if isinstance(row, RejectedRow)] == ["1", None, None]
 
 
-def test_a_line_that_is_too_long_is_left_out_without_being_held(write_file: WriteFile) -> None:
+def test_a_line_that_is_too_long_is_skipped_without_being_buffered(write_file: WriteFile) -> None:
     too_long = b'{"external_id": "' + b"1" * (MAX_LINE_BYTES + 200_000) + b'"}'
     rows = read_rows(write_file("sales.ndjson", b'{"external_id": "0"}\n' + too_long + b'\n{"external_id": "2"}\n'))
     assert parsed_rows(rows) == {1: {"external_id": "0"}, 3: {"external_id": "2"}}
@@ -79,7 +79,7 @@ def test_a_line_that_is_too_long_is_left_out_without_being_held(write_file: Writ
     }
 
 
-def test_a_folder_is_its_files_but_for_hidden_ones(tmp_path: Path) -> None:
+def test_a_folder_stands_for_its_files_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("b/_temporary/1.parquet", "b/1.parquet", "a.parquet", ".a.parquet.crc", "_SUCCESS"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

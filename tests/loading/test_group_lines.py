@@ -18,7 +18,7 @@ def numbered(groups: Sequence[group_lines.LineGroup | RejectedRow]) -> list[list
     ]
 
 
-def test_lines_of_one_external_id_come_together_wherever_they_stand(write_file: WriteFile) -> None:
+def test_lines_of_one_external_id_are_grouped_wherever_they_are(write_file: WriteFile) -> None:
     ids = b"a a b c a d b e".split()
     content = HEADER + b"".join(b"%s,,2026-01-01,1\n" % each for each in ids)
     source = files.inspect_file(write_file("sales.csv", content))
@@ -26,13 +26,13 @@ def test_lines_of_one_external_id_come_together_wherever_they_stand(write_file: 
     assert numbered(groups) == [[5], [7], [9], [2, 3, 6], [4, 8]]
 
 
-def test_rows_without_an_external_id_stand_alone(write_file: WriteFile) -> None:
+def test_rows_without_external_id_are_not_grouped(write_file: WriteFile) -> None:
     content = b'{"total": 1}\n{"total": 2}\n[]\n\xff\n{"external_id": ""}\n{"external_id": "a", "x": "\xff"}\n'
     source = files.inspect_file(write_file("sales.ndjson", content))
     assert numbered(list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))) == [[1], [2], [3], [4], [5], [6]]
 
 
-def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write_file: WriteFile) -> None:
+def test_invalid_rows_are_grouped_with_their_transaction(write_file: WriteFile) -> None:
     content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,\xff,2026-01-01,1\n"
     source = files.inspect_file(write_file("sales.csv", content))
     groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
@@ -41,7 +41,7 @@ def test_rows_that_are_no_good_wait_with_the_others_of_their_transaction(write_f
     assert groups[1][1] == RejectedRow(4, {"": "is not UTF-8"}, "a")
 
 
-def test_what_comes_again_is_found_on_disk_as_in_memory() -> None:
+def test_duplicates_are_found_on_disk_as_in_memory() -> None:
     texts = [str(number) for number in range(50)] + ["7", "7", "31"]
     for in_memory in (1_000, 10, 1):
         sorting = DuplicateFinder(in_memory)

@@ -55,7 +55,7 @@ def marking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("create_profiles", [False, True])
-async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
+async def test_loading_by_columns_results_in_the_same_rows_and_rejections(
     load: FileLoader, tmp_path: Path, create_profiles: bool
 ) -> None:
     await load.profiles("M1", "M2")
@@ -101,7 +101,7 @@ async def test_by_columns_a_file_comes_to_the_same_rows_and_rejections(
     ],
     ids=str,
 )
-async def test_columns_of_any_type_come_to_the_same_rows(
+async def test_columns_of_any_type_result_in_the_same_rows(
     load: FileLoader, tmp_path: Path, times: pa.DataType, totals: pa.DataType
 ) -> None:
     await load.profiles("7", "8")
@@ -125,7 +125,7 @@ async def test_columns_of_any_type_come_to_the_same_rows(
     assert await verify_differences(load.club) == []
 
 
-async def test_values_are_right_while_they_are_marked_and_written_once(load: FileLoader, tmp_path: Path) -> None:
+async def test_values_are_right_while_profiles_are_dirty_and_are_written_once(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
     path = write_sales(tmp_path / "sales.parquet")
     async with load_without_finishing(load, path) as arrival:
@@ -140,7 +140,7 @@ async def test_values_are_right_while_they_are_marked_and_written_once(load: Fil
     assert await verify_differences(load.club) == []
 
 
-async def test_the_outbox_tells_what_a_refresh_would_tell(
+async def test_the_outbox_has_the_entries_of_a_live_refresh(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = []
@@ -168,7 +168,7 @@ async def test_the_outbox_tells_what_a_refresh_would_tell(
     assert {reason for _, reason, _ in ways[0]} == {"transaction.created", "profile.created"}
 
 
-async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: FileLoader, tmp_path: Path) -> None:
+async def test_the_refresh_job_skips_profiles_of_a_living_load(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
     club = load.club
     async with load_without_finishing(load, write_sales(tmp_path / "sales.parquet")):
@@ -179,7 +179,7 @@ async def test_the_sweep_leaves_marks_to_a_load_until_it_has_died(load: FileLoad
     assert await verify_differences(club) == []
 
 
-async def test_a_load_computes_what_one_that_died_has_marked(load: FileLoader, tmp_path: Path) -> None:
+async def test_a_load_refreshes_profiles_that_a_dead_load_left_dirty(load: FileLoader, tmp_path: Path) -> None:
     await load.profiles(*MEMBERS)
     path = write_sales(tmp_path / "sales.parquet")
     async with load_without_finishing(load, path):
@@ -189,7 +189,7 @@ async def test_a_load_computes_what_one_that_died_has_marked(load: FileLoader, t
     assert await verify_differences(load.club) == []
 
 
-async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of_it(
+async def test_a_profile_that_changes_during_the_computation_keeps_the_values_of_the_last_write(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One profile is written live, one marked by another load, one removed, each after its facts were read."""
@@ -236,7 +236,7 @@ async def test_what_moves_while_it_is_computed_keeps_what_the_last_write_made_of
     assert await verify_differences(club) == []
 
 
-async def test_what_a_load_that_died_has_marked_the_next_one_computes(
+async def test_dirty_profiles_of_a_dead_load_are_refreshed_by_the_next_one(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await load.profiles(*MEMBERS)
@@ -248,7 +248,7 @@ async def test_what_a_load_that_died_has_marked_the_next_one_computes(
     assert await verify_differences(load.club) == []
 
 
-async def test_where_no_temporary_table_may_be_made_the_database_computes(
+async def test_without_temporary_tables_postgresql_refreshes_profiles(
     own_database: Database, empty_urls: tuple[str, str], clock: ManualClock, tmp_path: Path
 ) -> None:
     await retention.maintain_partitions(own_database, 7)
@@ -264,7 +264,7 @@ async def test_where_no_temporary_table_may_be_made_the_database_computes(
         assert await verify_differences(club) == []
 
 
-async def test_what_the_database_refuses_by_columns_goes_row_by_row(
+async def test_rows_that_the_database_rejects_by_columns_are_loaded_row_by_row(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(uow: UnitOfWork, *arguments: Any) -> None:
@@ -276,7 +276,7 @@ async def test_what_the_database_refuses_by_columns_goes_row_by_row(
     assert await verify_differences(load.club) == []
 
 
-async def test_what_passes_is_not_tried_row_by_row(
+async def test_a_transient_error_is_not_retried_row_by_row(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lost(*arguments: Any) -> None:
@@ -291,7 +291,7 @@ async def test_what_passes_is_not_tried_row_by_row(
     assert stopped.value.progress == {"line": 1, "accepted": 0, "unchanged": 0, "rejected": 0}
 
 
-async def test_a_row_that_another_load_makes_at_once_is_passed_over(
+async def test_a_row_that_a_concurrent_load_inserts_is_unchanged(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await load.profiles(*MEMBERS)
@@ -302,7 +302,7 @@ async def test_a_row_that_another_load_makes_at_once_is_passed_over(
     assert await verify_differences(load.club) == []
 
 
-async def test_rows_that_were_checked_by_another_currency_are_refused(load: FileLoader, tmp_path: Path) -> None:
+async def test_rows_that_were_validated_by_another_currency_are_rejected(load: FileLoader, tmp_path: Path) -> None:
     async def work(uow: UnitOfWork) -> None:
         await parquet_fast_path.write_plain_rows(uow, pa.table({}), "SEK", create_profiles=False)
 
@@ -310,7 +310,9 @@ async def test_rows_that_were_checked_by_another_currency_are_refused(load: File
         await commit(load.club.database, load.club.community.id, work)
 
 
-async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: FileLoader, tmp_path: Path) -> None:
+async def test_a_damaged_file_is_rejected_at_the_same_row_by_columns_and_by_rows(
+    load: FileLoader, tmp_path: Path
+) -> None:
     await load.profiles(*MEMBERS)
     path = write_sales(tmp_path / "sales.parquet", 100)
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), path, row_group_size=50, compression="none")
@@ -326,7 +328,7 @@ async def test_a_damaged_file_breaks_off_where_it_would_row_by_row(load: FileLoa
     assert "damaged" in (await load_path(load, path)).rejections[0].reason
 
 
-async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load: FileLoader, tmp_path: Path) -> None:
+async def test_every_value_of_a_dirty_profile_is_stored_as_computed(load: FileLoader, tmp_path: Path) -> None:
     """Lists, texts with quotes, decimals and dates go by COPY as they are."""
     brands = ['a "b"', "c\\d", "e,f", "ø", "{}"]
     lines = "".join(
@@ -346,7 +348,7 @@ async def test_every_value_of_a_marked_profile_is_stored_as_it_is_computed(load:
     assert await verify_differences(load.club) == []
 
 
-async def test_a_number_of_a_load_is_its_own(club: Club) -> None:
+async def test_each_load_has_its_own_id(club: Club) -> None:
     async with open_load_job(club.database, club.server.group_committer, club.community.id) as one:
         first = await one.defer_refresh()
         assert await one.defer_refresh() == first
@@ -354,7 +356,7 @@ async def test_a_number_of_a_load_is_its_own(club: Club) -> None:
             assert await two.defer_refresh() > first
 
 
-async def test_a_write_of_no_load_refreshes(club: Club) -> None:
+async def test_a_live_write_refreshes_a_dirty_profile(club: Club) -> None:
     async def nothing(uow: UnitOfWork) -> int | None:
         return uow.load_id
 

@@ -15,7 +15,7 @@ from regulars.loading.readers.rows import RawRow
 from regulars.model import community as communities
 
 
-async def test_profiles_are_made_and_changed_by_external_id(load: FileLoader) -> None:
+async def test_profiles_are_created_and_updated_by_external_id(load: FileLoader) -> None:
     await load("locations", "external_id\nS1\n")
     content = (
         "external_id,first_name,joined_at,favorite_stores,consents,identities\n"
@@ -38,13 +38,13 @@ async def test_profiles_are_made_and_changed_by_external_id(load: FileLoader) ->
 
 
 @pytest.mark.parametrize("bad", ["[1]", "{"])
-async def test_rows_of_other_entities_must_fit_too(load: FileLoader, bad: str) -> None:
+async def test_rows_of_other_entities_are_validated_too(load: FileLoader, bad: str) -> None:
     summary = await load("profiles", f'{{"external_id": "M1"}}\n{bad}\n\0\n', name="m.ndjson")
     assert outcome_counts(summary) == (1, 0, 2)
     assert reasons_by_line(summary)[3] == "holds a NUL character"
 
 
-async def test_locations_are_made_and_changed(load: FileLoader) -> None:
+async def test_locations_are_created_and_updated(load: FileLoader) -> None:
     content = 'external_id,name,address,tags\nS1,North,"{""iso"": ""NO""}","a,b"\nS2,South,"{""iso"": ""XX""}",\n'
     summary = await load("locations", content)
     assert outcome_counts(summary) == (1, 0, 1)
@@ -52,7 +52,7 @@ async def test_locations_are_made_and_changed(load: FileLoader) -> None:
     assert outcome_counts(await load("locations", content)) == (0, 1, 1)
 
 
-async def test_products_are_found_by_halving_where_one_can_not_be_put(load: FileLoader) -> None:
+async def test_a_product_that_can_not_be_written_is_found_by_bisection(load: FileLoader) -> None:
     rows: list[dict[str, Any]] = [
         {"external_id": f"P{n}", "name": f"Shirt {n}", "variants": [{"sku": f"S{n}"}]} for n in range(7)
     ]
@@ -63,7 +63,7 @@ async def test_products_are_found_by_halving_where_one_can_not_be_put(load: File
     assert list(reasons_by_line(summary)) == [5]
 
 
-async def test_products_come_with_their_brand_and_variants(load: FileLoader) -> None:
+async def test_products_are_loaded_with_their_brand_and_variants(load: FileLoader) -> None:
     content = (
         "external_id,name,brand,variants\n"
         'P1,Shirt,Tveitun,"[{""sku"": ""S1""}, {""sku"": ""S2""}]"\n'
@@ -77,7 +77,7 @@ async def test_products_come_with_their_brand_and_variants(load: FileLoader) -> 
     assert [each["sku"] for each in first["variants"]] == ["S1", "S2"]
 
 
-async def test_memberships_are_ins_and_outs_of_known_profiles(load: FileLoader) -> None:
+async def test_memberships_are_joins_and_leaves_of_existing_profiles(load: FileLoader) -> None:
     await load("profiles", "external_id,joined_at\nM1,2026-01-01\n")
     content = "external_id,profile,type,at\nJ1,M1,out,2026-02-01\nJ2,M1,in,2026-03-01 10:00\nJ3,M9,out,2026-02-01\n"
     summary = await load("memberships", content)
@@ -89,7 +89,7 @@ def rows_of(rows: Sequence[Mapping[str, object]]) -> Any:
     return lambda: (RawRow(number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
 
 
-async def test_communities_are_made_and_changed_by_slug(club: Club) -> None:
+async def test_communities_are_created_and_updated_by_slug(club: Club) -> None:
     slug = f"{club.community.slug}-new"
     row = {"slug": slug, "name": "New", "country": "NO", "timezone": "Europe/Oslo", "currency": "NOK"}
     wrong = {**row, "slug": f"{slug}-2", "currency": "XXQ"}

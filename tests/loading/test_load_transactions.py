@@ -4,7 +4,7 @@ from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
 from regulars.loading import group_lines
 
 
-async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: FileLoader) -> None:
+async def test_a_file_of_transactions_changes_the_values_of_its_profiles(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -18,7 +18,7 @@ async def test_a_file_of_transactions_moves_the_values_of_its_profiles(load: Fil
     assert (values["shop_count"], values["spend_all"], values["channel"]) == (1, 60.0, "CF")
 
 
-async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
+async def test_loading_the_same_file_twice_is_a_no_op(load: FileLoader) -> None:
     await load.profiles("M1")
     content = (
         "external_id,profile,transacted_at,total,sku,quantity\n"
@@ -62,7 +62,7 @@ async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_o
     assert (values["spend_all"], values["purchased_brands"]) == (35.0, ["Aune", "Tveitun"])
 
 
-async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_field(load: FileLoader) -> None:
+async def test_lines_that_contradict_each_other_are_rejected_with_the_field(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -79,7 +79,7 @@ async def test_lines_that_disagree_on_the_transaction_are_rejected_with_the_fiel
     assert list(await load.transactions()) == ["T2"]
 
 
-async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: FileLoader) -> None:
+async def test_an_invalid_line_rejects_its_transaction(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         "external_id,profile,transacted_at,total,sku,quantity\n"
@@ -96,7 +96,7 @@ async def test_a_line_that_is_no_good_takes_its_transaction_with_it(load: FileLo
     assert list(await load.transactions()) == ["T2"]
 
 
-async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: FileLoader) -> None:
+async def test_a_repeated_line_is_one_transaction_with_its_items_once(load: FileLoader) -> None:
     line = '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}]}\n'
     other = line.replace('"A"', '"B"').replace("T1", "T2")
     summary = await load("transactions", line + line + other + other.replace('"B"', '"C"'), name="sales.ndjson")
@@ -105,7 +105,7 @@ async def test_a_line_said_twice_is_one_transaction_with_its_items_once(load: Fi
     assert [item["sku"] for item in (await load.transactions())["T1"]["items"]] == ["A"]
 
 
-async def test_items_come_as_a_list_or_in_columns(load: FileLoader) -> None:
+async def test_items_are_a_list_or_columns(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         '{"external_id": "T1", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}], "sku": "B"}\n'
@@ -119,7 +119,7 @@ async def test_items_come_as_a_list_or_in_columns(load: FileLoader) -> None:
     assert ([item["sku"] for item in rows["T2"]["items"]], rows["T3"]["items"]) == (["B"], [])
 
 
-async def test_rows_that_are_no_good_are_told_with_line_and_field(load: FileLoader) -> None:
+async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -> None:
     summary = await load(
         "transactions",
         '{"external_id": "T1", "transacted_at": "2026-10-01", "total": "much"}\n'
@@ -148,7 +148,7 @@ async def test_rows_that_are_no_good_are_told_with_line_and_field(load: FileLoad
     }
 
 
-async def test_unknown_profiles_are_made_where_that_is_asked_for(load: FileLoader) -> None:
+async def test_unknown_profiles_are_created_on_request(load: FileLoader) -> None:
     content = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,5\n"
     assert outcome_counts(await load("transactions", content)) == (0, 0, 2)
     assert outcome_counts(await load("transactions", content, create_profiles=True)) == (2, 0, 0)

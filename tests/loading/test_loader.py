@@ -19,7 +19,7 @@ from regulars.loading.readers.rows import RawRow, RejectedRow
 from regulars.model.unit_of_work import UnitOfWork
 
 
-async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoader) -> None:
+async def test_batches_have_the_configured_size_and_report_progress(load: FileLoader) -> None:
     told: list[int] = []
     rejected: list[RejectedRow] = []
     rows = "".join(f"T{number},,2026-10-01,{number or 'x'}\n" for number in range(25))
@@ -35,7 +35,7 @@ async def test_batches_are_as_large_as_asked_and_told_one_by_one(load: FileLoade
     assert [each.line for each in rejected] == [2]
 
 
-async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Club) -> None:
+async def test_rows_that_only_the_database_rejects_are_found_by_bisection(club: Club) -> None:
     tries: list[int] = []
 
     async def put(uow: UnitOfWork, rows: Sequence[int]) -> list[RowOutcome]:
@@ -50,12 +50,12 @@ async def test_rows_that_only_the_database_refuses_are_found_by_halving(club: Cl
     assert tries == [3, 3, 1, 2, 1, 1]
 
 
-async def test_a_missing_column_is_no_row_but_the_file(load: FileLoader) -> None:
+async def test_a_missing_column_is_an_error_of_the_file(load: FileLoader) -> None:
     with pytest.raises(ValidationError, match="type: is a required column"):
         await load("memberships", "profile,at\nM1,2026-01-01\n")
 
 
-async def test_there_must_be_a_community(load: FileLoader) -> None:
+async def test_loading_into_an_unknown_community_is_an_error(load: FileLoader) -> None:
     with pytest.raises(NotFoundError):
         await loader.load_and_finish(
             load.club.database, load.club.server.group_committer, -1, "profiles", lambda: iter(())
@@ -73,7 +73,7 @@ async def test_there_must_be_a_community(load: FileLoader) -> None:
         ("profiles", "external_id,email\nM1,\nM2,ola@example.com\nM3,OLA@example.com\n", (1, 1, 1)),
     ],
 )
-async def test_a_dry_run_tells_what_would_be_and_keeps_nothing(
+async def test_a_dry_run_reports_outcomes_and_stores_nothing(
     load: FileLoader, entity: str, content: str, expected: tuple[int, int, int]
 ) -> None:
     await load.profiles("M1")
@@ -83,13 +83,13 @@ async def test_a_dry_run_tells_what_would_be_and_keeps_nothing(
     assert outcome_counts(await load(entity, content)) == expected
 
 
-async def test_a_dry_run_of_what_is_there_is_unchanged(load: FileLoader) -> None:
+async def test_a_dry_run_of_stored_rows_is_unchanged(load: FileLoader) -> None:
     content = "external_id,profile,transacted_at,total\nT1,,2026-10-01,5\n"
     await load("transactions", content)
     assert outcome_counts(await load("transactions", content, dry_run=True)) == (0, 1, 0)
 
 
-async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: FileLoader) -> None:
+async def test_rows_with_unique_ids_are_read_once(load: FileLoader) -> None:
     reads: list[int] = []
 
     def read() -> Any:
@@ -109,7 +109,7 @@ async def test_rows_that_are_known_to_be_single_are_not_looked_for_twice(load: F
     assert (outcome_counts(summary), reads) == ((1, 0, 1), [1])
 
 
-async def test_many_rejections_are_counted_and_the_first_are_kept(load: FileLoader) -> None:
+async def test_all_rejections_are_counted_and_the_first_are_reported(load: FileLoader) -> None:
     content = "external_id,birth_year\n" + "".join(
         f"M{number},0\n" for number in range(batches.MAX_REPORTED_REJECTIONS + 5)
     )
@@ -118,7 +118,7 @@ async def test_many_rejections_are_counted_and_the_first_are_kept(load: FileLoad
     assert [each.line for each in summary.rejections] == list(range(2, batches.MAX_REPORTED_REJECTIONS + 2))
 
 
-async def test_after_many_rows_the_database_knows_how_many_there_are(load: FileLoader) -> None:
+async def test_tables_are_analyzed_after_many_rows(load: FileLoader) -> None:
     rows = "".join(f"{load.club.community.slug}-{number}\n" for number in range(5 * batches.ANALYZE_MIN_ROWS))
     summary = await load("locations", "external_id\n" + rows, batch_rows=batches.ANALYZE_MIN_ROWS)
     assert outcome_counts(summary) == (5 * batches.ANALYZE_MIN_ROWS, 0, 0)
@@ -126,7 +126,7 @@ async def test_after_many_rows_the_database_knows_how_many_there_are(load: FileL
         assert await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'locations'") > 0
 
 
-async def test_what_is_prepared_ahead_is_closed_when_its_user_fails() -> None:
+async def test_a_prefetched_generator_is_closed_when_its_user_fails() -> None:
     closed: list[bool] = []
 
     def numbers() -> Any:
@@ -146,7 +146,7 @@ async def test_what_is_prepared_ahead_is_closed_when_its_user_fails() -> None:
     assert closed == [True]
 
 
-async def test_what_is_prepared_ahead_is_closed_when_its_user_is_cancelled() -> None:
+async def test_a_prefetched_generator_is_closed_when_its_user_is_cancelled() -> None:
     going_on = threading.Event()
     closed: list[bool] = []
 

@@ -151,7 +151,7 @@ ZONES = ["Europe/Oslo", "America/St_Johns", "UTC"]
 
 
 @pytest.mark.parametrize("example", range(examples(2)))
-async def test_both_ways_come_to_the_same_tables_and_answers(
+async def test_a_load_and_live_writes_result_in_the_same_tables_and_reports(
     club: Club, other_club: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: int
 ) -> None:
     chance = random.Random(SEED + example)
@@ -194,7 +194,7 @@ async def appended(club: Club) -> int:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_nothing_is_left_to_the_folder(load: FileLoader) -> None:
+async def test_nothing_is_left_to_compaction(load: FileLoader) -> None:
     chance = random.Random(SEED)
     await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")
     assert await appended(load.club) == 0
@@ -202,7 +202,7 @@ async def test_nothing_is_left_to_the_folder(load: FileLoader) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
+async def test_loading_the_same_file_twice_is_a_no_op(load: FileLoader) -> None:
     chance = random.Random(SEED)
     rows = lines([drawn(chance, n, load.club.clock.at) for n in range(30)])
     first = await load("profiles", rows, "p.ndjson")
@@ -214,7 +214,7 @@ async def test_the_same_file_again_changes_nothing(load: FileLoader) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_rows_that_change_known_members_alone_leave_the_past_as_it_was(load: FileLoader) -> None:
+async def test_updates_of_existing_members_leave_past_snapshots_unchanged(load: FileLoader) -> None:
     rows = [{"external_id": f"M{n}", "gender": "male", "joined_at": "2026-10-01T10:00:00Z"} for n in range(5)]
     await load("profiles", lines(rows), "p.ndjson")
     before = (await kept(load.club))["snapshot_members"]
@@ -226,7 +226,7 @@ async def test_rows_that_change_known_members_alone_leave_the_past_as_it_was(loa
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_by_the_load(load: FileLoader) -> None:
+async def test_a_load_rebuilds_buckets_after_the_time_zone_of_the_club_changed(load: FileLoader) -> None:
     chance = random.Random(SEED)
     club = load.club
     await load("profiles", lines([drawn(chance, n, club.clock.at) for n in range(20)]), "p.ndjson")
@@ -240,16 +240,14 @@ async def test_a_club_that_has_moved_to_another_zone_has_its_buckets_made_anew_b
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_a_row_that_is_refused_leaves_the_others_counted(load: FileLoader) -> None:
+async def test_a_rejected_row_leaves_the_others_counted(load: FileLoader) -> None:
     rows = [{"external_id": f"M{n}", "email": f"m{n % 3}@example.com"} for n in range(5)]
     assert outcome_counts(await load("profiles", lines(rows), "p.ndjson")) == (3, 0, 2)
     assert await differences(load.club) == []
 
 
 @pytest.mark.usefixtures("at_once")
-async def test_what_is_too_much_for_the_engine_is_counted_as_any_write_is(
-    load: FileLoader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_error_of_duckdb_falls_back_to_live_rollups(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member_rollups, "_SPANS", "SELECT error('too much')")
     chance = random.Random(SEED)
     summary = await load("profiles", lines([drawn(chance, n, load.club.clock.at) for n in range(30)]), "p.ndjson")

@@ -56,7 +56,7 @@ async def test_rows_of_one_profile_are_in_one_commit(load: FileLoader, monkeypat
         assert (await load.values(f"M{number}"))["spend_all"] == spent
 
 
-async def test_fewer_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
     commits = watched(monkeypatch)
     assert outcome_counts(await load("transactions", file(ROWS - 1))) == (ROWS - 1, 0, 0)
@@ -64,7 +64,7 @@ async def test_fewer_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_what_came_of_a_row_is_told_at_its_line(load: FileLoader, dry_run: bool) -> None:
+async def test_outcomes_are_reported_at_the_line_of_their_row(load: FileLoader, dry_run: bool) -> None:
     await profiles(load)
     bad = [0, 7, ROWS - 1]
     summary = await load("transactions", file(ROWS, bad), dry_run=dry_run)
@@ -74,7 +74,7 @@ async def test_what_came_of_a_row_is_told_at_its_line(load: FileLoader, dry_run:
     }
 
 
-async def test_what_ends_one_commit_leaves_the_other(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_one_commit_leaves_the_other(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
     together = group_commit.commit_group
 

@@ -46,7 +46,7 @@ def test_parquet_columns_of_all_types_are_read(tmp_path: Path) -> None:
     }
 
 
-def test_parquet_times_keep_their_offset_and_dates_are_bare(tmp_path: Path) -> None:
+def test_parquet_times_keep_their_offset_and_dates_have_none(tmp_path: Path) -> None:
     columns: dict[str, Any] = {
         "external_id": ["1", "2"],
         "joined_at": pyarrow.array([datetime(2026, 1, 1, tzinfo=UTC)] * 2, pyarrow.timestamp("us", "Europe/Oslo")),
@@ -57,13 +57,13 @@ def test_parquet_times_keep_their_offset_and_dates_are_bare(tmp_path: Path) -> N
     assert parsed_rows(read_rows(parquet(tmp_path / "b.parquet", columns), PROFILES))[1]["joined_at"] == "2026-01-01"
 
 
-def test_a_parquet_file_that_lacks_a_column_is_refused(tmp_path: Path) -> None:
+def test_a_parquet_file_without_a_required_column_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as raised:
         read_rows(parquet(tmp_path / "sales.parquet", {"external_id": ["1"]}))
     assert set(raised.value.errors) == {"profile", "transacted_at", "total"}
 
 
-def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path) -> None:
+def test_a_damaged_parquet_file_yields_the_rows_before_the_damage(tmp_path: Path) -> None:
     count, dice = 50_000, Random(7)
     ids = [f"{number}-{dice.randbytes(8).hex()}" for number in range(count)]
     path = parquet(tmp_path / "members.parquet", {"external_id": ids}, row_group_size=5_000, compression="gzip")
@@ -78,7 +78,7 @@ def test_a_damaged_parquet_file_gives_the_rows_before_the_damage(tmp_path: Path)
     assert rejection_reasons(rows)[line].startswith("can't be read: the file is damaged")
 
 
-def test_what_is_no_parquet_file_is_told_as_one_rejection(write_file: WriteFile) -> None:
+def test_a_file_that_is_not_parquet_is_one_rejection(write_file: WriteFile) -> None:
     rows = read_rows(write_file("sales.parquet", b"PAR1 and nothing more"))
     assert list(rejection_reasons(rows)) == [1]
     assert "the file is not Parquet, or it is damaged" in rejection_reasons(rows)[1]

@@ -79,11 +79,11 @@ def lake(load: FileLoader, tmp_path: Path) -> Lake:
     return Lake(load, tmp_path)
 
 
-async def test_values_over_the_same_facts_are_taken_as_they_are(lake: Lake) -> None:
+async def test_values_over_the_same_transactions_are_imported(lake: Lake) -> None:
     assert await lake.taken(lake.computed()) == len(MEMBERS)
 
 
-async def test_of_changed_purchases_the_values_are_computed(lake: Lake) -> None:
+async def test_values_over_changed_purchases_are_recomputed(lake: Lake) -> None:
     table = pq.read_table(lake.sales)
     owner = table["profile"].to_pylist()
     (place,) = [owner.index("M3")]
@@ -95,7 +95,7 @@ async def test_of_changed_purchases_the_values_are_computed(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("column", ["brand", "discount"])
-async def test_of_changed_lines_the_values_are_computed(lake: Lake, column: str) -> None:
+async def test_values_over_changed_items_are_recomputed(lake: Lake, column: str) -> None:
     table = pq.read_table(lake.sales)
     before = table[column].to_pylist()
     changed = [None if each is None else "Ny" if column == "brand" else "5" for each in before]
@@ -109,25 +109,25 @@ async def test_of_changed_lines_the_values_are_computed(lake: Lake, column: str)
 
 
 @pytest.mark.parametrize("asked", [{"currency": "EUR"}, {"timezone": "Asia/Tokyo"}])
-async def test_of_another_club_no_value_is_taken(lake: Lake, asked: dict[str, Any]) -> None:
+async def test_no_value_of_another_club_is_imported(lake: Lake, asked: dict[str, Any]) -> None:
     assert await lake.taken(lake.computed(**asked)) == 0
 
 
-async def test_profiles_that_are_not_there_are_computed(lake: Lake) -> None:
+async def test_profiles_missing_in_the_file_are_refreshed(lake: Lake) -> None:
     path = lake.computed()
     pq.write_table(pq.read_table(path).slice(0, 4), path)
     assert await lake.taken(path) == 4
 
 
-async def test_values_that_time_has_changed_are_computed(lake: Lake) -> None:
+async def test_expired_values_are_recomputed(lake: Lake) -> None:
     assert await lake.taken(lake.computed(as_of=START - timedelta(days=300))) < len(MEMBERS)
 
 
-async def test_values_of_the_future_are_computed(lake: Lake) -> None:
+async def test_values_of_the_future_are_recomputed(lake: Lake) -> None:
     assert await lake.taken(lake.computed(as_of=START + timedelta(days=1))) == 0
 
 
-async def test_values_of_a_wrong_type_are_computed(lake: Lake) -> None:
+async def test_values_of_a_wrong_type_are_recomputed(lake: Lake) -> None:
     path = lake.computed()
     table = pq.read_table(path)
     words = pa.array(["much"] * len(table))
@@ -135,7 +135,7 @@ async def test_values_of_a_wrong_type_are_computed(lake: Lake) -> None:
     assert await lake.taken(path) == 0
 
 
-def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None:
+def test_a_fingerprint_that_is_not_text_is_an_error(lake: Lake, tmp_path: Path) -> None:
     table = pq.read_table(lake.computed())
     lists = pa.array([[1]] * len(table))
     other = tmp_path / "other.parquet"
@@ -144,7 +144,7 @@ def test_evidence_that_is_no_text_is_refused(lake: Lake, tmp_path: Path) -> None
         PrecomputedValues(other)
 
 
-async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> None:
+async def test_a_file_without_fingerprints_is_rejected(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(
         InputNotFoundError,
         match="has no column next_change_at, fingerprint: write it by `regulars compute --with-fingerprints`",
@@ -164,7 +164,7 @@ async def test_what_lacks_evidence_is_refused(lake: Lake, tmp_path: Path) -> Non
         PrecomputedValues(path)
 
 
-def test_what_is_to_be_loaded_is_all_values_in_parquet(lake: Lake) -> None:
+def test_fingerprints_need_all_values_in_parquet(lake: Lake) -> None:
     for asked in ({"values": ["spend_all"]}, {"output": "values.csv"}):
         with pytest.raises(InputNotFoundError, match="with_fingerprints"):
             compute(str(lake.sales), with_fingerprints=True, **asked)

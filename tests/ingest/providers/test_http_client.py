@@ -73,7 +73,7 @@ def own(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
     server.server_close()
 
 
-async def test_what_is_there_is_given(own: tuple[str, ssl.SSLContext]) -> None:
+async def test_the_content_of_an_address_is_returned(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
     assert await fetch_https(f"{address}/found", trusting) == b"content"
     assert await fetch_https(f"{address}/asked?a=1", trusting) == b"with a query"
@@ -88,7 +88,7 @@ async def test_what_is_there_is_given(own: tuple[str, ssl.SSLContext]) -> None:
         ("nowhere", "responds with status 404"),
     ],
 )
-async def test_what_is_too_large_moved_or_broken_is_out_of_reach(
+async def test_a_large_redirected_or_failed_response_is_unavailable(
     own: tuple[str, ssl.SSLContext], path: str, says: str
 ) -> None:
     address, trusting = own
@@ -96,19 +96,19 @@ async def test_what_is_too_large_moved_or_broken_is_out_of_reach(
         await fetch_https(f"{address}/{path}", trusting)
 
 
-async def test_what_is_told_of_it_is_without_the_query(own: tuple[str, ssl.SSLContext]) -> None:
+async def test_error_messages_do_not_contain_the_query(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
     with pytest.raises(UpstreamUnavailableError) as told:
         await fetch_https(f"{address}/nowhere?Token=2336412f37", trusting)
     assert "2336412f37" not in str(told.value)
 
 
-async def test_who_is_not_trusted_is_not_asked(own: tuple[str, ssl.SSLContext]) -> None:
+async def test_a_server_with_an_untrusted_certificate_gets_no_request(own: tuple[str, ssl.SSLContext]) -> None:
     with pytest.raises(UpstreamUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         await fetch_https(f"{own[0]}/found")
 
 
-async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_kept_without_end() -> None:
+async def test_concurrent_requests_fetch_a_certificate_once_and_the_cache_is_bounded() -> None:
     addresses = [
         CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(http_client.MAX_CACHED_CERTIFICATES + 1)
     ]
@@ -123,7 +123,7 @@ async def test_certificates_that_are_asked_for_at_once_are_fetched_once_and_not_
     assert internet.requested == [*addresses, addresses[0]]
 
 
-async def test_failed_fetches_are_retried_after_a_while_and_bounded() -> None:
+async def test_a_failed_fetch_is_retried_after_a_delay_and_failures_are_bounded() -> None:
     internet, at = Internet(), [1000.0]
     known = HttpsClient(internet.fetch, lambda: at[0])
 

@@ -44,7 +44,7 @@ async def mailgun(provider_client: ProviderClient) -> ProviderClient:
     return provider_client
 
 
-async def test_each_kind_is_an_event_of_ours(mailgun: ProviderClient, load: FileLoader) -> None:
+async def test_each_event_type_is_mapped_to_ours(mailgun: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     named = {"user-variables": {"regulars_sending": "autumn", "regulars_profile": "C1"}}
     for kind, fields, _ in KINDS:
@@ -56,7 +56,7 @@ async def test_each_kind_is_an_event_of_ours(mailgun: ProviderClient, load: File
 
 
 @pytest.mark.parametrize(("kind", "fields", "outcome"), OTHERS)
-async def test_what_is_not_ours_is_taken_and_counted(
+async def test_other_events_are_counted_and_not_stored(
     mailgun: ProviderClient, kind: str, fields: dict[str, Any], outcome: str
 ) -> None:
     answer = await mailgun.mailgun(mailgun.mailgun_event(kind, **fields))
@@ -64,13 +64,13 @@ async def test_what_is_not_ours_is_taken_and_counted(
     assert await mailgun.stored_events() == []
 
 
-async def test_mails_of_one_batch_have_one_id_and_are_a_dispatch_each(mailgun: ProviderClient) -> None:
+async def test_mails_of_one_batch_share_an_id_and_are_one_dispatch_each(mailgun: ProviderClient) -> None:
     for recipient in ("kari@example.com", "ola@example.com", "Ola@example.com"):
         await mailgun.mailgun(mailgun.mailgun_event("delivered", recipient=recipient))
     assert await mailgun.count_dispatches() == 2
 
 
-async def test_a_dispatch_may_be_named(mailgun: ProviderClient) -> None:
+async def test_a_custom_field_may_carry_the_dispatch(mailgun: ProviderClient) -> None:
     for number, message in (("1", "m1"), ("1", "m2"), ("2", "m3")):
         variables = {"regulars_sending": "autumn", "regulars_dispatch": number}
         headers = {"headers": {"message-id": message}}
@@ -78,7 +78,7 @@ async def test_a_dispatch_may_be_named(mailgun: ProviderClient) -> None:
     assert await mailgun.count_dispatches() == 2
 
 
-async def test_other_names_can_be_set(provider_client: ProviderClient, load: FileLoader) -> None:
+async def test_custom_fields_can_have_other_names(provider_client: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     await provider_client.set_up(
         "mailgun", SIGNING_KEY, sending_field="campaign", profile_field="member", dispatch_field="mail"
@@ -92,7 +92,7 @@ async def test_other_names_can_be_set(provider_client: ProviderClient, load: Fil
     assert answer.json()["rejections"][0]["errors"] == {"member": ["There is no profile C2"]}
 
 
-async def test_the_account_of_a_subaccount_signs_too(mailgun: ProviderClient) -> None:
+async def test_the_parent_account_of_a_subaccount_may_sign(mailgun: ProviderClient) -> None:
     signature = mailgun.mailgun_signature(token="t")
     own = mailgun.mailgun_signature(token="t", key="key-of-the-subaccount")["signature"]
     body = {
@@ -106,7 +106,7 @@ async def test_the_account_of_a_subaccount_signs_too(mailgun: ProviderClient) ->
 # Tokens ---------------------------------------------------------------------------------------------------------
 
 
-async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun: ProviderClient) -> None:
+async def test_a_repeated_event_with_its_token_is_unchanged(mailgun: ProviderClient) -> None:
     event = mailgun.mailgun_event("opened")
     for expected in ({"accepted": 1}, {"unchanged": 1}):
         answer = await mailgun.mailgun(event, token="t")
@@ -116,7 +116,7 @@ async def test_an_event_that_comes_again_with_its_token_changes_nothing(mailgun:
     assert outcome_counts(await mailgun.mailgun(event)) == {"unchanged": 1}
 
 
-async def test_a_token_that_comes_with_another_event_is_refused(mailgun: ProviderClient) -> None:
+async def test_a_token_with_another_event_is_rejected(mailgun: ProviderClient) -> None:
     await mailgun.mailgun(mailgun.mailgun_event("delivered"), token="t")
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t")
     assert (answer.status_code, answer.json()["errors"]) == (
@@ -126,7 +126,7 @@ async def test_a_token_that_comes_with_another_event_is_refused(mailgun: Provide
     assert await mailgun.stored_events() == [("autumn", "delivered", None)]
 
 
-async def test_a_token_is_kept_as_long_as_it_may_come(mailgun: ProviderClient) -> None:
+async def test_a_token_is_stored_as_long_as_its_signature_is_accepted(mailgun: ProviderClient) -> None:
     own = "key-of-this-test-alone"
     await mailgun.set_up("mailgun", own)
     await mailgun.mailgun(mailgun.mailgun_event("opened"), token="t", signed_at=mailgun.now + 300, key=own)
@@ -150,7 +150,7 @@ async def used(provider_client: ProviderClient, key: str) -> int:
         return found
 
 
-async def test_a_token_is_good_in_one_of_the_communities_that_share_a_key(
+async def test_a_token_is_valid_in_one_of_the_communities_that_share_a_key(
     mailgun: ProviderClient, other_club: Club
 ) -> None:
     other = ProviderClient(other_club)
@@ -175,7 +175,9 @@ async def test_communities_without_a_common_key_may_have_the_same_token(
     assert outcome_counts(await other.mailgun(other.mailgun_event("opened"), token="t", key=key)) == {"accepted": 1}
 
 
-async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: ProviderClient, other_club: Club) -> None:
+async def test_a_token_that_two_keys_have_signed_is_consumed_for_both(
+    mailgun: ProviderClient, other_club: Club
+) -> None:
     other, key = ProviderClient(other_club), "key-of-the-subaccount"
     await mailgun.set_up("mailgun", key, SIGNING_KEY)
     await other.set_up("mailgun", SIGNING_KEY)
@@ -192,7 +194,7 @@ async def test_a_token_that_two_keys_have_signed_is_used_for_both(mailgun: Provi
 # What is wrong --------------------------------------------------------------------------------------------------
 
 
-async def test_what_another_key_has_signed_is_refused(mailgun: ProviderClient) -> None:
+async def test_a_signature_by_another_key_is_rejected(mailgun: ProviderClient) -> None:
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), key="key-fedcba9876543210")
     assert status_and_message(answer) == (401, "The signature does not match any key that is set for Mailgun.")
     assert await mailgun.stored_events() == []
@@ -206,7 +208,9 @@ async def test_what_another_key_has_signed_is_refused(mailgun: ProviderClient) -
         ("soon", "not a Unix time"),
     ],
 )
-async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: ProviderClient, signed_at: int | str, says: str) -> None:
+async def test_a_replay_and_a_wrong_clock_are_rejected(
+    mailgun: ProviderClient, signed_at: int | str, says: str
+) -> None:
     assert mailgun.now == 1_793_491_200
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), signed_at=signed_at)
     assert answer.status_code == 401
@@ -229,7 +233,7 @@ async def test_a_replay_and_a_wrong_clock_are_refused(mailgun: ProviderClient, s
         ({"event": None}, "event"),
     ],
 )
-async def test_an_event_that_can_not_be_taken_is_not_sent_again(
+async def test_an_invalid_event_gets_the_status_that_ends_retries(
     mailgun: ProviderClient, fields: dict[str, Any], path: str
 ) -> None:
     answer = await mailgun.mailgun({**mailgun.mailgun_event("opened"), **fields})
@@ -252,19 +256,19 @@ async def test_an_event_that_can_not_be_taken_is_not_sent_again(
     ],
     ids=lambda body: str(body[:30]),
 )
-async def test_what_can_not_be_read_is_refused(mailgun: ProviderClient, body: bytes) -> None:
+async def test_a_malformed_body_is_rejected(mailgun: ProviderClient, body: bytes) -> None:
     answer = await mailgun.post("mailgun", body, {})
     assert answer.status_code == (406 if body[:1] in (b"[", b"{") else 400)
     assert answer.json()["message"]
 
 
-async def test_signatures_with_other_letters_are_only_wrong(mailgun: ProviderClient) -> None:
+async def test_a_signature_with_non_ascii_letters_is_rejected(mailgun: ProviderClient) -> None:
     signature = {**mailgun.mailgun_signature(), "signature": "é" * 64}
     body = json.dumps({"signature": signature, "event-data": {}}).encode()
     assert (await mailgun.post("mailgun", body, {})).status_code == 401
 
 
-def test_only_what_may_be_a_key_can_be_set() -> None:
+def test_only_a_plausible_key_can_be_set() -> None:
     assert MAILGUN.validate_key(SIGNING_KEY) == SIGNING_KEY
     for other in ("", "short", "é" * 32, "a" * 16 + "\t"):
         with pytest.raises(ValueError, match="must be the HTTP webhook signing key"):

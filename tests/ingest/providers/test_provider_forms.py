@@ -56,7 +56,7 @@ async def provider_client(club: Club) -> ProviderClient:
     record=_SES | _ANYTHING,
     parameters=st.dictionaries(st.sampled_from(["MessageSid", "MessageStatus", *_NAMES]) | _TEXTS, _TEXTS, max_size=4),
 )
-async def test_whatever_is_signed_is_answered(
+async def test_any_signed_body_gets_a_regular_response(
     provider_client: ProviderClient, batch: list[Any], event: Any, record: Any, parameters: dict[str, str]
 ) -> None:
     before = len(await provider_client.stored_events())

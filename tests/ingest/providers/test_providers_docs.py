@@ -69,7 +69,9 @@ async def by_shell(club: Club, script: str) -> Any:
     return (await club.http.post(url, content="&".join(data), headers={**form, **headers})).json()
 
 
-async def test_the_page_is_answered_as_it_says(club: Club, provider_client: ProviderClient) -> None:
+async def test_each_example_of_the_page_has_the_documented_response(
+    club: Club, provider_client: ProviderClient
+) -> None:
     post, page = SendingClub(club), Page()
     await post.load("profiles", [{"external_id": f"C{number}"} for number in (1, 2, 3)])
     keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
@@ -94,7 +96,7 @@ async def test_the_page_is_answered_as_it_says(club: Club, provider_client: Prov
         PAGE.write_text(page.text)
 
 
-def test_the_table_of_events_is_that_of_the_declarations() -> None:
+def test_the_table_of_events_equals_the_declarations() -> None:
     rows = {event: cells.split("|") for event, cells in _ROW.findall(PAGE.read_text()) if event in EVENT_TYPES}
     assert list(rows) == [*EVENT_TYPES[:4], *EVENT_TYPES[4:]]
     for place, provider in enumerate(PROVIDERS):

@@ -32,7 +32,7 @@ async def sendgrid(provider_client: ProviderClient) -> ProviderClient:
     return provider_client
 
 
-async def test_each_kind_is_an_event_of_ours(sendgrid: ProviderClient, load: FileLoader) -> None:
+async def test_each_event_type_is_mapped_to_ours(sendgrid: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event(kind, regulars_profile="C1") for kind in KINDS])
     assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": len(KINDS)})
@@ -42,7 +42,7 @@ async def test_each_kind_is_an_event_of_ours(sendgrid: ProviderClient, load: Fil
     assert set(await sendgrid.event_times()) == {datetime(2026, 10, 31, 23, 59, tzinfo=UTC)}
 
 
-async def test_what_comes_again_changes_nothing(sendgrid: ProviderClient) -> None:
+async def test_repeated_events_are_unchanged(sendgrid: ProviderClient) -> None:
     batch = [sendgrid.sendgrid_event("delivered"), sendgrid.sendgrid_event("open")]
     assert outcome_counts(await sendgrid.sendgrid(batch)) == {"accepted": 2}
     again = await sendgrid.sendgrid(batch, signed_at=sendgrid.now - 10)
@@ -52,7 +52,7 @@ async def test_what_comes_again_changes_nothing(sendgrid: ProviderClient) -> Non
     assert len(await sendgrid.stored_events()) == 3
 
 
-async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_and_counted(
+async def test_other_types_automated_opens_and_mails_without_sending_are_counted(
     sendgrid: ProviderClient,
 ) -> None:
     event = sendgrid.sendgrid_event
@@ -75,7 +75,7 @@ async def test_other_kinds_opens_of_machines_and_mails_of_no_sending_are_taken_a
     assert 'regulars_provider_events_total{outcome="automated",provider="sendgrid"} 1.0' in metrics
 
 
-async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_place(
+async def test_valid_events_of_a_batch_are_stored_and_invalid_ones_reported_by_index(
     sendgrid: ProviderClient, load: FileLoader
 ) -> None:
     await load.profiles("C1")
@@ -110,18 +110,18 @@ async def test_of_a_batch_the_good_are_kept_and_the_bad_are_told_with_their_plac
     assert await sendgrid.stored_events() == [("4711", "clicked", None), ("autumn", "delivered", "C1")]
 
 
-async def test_a_batch_of_which_nothing_can_be_taken_is_refused(sendgrid: ProviderClient) -> None:
+async def test_a_batch_without_valid_events_is_rejected(sendgrid: ProviderClient) -> None:
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open", timestamp="soon")])
     assert (answer.status_code, outcome_counts(answer)) == (422, {"rejected": 1})
     assert await sendgrid.stored_events() == []
 
 
-async def test_an_empty_batch_is_taken(sendgrid: ProviderClient) -> None:
+async def test_an_empty_batch_is_accepted(sendgrid: ProviderClient) -> None:
     answer = await sendgrid.sendgrid([])
     assert (answer.status_code, outcome_counts(answer)) == (200, {})
 
 
-async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept(sendgrid: ProviderClient) -> None:
+async def test_an_event_that_is_not_utf_8_is_reported_and_the_others_are_stored(sendgrid: ProviderClient) -> None:
     body = (
         b'[{"event": "open", "timestamp": %d, "sg_event_id": "1", "sg_message_id": "m", "regulars_sending": "\xff"},'
         b' {"event": "open", "timestamp": %d, "sg_event_id": "2", "sg_message_id": "m", "regulars_sending": "a"}]'
@@ -136,7 +136,7 @@ async def test_an_event_that_is_no_text_in_utf_8_is_told_and_the_others_are_kept
     [b"", b"{", b"{}", b'"open"', b"null", b"\xff\xfe", b"[" * 100_000, rb'["\ud800"]', b"[1,]"],
     ids=lambda body: str(body[:8]),
 )
-async def test_what_is_no_batch_is_refused(sendgrid: ProviderClient, body: bytes) -> None:
+async def test_a_body_that_is_not_a_batch_is_rejected(sendgrid: ProviderClient, body: bytes) -> None:
     answer = await sendgrid.sendgrid(body)
     assert answer.status_code == (422 if body[:1] in (b"{", b'"', b"n") else 400)
     assert answer.json()["message"]
@@ -148,7 +148,7 @@ async def test_what_is_no_batch_is_refused(sendgrid: ProviderClient, body: bytes
 NOT_BY_ITS_KEY = (401, "The signature does not match any key that is set for SendGrid.")
 
 
-async def test_what_another_key_has_signed_is_refused(sendgrid: ProviderClient) -> None:
+async def test_a_signature_by_another_key_is_rejected(sendgrid: ProviderClient) -> None:
     batch = [sendgrid.sendgrid_event("open")]
     other = ec.generate_private_key(ec.SECP256R1())
     assert status_and_message(await sendgrid.sendgrid(batch, key=other)) == NOT_BY_ITS_KEY
@@ -160,7 +160,7 @@ async def test_what_another_key_has_signed_is_refused(sendgrid: ProviderClient) 
     assert await sendgrid.stored_events() == []
 
 
-async def test_without_a_signature_nothing_is_taken(sendgrid: ProviderClient) -> None:
+async def test_a_request_without_signature_is_rejected(sendgrid: ProviderClient) -> None:
     for name in ("Signature", "Timestamp"):
         for value in ("", "no base64!")[: 1 if name == "Timestamp" else 2]:
             answer = await sendgrid.sendgrid([], **{f"X-Twilio-Email-Event-Webhook-{name}": value})
@@ -187,7 +187,7 @@ async def test_one_of_several_keys_is_enough(provider_client: ProviderClient) ->
         ("9" * 11, "not a Unix time"),
     ],
 )
-async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: ProviderClient, seconds: int | str, says: str) -> None:
+async def test_a_replay_and_a_wrong_clock_are_rejected(sendgrid: ProviderClient, seconds: int | str, says: str) -> None:
     signed_at = seconds if isinstance(seconds, str) else sendgrid.now + seconds
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open")], signed_at=signed_at)
     assert answer.status_code == 401
@@ -195,7 +195,7 @@ async def test_a_replay_and_a_wrong_clock_are_refused(sendgrid: ProviderClient, 
     assert await sendgrid.stored_events() == []
 
 
-async def test_what_was_tried_again_for_a_day_is_taken(sendgrid: ProviderClient) -> None:
+async def test_an_event_that_was_retried_for_a_day_is_accepted(sendgrid: ProviderClient) -> None:
     for seconds in (-25 * 3600, 300):
         event = sendgrid.sendgrid_event("open")
         assert outcome_counts(await sendgrid.sendgrid([event], signed_at=sendgrid.now + seconds)) == {"accepted": 1}

@@ -70,7 +70,7 @@ async def ses(provider_client: ProviderClient) -> ProviderClient:
     return provider_client
 
 
-async def test_each_kind_is_an_event_of_ours(ses: ProviderClient, load: FileLoader) -> None:
+async def test_each_event_type_is_mapped_to_ours(ses: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1")
     mail = {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C1"], "empty": []}}
     for kind, detail, _ in KINDS:
@@ -81,7 +81,7 @@ async def test_each_kind_is_an_event_of_ours(ses: ProviderClient, load: FileLoad
     assert ses.internet.requested == [CERTIFICATE_URL]
 
 
-async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_sent(ses: ProviderClient) -> None:
+async def test_an_event_has_its_own_time_else_that_of_the_mail(ses: ProviderClient) -> None:
     at = "2026-10-31T12:00:00.250Z"
     await ses.ses("Open", timestamp=at)
     await ses.ses("Send")
@@ -94,25 +94,25 @@ async def test_an_event_happened_when_its_own_time_says_else_when_the_mail_was_s
 
 
 @pytest.mark.parametrize(("kind", "detail"), OTHERS)
-async def test_other_kinds_are_taken_and_counted(ses: ProviderClient, kind: str, detail: dict[str, Any]) -> None:
+async def test_other_event_types_are_counted(ses: ProviderClient, kind: str, detail: dict[str, Any]) -> None:
     answer = await ses.ses(kind, **detail)
     assert (answer.status_code, outcome_counts(answer)) == (200, {"ignored": 1})
 
 
-async def test_a_mail_of_no_sending_is_taken_and_counted(ses: ProviderClient) -> None:
+async def test_a_mail_without_sending_is_counted(ses: ProviderClient) -> None:
     assert outcome_counts(await ses.ses("Open", {"tags": None})) == {"no_sending": 1}
     notification = {"notificationType": "Bounce", "mail": {"messageId": "m"}, "bounce": {"bouncedRecipients": [KARI]}}
     assert outcome_counts(await ses.sns(ses.envelope(json.dumps(notification)))) == {"no_sending": 1}
 
 
-async def test_each_recipient_that_it_happened_to_is_an_event(ses: ProviderClient) -> None:
+async def test_each_affected_recipient_is_an_event(ses: ProviderClient) -> None:
     answer = await ses.ses("Bounce", bouncedRecipients=[KARI, OLA])
     assert outcome_counts(answer) == {"accepted": 2}
     assert await ses.count_dispatches() == 1
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_a_message_that_comes_again_changes_nothing(ses: ProviderClient, version: str) -> None:
+async def test_a_repeated_message_is_unchanged(ses: ProviderClient, version: str) -> None:
     envelope = ses.envelope(json.dumps(ses.ses_event("Open")), SignatureVersion=version)
     for expected in ({"accepted": 1}, {"unchanged": 1}):
         answer = await ses.sns(envelope)
@@ -140,7 +140,7 @@ async def test_a_subscription_of_the_topic_is_confirmed(ses: ProviderClient) -> 
     assert ses.internet.requested == [CERTIFICATE_URL, CONFIRMATION_URL]
 
 
-async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: ProviderClient) -> None:
+async def test_a_failed_confirmation_is_retried_by_sns(ses: ProviderClient) -> None:
     del ses.internet.pages[CONFIRMATION_URL]
     assert status_and_message(await ses.sns(subscription(ses))) == (503, f"{CONFIRMATION_URL} does not respond.")
 
@@ -161,14 +161,14 @@ async def test_a_confirmation_that_does_not_go_through_is_asked_for_again(ses: P
         f"{SNS}/?Action=ConfirmSubscription HTTP/1.1",
     ],
 )
-async def test_only_links_of_sns_itself_are_followed(ses: ProviderClient, url: str | None) -> None:
+async def test_only_confirmation_links_of_sns_are_fetched(ses: ProviderClient, url: str | None) -> None:
     answer = await ses.sns(subscription(ses, SubscribeURL=url))
     assert answer.status_code == 401
     assert "SubscribeURL is not a confirmation at" in answer.json()["message"]
     assert ses.internet.requested == [CERTIFICATE_URL]
 
 
-async def test_what_sns_and_ses_say_besides_is_taken(ses: ProviderClient) -> None:
+async def test_notices_of_sns_and_ses_are_acknowledged(ses: ProviderClient) -> None:
     ended = subscription(ses, Type="UnsubscribeConfirmation")
     assert status_and_message(await ses.sns(ended)) == (200, "The subscription has ended: SNS sends no more events.")
     assert status_and_message(await ses.sns(ses.envelope(VALIDATION_MESSAGE))) == (200, "SES publishes to this topic.")
@@ -191,7 +191,7 @@ async def test_what_sns_and_ses_say_besides_is_taken(ses: ProviderClient) -> Non
         {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRMATION_URL, "Token": "t"},
     ],
 )
-async def test_what_is_not_signed_so_is_refused(ses: ProviderClient, fields: dict[str, Any]) -> None:
+async def test_a_changed_message_is_rejected(ses: ProviderClient, fields: dict[str, Any]) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open"))), **fields)
     assert status_and_message(answer) == (401, "The signature does not match the certificate that the message names.")
     assert await ses.stored_events() == []
@@ -209,7 +209,9 @@ async def test_what_is_not_signed_so_is_refused(ses: ProviderClient, fields: dic
         {"Timestamp": "2026-11-01T00:05:01.000Z"},
     ],
 )
-async def test_messages_of_others_and_of_other_times_are_refused(ses: ProviderClient, fields: dict[str, Any]) -> None:
+async def test_messages_of_other_topics_types_and_times_are_rejected(
+    ses: ProviderClient, fields: dict[str, Any]
+) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), **fields))
     assert answer.status_code == 401
     assert await ses.stored_events() == []
@@ -235,7 +237,7 @@ async def test_messages_of_others_and_of_other_times_are_refused(ses: ProviderCl
         "",
     ],
 )
-async def test_certificates_are_fetched_from_sns_alone(ses: ProviderClient, url: str) -> None:
+async def test_certificates_are_fetched_from_sns_only(ses: ProviderClient, url: str) -> None:
     answer = await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), SigningCertURL=url))
     assert status_and_message(answer) == (
         401,
@@ -247,7 +249,7 @@ async def test_certificates_are_fetched_from_sns_alone(ses: ProviderClient, url:
 @pytest.mark.parametrize(
     "validity", [{"until": datetime(2026, 10, 31, tzinfo=UTC)}, {"since": datetime(2026, 11, 2, tzinfo=UTC)}]
 )
-async def test_a_certificate_must_hold(ses: ProviderClient, validity: dict[str, Any]) -> None:
+async def test_a_certificate_must_be_valid_now(ses: ProviderClient, validity: dict[str, Any]) -> None:
     ses.internet.pages[CERTIFICATE_URL] = certificate(**validity)
     answer = await ses.ses("Open")
     assert (answer.status_code, "is not valid now" in answer.json()["message"]) == (401, True)
@@ -258,7 +260,7 @@ async def test_a_certificate_of_another_kind_of_key_signs_nothing(ses: ProviderC
     assert (await ses.ses("Open")).status_code == 401
 
 
-async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: ProviderClient) -> None:
+async def test_an_unavailable_certificate_is_fetched_again_later(ses: ProviderClient) -> None:
     page = ses.internet.pages.pop(CERTIFICATE_URL)
     assert status_and_message(await ses.ses("Open")) == (503, f"{CERTIFICATE_URL} does not respond.")
     ses.internet.now += FAILURE_TTL_SECONDS
@@ -271,7 +273,7 @@ async def test_a_certificate_that_can_not_be_had_is_asked_for_again(ses: Provide
     assert ses.internet.requested == [CERTIFICATE_URL] * 3
 
 
-async def test_the_time_may_be_a_day_and_an_hour_past(ses: ProviderClient) -> None:
+async def test_a_message_may_be_twenty_five_hours_old(ses: ProviderClient) -> None:
     for step in (timedelta(hours=25), -timedelta(minutes=5)):
         at = (ses.club.clock() - step).isoformat(timespec="milliseconds")
         assert outcome_counts(await ses.sns(ses.envelope(json.dumps(ses.ses_event("Open")), Timestamp=at))) == {
@@ -302,20 +304,20 @@ async def test_the_time_may_be_a_day_and_an_hour_past(ses: ProviderClient) -> No
         ('{"mail": {}, "eventType": "Delivery", "delivery": []}', "delivery"),
     ],
 )
-async def test_an_event_that_can_not_be_taken_is_refused_by_path(ses: ProviderClient, message: str, path: str) -> None:
+async def test_an_invalid_event_is_rejected_by_path(ses: ProviderClient, message: str, path: str) -> None:
     answer = await ses.sns(ses.envelope(message))
     assert answer.status_code == 422
     assert next(iter(error_paths(answer)), "") == path
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000], ids=lambda body: str(body[:4]))
-async def test_what_is_no_message_is_refused(ses: ProviderClient, body: bytes) -> None:
+async def test_a_body_that_is_not_a_message_is_rejected(ses: ProviderClient, body: bytes) -> None:
     answer = await ses.post("ses", body, {"Content-Type": "text/plain"})
     assert answer.status_code == (422 if body[:1] == b"[" or body == b"{}" else 400)
     assert ses.internet.requested == []
 
 
-async def test_a_member_that_is_not_there_is_told(ses: ProviderClient) -> None:
+async def test_an_unknown_member_is_reported(ses: ProviderClient) -> None:
     answer = await ses.ses("Open", {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C9"]}})
     assert (answer.status_code, answer.json()["rejections"][0]["errors"]) == (
         422,
@@ -339,7 +341,7 @@ def test_only_a_topic_can_be_set() -> None:
             SES.validate_key(other)
 
 
-def test_the_tests_sign_what_the_documentation_says_is_signed() -> None:
+def test_the_tests_sign_the_documented_fields() -> None:
     envelope = {"Type": "Notification", "Message": "m", "MessageId": "1", "Timestamp": "t", "TopicArn": "a"}
     without_subject = sns_signature({**envelope, "SignatureVersion": "2"})
     assert without_subject != sns_signature({**envelope, "SignatureVersion": "2", "Subject": "s"})

@@ -44,7 +44,7 @@ async def twilio(provider_client: ProviderClient) -> ProviderClient:
     return provider_client
 
 
-async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(
+async def test_each_status_is_mapped_to_an_event_at_the_time_of_the_request(
     twilio: ProviderClient, load: FileLoader
 ) -> None:
     await load.profiles("C1")
@@ -56,7 +56,7 @@ async def test_each_status_is_an_event_of_ours_at_the_time_that_it_comes(
     assert set(await twilio.event_times()) == {datetime(2026, 11, 1, tzinfo=UTC)}
 
 
-async def test_a_status_that_comes_again_changes_nothing(twilio: ProviderClient) -> None:
+async def test_a_repeated_status_is_unchanged(twilio: ProviderClient) -> None:
     assert outcome_counts(await twilio.twilio(status("delivered"))) == {"accepted": 1}
     twilio.club.clock.advance(hours=3)
     again = await twilio.twilio(status("delivered"))
@@ -64,20 +64,20 @@ async def test_a_status_that_comes_again_changes_nothing(twilio: ProviderClient)
     assert await twilio.event_times() == [START]
 
 
-async def test_a_message_is_scheduled_and_fails_once_whatever_that_is_called(twilio: ProviderClient) -> None:
+async def test_statuses_with_the_same_event_type_are_one_event(twilio: ProviderClient) -> None:
     for name in ("scheduled", "accepted", "queued", "failed", "canceled"):
         assert (await twilio.twilio(status(name))).status_code == 200
     assert await twilio.stored_events() == [("autumn", "scheduled", None), ("autumn", "failed", None)]
 
 
-async def test_other_statuses_and_messages_of_no_sending_are_taken_and_counted(twilio: ProviderClient) -> None:
+async def test_other_statuses_and_messages_without_sending_are_counted(twilio: ProviderClient) -> None:
     assert outcome_counts(await twilio.twilio(status("sending"))) == {"ignored": 1}
     assert outcome_counts(await twilio.twilio(status("partially_delivered"))) == {"ignored": 1}
     assert outcome_counts(await twilio.twilio(status("delivered"), query="")) == {"no_sending": 1}
     assert await twilio.stored_events() == []
 
 
-async def test_what_names_the_sending_may_be_a_parameter_and_the_older_names_do_too(twilio: ProviderClient) -> None:
+async def test_custom_fields_may_be_form_parameters_and_older_parameter_names_work(twilio: ProviderClient) -> None:
     older = {"SmsSid": SID, "SmsStatus": "sent", "regulars_sending": "spring", "Body": ""}
     assert outcome_counts(await twilio.twilio(older, query="")) == {"accepted": 1}
     assert await twilio.stored_events() == [("spring", "transmitted", None)]
@@ -94,7 +94,7 @@ async def test_a_body_in_json_is_signed_by_its_digest(twilio: ProviderClient) ->
         assert (answer.status_code, "bodySHA256" in answer.json()["message"]) == (401, True)
 
 
-async def test_a_body_in_json_without_its_digest_is_refused(twilio: ProviderClient) -> None:
+async def test_a_body_in_json_without_its_digest_is_rejected(twilio: ProviderClient) -> None:
     signature = twilio_signature(f"http://test{twilio.path('twilio')}", "")
     headers = {"Content-Type": "application/json", "X-Twilio-Signature": signature}
     answer = await twilio.post("twilio", b"{}", headers)
@@ -104,7 +104,7 @@ async def test_a_body_in_json_without_its_digest_is_refused(twilio: ProviderClie
 # Its signature --------------------------------------------------------------------------------------------------
 
 
-async def test_the_signature_of_the_documentation_is_right() -> None:
+async def test_the_signature_equals_that_of_the_documentation() -> None:
     parameters = {
         "CallSid": "CA1234567890ABCDE",
         "Caller": "+14158675309",
@@ -125,7 +125,7 @@ async def test_the_signature_of_the_documentation_is_right() -> None:
 
 
 @pytest.mark.parametrize("address", ["http://test", "https://test", "https://test:443", "http://test:80"])
-async def test_a_proxy_may_take_off_tls_and_twilio_may_name_the_port(twilio: ProviderClient, address: str) -> None:
+async def test_a_proxy_may_terminate_tls_and_twilio_may_sign_the_port(twilio: ProviderClient, address: str) -> None:
     assert outcome_counts(await twilio.twilio(status("sent"), address=address)) == {"accepted": 1}
 
 
@@ -155,7 +155,7 @@ async def test_the_signed_address_follows_settings_and_trusted_proxies(
     assert outcome_counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"accepted": 1}
 
 
-async def test_where_the_address_is_set_no_other_will_do(provider_client: ProviderClient) -> None:
+async def test_a_configured_address_excludes_all_others(provider_client: ProviderClient) -> None:
     await provider_client.set_up("twilio", AUTH_TOKEN, url="https://hooks.example/twilio/nord")
     parameters = status("sent")
     text = "".join(f"{name}{value}" for name, value in sorted(parameters.items()))
@@ -172,12 +172,12 @@ async def test_where_the_address_is_set_no_other_will_do(provider_client: Provid
         assert answer.status_code == code
 
 
-async def test_parameters_that_come_twice_are_signed_as_twilio_does(twilio: ProviderClient) -> None:
+async def test_repeated_parameters_are_signed_as_twilio_does(twilio: ProviderClient) -> None:
     pairs = [*status("sent").items(), ("MediaUrl", "b"), ("MediaUrl", "a"), ("MediaUrl", "b"), ("Empty", "")]
     assert outcome_counts(await twilio.twilio(pairs)) == {"accepted": 1}
 
 
-async def test_what_is_not_signed_so_is_refused(twilio: ProviderClient) -> None:
+async def test_a_changed_request_is_rejected(twilio: ProviderClient) -> None:
     for answer in (
         await twilio.twilio(status("sent"), token="fedcba98765432100123456789abcdef"),
         await twilio.twilio(status("sent"), address="https://elsewhere.example"),
@@ -208,9 +208,7 @@ async def test_one_of_two_tokens_is_enough(provider_client: ProviderClient) -> N
         ({**status("sent"), "regulars_profile": "C9"}, "regulars_profile"),
     ],
 )
-async def test_a_status_that_can_not_be_taken_is_refused(
-    twilio: ProviderClient, parameters: dict[str, str], path: str
-) -> None:
+async def test_an_invalid_status_is_rejected(twilio: ProviderClient, parameters: dict[str, str], path: str) -> None:
     answer = await twilio.twilio(parameters)
     assert (answer.status_code, error_paths(answer)) == (422, [path])
 
@@ -220,14 +218,14 @@ async def test_a_status_that_can_not_be_taken_is_refused(
     [(b"\xff\xfe", ""), (b"a=%ff", ""), (b"", "a=%ff"), (b"&".join([b"a=1"] * 201), ""), (b"", "a=1&" * 201)],
     ids=["bytes", "form", "query", "many", "many-in-query"],
 )
-async def test_parameters_that_can_not_be_read_are_refused(twilio: ProviderClient, body: bytes, query: str) -> None:
+async def test_malformed_parameters_are_rejected(twilio: ProviderClient, body: bytes, query: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": "AAAA"}
     answer = await twilio.post("twilio", body, headers, query)
     assert answer.status_code == 400
     assert "can't be read" in answer.json()["message"]
 
 
-def test_only_what_may_be_a_token_can_be_set() -> None:
+def test_only_a_plausible_token_can_be_set() -> None:
     assert TWILIO.validate_key(AUTH_TOKEN) == AUTH_TOKEN
     for other in ("", "short", "é" * 32, "a" * 16 + "\x7f"):
         with pytest.raises(ValueError, match="must be the auth token"):
