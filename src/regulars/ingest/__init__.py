@@ -1,1 +1,1 @@
-"""Live writes: batches of writes, each committed by one function."""
+"""Live writes: validated batches are committed with everything that is derived from them."""
