@@ -1,6 +1,8 @@
 """Generated pages are up to date, and cover everything that is declared."""
 
 import re
+import runpy
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,11 +28,14 @@ def test_a_generated_page_is_up_to_date(path: str) -> None:
     assert (DOCS / path).read_text() == pages.render_all()[path], "run `make docs`"
 
 
-def test_writing_pages_removes_outdated_ones_from_generated_folders_only(tmp_path: Path) -> None:
+def test_writing_pages_removes_outdated_ones_from_generated_folders_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "reports").mkdir()
     for path in ("reports/outdated.md", "manual.md"):
         (tmp_path / path).write_text("")
-    pages.write_all(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["docsgen", str(tmp_path)])
+    runpy.run_module("regulars.docsgen", run_name="__main__")
     written = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.md")}
     assert written == {*pages.render_all(), "manual.md"}
 
