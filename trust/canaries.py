@@ -39,15 +39,15 @@ def run(run: Run) -> None:
     """Plants canaries in many members, erases all of them, and searches everything that is on disk."""
     members = run.scaled_count(MEMBERS, 2)
     run.describe(
-        f"{members} members are created, changed, merged and rejected by every kind of request and import, each with "
-        f"texts, an e-mail and a phone number of its own in every field, as key, as key of an object and as "
-        f"Idempotency-Key. Every other one is purged, the rest depersonalised."
+        f"{members} members are created, changed, merged and rejected by every kind of request and import, each "
+        "with unique texts, an e-mail address and a phone number in every field, in keys of objects, and as "
+        "Idempotency-Key. Half of them are purged, the others depersonalised."
     )
     run.describe(
         "Then every column of every table is searched, `pg_dump` of the database, the logs of the server and of "
-        "PostgreSQL, and all temporary files; and, after VACUUM FULL, ANALYZE and CHECKPOINT, every file of the data "
-        "directory but the write-ahead log and the planner's statistics. What a depersonalised member keeps, and why, "
-        "is declared in `storage/personal_data.py`."
+        "PostgreSQL, and all temporary files; and, after VACUUM FULL, ANALYZE and CHECKPOINT, every file of the "
+        "data directory except the write-ahead log and the planner's statistics. What depersonalising retains, "
+        "and why, is declared in `storage/personal_data.py`."
     )
     with serving(run.folder / "server", workers=2, **UNLIMITED) as server:
         asyncio.run(_run(run, server, create_club(server), members))
@@ -71,7 +71,7 @@ async def _run(run: Run, server: RunningServer, club: Club, members: int) -> Non
             (depersonalised if number % 2 else purged).append(planted)
         planted_texts = await _count(server, [*purged, *depersonalised])
         run.figure("members erased", members)
-        run.figure("rows in which their texts were found before", planted_texts)
+        run.figure("rows that contained their texts before", planted_texts)
         assert planted_texts > members, "nothing was planted"
         for planted in purged:
             answer = await http.delete(f"{PROFILES}/{planted.profile_ids[0]}/purge")
@@ -83,7 +83,7 @@ async def _run(run: Run, server: RunningServer, club: Club, members: int) -> Non
     await _search_tables(run, server, purged, depersonalised)
     _search_files(run, server, purged, [*purged, *depersonalised])
     verified = command(server.folder, "verify").splitlines()[-1]
-    run.check("`regulars verify` finds no difference", verified, "0 differences" in verified)
+    run.check("`regulars verify` finds no differences", verified, "0 differences" in verified)
 
 
 async def _plant(planted: Planted) -> None:
@@ -121,8 +121,10 @@ async def _search_tables(run: Run, server: RunningServer, purged: list[Planted],
     finally:
         await owner.close()
     searched = len(personal_data.TABLES) * (len(purged) + len(depersonalised))
-    run.figure("tables searched, each for each member", searched)
-    run.check_none("no column of any table holds a text that it may not", sorted(unexplained), searched, "searches")
+    run.figure("searches of a table for a member", searched)
+    run.check_none(
+        "no column of any table contains a text that should be erased", sorted(unexplained), searched, "searches"
+    )
 
 
 def _search_files(run: Run, server: RunningServer, purged: list[Planted], every: list[Planted]) -> None:

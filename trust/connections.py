@@ -30,9 +30,9 @@ _BODY = "POST /api/v3/profiles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {
 def run(run: Run) -> None:
     """Holds the connections with one worker and with several."""
     run.describe(
-        "Clients hold connections: silent ones, ones that sent half of their headers, one byte of a body every 10 s, "
-        "requests whose answers they do not read, and finished requests. The server has its default settings. "
-        "Meanwhile a new client connects again and again and asks for /api/health, and another writes transactions."
+        "Clients hold connections: silent ones, with half of the headers sent, with one byte of a body every 10 "
+        "s, with unread responses, and with finished requests. The server has its default settings. Meanwhile "
+        "one client requests /api/health over new connections, and another writes transactions."
     )
     with _many_files():
         for workers in WORKERS:
@@ -61,7 +61,7 @@ def _hold(run: Run, workers: int) -> None:
         if run.scale >= 1:
             refused = sum(_is_refused(each) for each in slow)
             run.check(
-                f"slow bodies are refused with 408 or closed (workers: {workers})",
+                f"slow bodies are rejected with 408 or disconnected (workers: {workers})",
                 f"{refused} of {len(slow)}",
                 refused == len(slow),
             )
@@ -69,7 +69,7 @@ def _hold(run: Run, workers: int) -> None:
         code = stop(server)
         seconds = time.monotonic() - began
         run.check(
-            f"a stop takes less than {STOP_SECONDS:g} s while all these are open (workers: {workers})",
+            f"a stop takes less than {STOP_SECONDS:g} s with all these connections open (workers: {workers})",
             f"{seconds:.1f} s, exit code {code}",
             code == 0 and seconds < STOP_SECONDS,
         )
@@ -118,7 +118,7 @@ def _ask(
         )
         time.sleep(0.05)
     run.check(
-        f"a new client has the answer of /api/health within {ANSWER_SECONDS:g} s (workers: {workers})",
+        f"a new client gets the response of /api/health within {ANSWER_SECONDS:g} s (workers: {workers})",
         f"{len(health)} requests, longest {max(health):.3f} s",
         max(health) < ANSWER_SECONDS,
     )

@@ -51,11 +51,11 @@ def run(run: Run) -> None:
     """Writers in several processes, all on the same profiles, for a set time."""
     seconds = run.scaled_seconds(SECONDS, 2)
     run.describe(
-        f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to a "
-        f"server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several at once "
-        f"with the same Idempotency-Key, with external ids that another client may have taken and with invalid rows; "
-        f"they change and void transactions, move them from one profile to another and delete them, and import events "
-        f"of sendings."
+        f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to "
+        f"a server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several "
+        "concurrently with the same Idempotency-Key, with external ids that another client may have used, and "
+        "with invalid rows; they change and void transactions, move them from one profile to another and delete "
+        "them, and import events of sendings."
     )
     with serving(run.folder / "server", workers=SERVER_WORKERS, max_concurrent_imports=WRITERS + 1) as server:
         club = create_club(server)
@@ -107,22 +107,22 @@ def _check(run: Run, server: RunningServer, club: Club, ledger: Ledger, shared: 
     run.figure("requests sent", sum(ledger.answers.values()))
     run.figure("writes acknowledged", sum(ledger.acknowledged.values()))
     run.figure("transactions stored", len(ledger.sales))
-    run.figure("deadlocks that PostgreSQL resolved, the server then tried again", int(str(deadlocks[0])))
+    run.figure("deadlocks that PostgreSQL resolved and the server retried", int(str(deadlocks[0])))
     run.check_none(
-        "every acknowledged write is present exactly once, and nothing else",
+        "every acknowledged write is stored exactly once, and nothing else",
         different,
         len(ledger.sales) + len(ledger.deleted) + sum(ledger.events.values()),
         "transactions and events",
     )
     run.check_none("each profile's spend is the sum of its acknowledged transactions", wrong, PROFILES, "profiles")
     sent = sum(ledger.answers.values())
-    run.check("no client sees a deadlock or any other fault", f"{faults} of {sent:,} answers", not faults)
-    run.check_none("every answer is the expected one", ledger.violations, sent, "requests")
+    run.check("no client gets a deadlock or another system error", f"{faults} of {sent:,} responses", not faults)
+    run.check_none("every response is the expected one", ledger.violations, sent, "requests")
     try:
         verified, clean = command(server.folder, "verify").splitlines()[-1], True
     except RuntimeError as error:
         verified, clean = str(error)[-300:], False
-    run.check("`regulars verify` finds no difference", verified, clean)
+    run.check("`regulars verify` finds no differences", verified, clean)
     run.table("Acknowledged writes by kind", ("write", "number"), sorted(ledger.acknowledged.items()))
 
 

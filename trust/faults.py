@@ -45,10 +45,10 @@ def run(run: Run) -> None:
     """Each fault while every request is sent, and the same requests once it is over."""
     faults = dict(list(_faults().items())[:: 1 if run.scale >= 1 else 5])
     run.describe(
-        f"{len(faults)} faults of the database, one after the other, of these: errors of {len(SQLSTATES)} codes from "
-        f"every table's writes, a server that is read-only, statements that run out of time, privileges that are "
-        f"revoked, and a database that takes no connections. During each, every kind of write is sent, and, where the "
-        f"fault stops reads too, every kind of read. Then the fault is lifted and the same writes are sent twice."
+        f"{len(faults)} faults of the database, one after the other: errors with {len(SQLSTATES)} codes from "
+        "every table's writes, a read-only server, statement timeouts, revoked privileges, and a database that "
+        "accepts no connections. During each, every kind of write is sent, and, if the fault affects reads as "
+        "well, every kind of read. After the fault, the same writes are sent twice."
     )
     with serving(run.folder / "server", workers=2) as server:
         club = create_club(server)
@@ -77,16 +77,18 @@ async def _all(run: Run, server: RunningServer, tenant: Tenant, faults: Mapping[
     sent = findings.during.total()
     run.figure("faults", len(faults))
     run.figure("requests during a fault", sent)
-    run.figure("requests after it", sum(after for _, after in findings.by_fault.values()))
-    run.check_none("every request during a fault is answered by 503 with Retry-After", findings.wrong, sent, "requests")
-    run.check_none("no answer quotes the database or rejects a row", findings.quoted, sent, "requests")
-    run.check_none("the same write succeeds once the fault is over", findings.failed, len(faults), "faults")
+    run.figure("requests after a fault", sum(after for _, after in findings.by_fault.values()))
     run.check_none(
-        "each of these writes is stored once, though it was sent three times", findings.doubled, len(faults), "faults"
+        "every request during a fault is answered with 503 and Retry-After", findings.wrong, sent, "requests"
+    )
+    run.check_none("no response quotes the database or rejects a row", findings.quoted, sent, "requests")
+    run.check_none("the same write succeeds after the fault", findings.failed, len(faults), "faults")
+    run.check_none(
+        "each of these writes is stored once, although it was sent three times", findings.doubled, len(faults), "faults"
     )
     rows = [(name, during, after) for name, (during, after) in findings.by_fault.items()]
     run.table("Requests by fault", ("fault", "during", "after"), rows)
-    run.table("Answers during a fault", ("status", "number"), sorted(findings.during.items()))
+    run.table("Responses during a fault", ("status", "number"), sorted(findings.during.items()))
 
 
 async def _one(

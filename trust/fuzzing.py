@@ -68,11 +68,11 @@ class Identity:
 def run(run: Run) -> None:
     """Sends hostile values, then requests that the OpenAPI document allows and forbids."""
     run.describe(
-        "Every place of every request that takes a value is derived from the endpoints' declarations: each part of a "
-        "path, each parameter and filter, each field of a body, of a row of a batch and of an import, each filterable "
-        "field of each report with each of its operations. Hypothesis draws places and values of a table of hostile "
-        "ones, which two organizations send in turn; schemathesis draws requests from the OpenAPI document, such as "
-        "it allows and such as it forbids."
+        "Every part of a request that accepts a value is derived from the declarations of the endpoints: each "
+        "part of a path, each parameter and filter, each field of a body, of a row of a batch and of an import, "
+        "each filterable field of each report with each of its operations. Hypothesis selects parts and hostile "
+        "values from a table, which two organizations send in turn; schemathesis generates valid and invalid "
+        "requests from the OpenAPI document."
     )
     with serving(
         run.folder / "server",
@@ -95,7 +95,7 @@ async def _run(run: Run, server: RunningServer, identities: Sequence[Identity]) 
         health = await http.get("/api/health")
         run.check("the server is healthy afterwards", health.status_code, health.status_code == 200)
     failed = server.log.count('"request.failed"')
-    run.check("the server's log has no unforeseen error", failed, failed == 0)
+    run.check("the server's log has no unexpected error", failed, failed == 0)
 
 
 def _crossing(identities: Sequence[Identity]) -> Sequence[tuple[Identity, str, Seeds]]:
@@ -234,12 +234,12 @@ async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tup
 
     await _all_of(send(number, *each) for number, each in enumerate(drawn))
     number = len(drawn)
-    run.figure("places of requests that take a value", len(injection_points()))
+    run.figure("parts of requests that accept a value", len(injection_points()))
     run.figure("hostile values sent", number)
-    run.check_none("each is answered by a status that is declared, never a 5xx", violations, number, "requests")
+    run.check_none("each is answered with a declared status, never a 5xx", violations, number, "requests")
     run.check_none("no valid row is lost because of a hostile one", lost, with_rows, "batches and imports")
-    run.check_none("no answer holds data of the other organization", crossed, number, "requests")
-    run.table("Answers to hostile values", ("status", "number"), sorted(answers.items()))
+    run.check_none("no response contains data of the other organization", crossed, number, "requests")
+    run.table("Responses to hostile values", ("status", "number"), sorted(answers.items()))
 
 
 _TYPE = {"Content-Type": "application/json"}
@@ -325,10 +325,10 @@ async def _send_drawn(run: Run, http: httpx.AsyncClient, crossing: Sequence[tupl
             headers = dict.fromkeys(("Authorization", "X-Customer", "X-Loyalty-Club-Slug"), "x")
             drawn = _drawn(operation.as_strategy(generation_mode=mode, headers=headers), number, run.seed)
             await _all_of(send(place, endpoint, case) for place, case in enumerate(drawn))
-    run.figure("requests drawn from the OpenAPI document", sent)
-    run.check_none("each answer is as the OpenAPI document declares it, never a 5xx", violations, sent, "requests")
-    run.check_none("no answer to them holds data of the other organization", crossed, sent, "requests")
-    run.table("Answers to requests drawn from the document", ("status", "number"), sorted(answers.items()))
+    run.figure("requests generated from the OpenAPI document", sent)
+    run.check_none("each response conforms to the OpenAPI document and is never a 5xx", violations, sent, "requests")
+    run.check_none("no response to them contains data of the other organization", crossed, sent, "requests")
+    run.table("Responses to requests generated from the document", ("status", "number"), sorted(answers.items()))
 
 
 def _words(failure: Failure | FailureGroup) -> str:

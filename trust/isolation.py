@@ -70,15 +70,15 @@ def run(run: Run) -> None:
     members = [run.scaled_count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
     run.describe(
         f"Two organizations of {members[0]} and {members[1]} members have the same external ids, e-mails, card "
-        f"numbers, Idempotency-Keys and import files; every text of each holds a canary of its own. {CLIENTS} clients "
-        f"of each at once send every read of the API, every report with each of its aggregations, the values of every "
-        f"field, imports and writes, to the same {SERVER_WORKERS} processes. Every answer is searched for the other's "
-        f"canary and profile ids."
+        "numbers, Idempotency-Keys and import files; every text of each organization contains a unique canary. "
+        f"{CLIENTS} clients of each concurrently send every read of the API, every report with each of its "
+        f"aggregations, the values of every field, imports and writes, to the same {SERVER_WORKERS} processes. "
+        "Every response is searched for the canary and the profile ids of the other organization."
     )
     run.describe(
-        "Then each organization sends every request that takes an id with ids of the other, and names the other's "
-        "customers in reports. Last, the same reads go to a server from all of whose statements the condition "
-        "`community_id = $n` has been removed, so that row-level security alone is left."
+        "Then each organization sends every request with an id with the ids of the other, and names the other's "
+        "customers in reports. Finally, the same reads are sent to a server whose statements have the condition "
+        "`community_id = $n` removed, so that only row-level security isolates the organizations."
     )
     with serving(run.folder / "server", workers=SERVER_WORKERS, **UNLIMITED) as server:
         asyncio.run(_with_server(run, server, members))
@@ -100,12 +100,12 @@ async def _with_server(run: Run, server: RunningServer, members: list[int]) -> N
         run.log(f"  {sum(answers.count.values()):,} answers while interleaved")
         await _counts_are_own(run, answers)
         changed = await _cross(answers, server)
-        run.log(f"  {answers.count['request with ids of the other']:,} requests with ids of the other")
+        run.log(f"  {answers.count['request with ids of the other organization']:,} requests with ids of the other")
     bare = await asyncio.to_thread(_without_conditions, run, server, nord, syd)
     _record(run, answers, changed, bare)
     verified = (await asyncio.to_thread(command, server.folder, "verify")).splitlines()
     holds = len(verified) == 2 and all(line.endswith(" 0 differences") for line in verified)
-    run.check("`regulars verify` finds no difference in what jobs keep of either", "; ".join(verified), holds)
+    run.check("`regulars verify` finds no differences in either organization", "; ".join(verified), holds)
 
 
 def _client(url: str) -> httpx.AsyncClient:
@@ -186,10 +186,10 @@ async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
         for sent in tenant.cross_tenant_requests(other):
             answer = await tenant.send(sent)
             what = f"{sent.method} {sent.path} of {tenant.club.slug}"
-            answers.take(tenant, "request with ids of the other", what, answer)
+            answers.take(tenant, "request with ids of the other organization", what, answer)
         for headers in tenant.cross_tenant_headers(other):
             answer = await tenant.report({"report": "members"}, **headers)
-            answers.take(tenant, "request with ids of the other", f"report of {headers}", answer)
+            answers.take(tenant, "request with ids of the other organization", f"report of {headers}", answer)
             if answer.status_code not in (403, 471):
                 answers.crossings.append(f"report of {headers} to {tenant.club.slug}: {answer.status_code}")
         after = await asyncio.to_thread(_rows, server, other)
@@ -278,23 +278,26 @@ def _await_health(process: "subprocess.Popen[bytes]", url: str, log: Path) -> No
 
 def _record(run: Run, answers: _Answers, changed: list[str], bare: _Bare) -> None:
     sent = sum(answers.count.values())
-    run.figure("answers searched", sent + sum(bare.answers.count.values()))
-    run.figure("of these with the organization's own canary", (answers.own + bare.answers.own).total())
-    run.figure("statements without their condition", bare.statements)
+    run.figure("responses searched", sent + sum(bare.answers.count.values()))
+    run.figure("of these, with the organization's own canary", (answers.own + bare.answers.own).total())
+    run.figure("statements whose condition was removed", bare.statements)
     run.figure("conditions removed from them", bare.conditions)
-    run.check_none("no answer holds anything of the other organization", answers.crossings, sent, "answers")
-    run.check_none("no request with ids of the other changes its rows", changed, 2, "organizations")
-    run.check_none("every request is answered, and every write accepted", answers.faults, sent, "answers")
+    run.check_none("no response contains data of the other organization", answers.crossings, sent, "responses")
+    run.check_none("no request with ids of the other organization changes its rows", changed, 2, "organizations")
+    run.check_none("every request gets a response, and every write is accepted", answers.faults, sent, "responses")
     total = sum(bare.answers.count.values())
     run.check_none(
-        "without conditions no answer holds anything of the other either", bare.answers.crossings, total, "answers"
+        "without conditions, no response contains data of the other organization either",
+        bare.answers.crossings,
+        total,
+        "responses",
     )
     run.check("conditions were removed", f"{bare.conditions} from {bare.statements} statements", bare.conditions > 0)
     reads, own = answers.count["read"], answers.own["read"]
-    claim = "the search finds the organization's own canary, in a third of all reads or more"
+    claim = "the search finds the organization's own canary in at least a third of all reads"
     run.check(claim, f"in {own:,} of {reads:,} reads", own * 3 > reads)
     run.table(
-        "Answers searched",
+        "Responses searched",
         ("request", "status", "number"),
         [(kind, status, number) for (kind, status), number in sorted(answers.statuses.items())],
     )

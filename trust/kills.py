@@ -57,18 +57,18 @@ def run(run: Run) -> None:
     """Rounds of kills, each on a database of its own; a run that is aborted goes on after its last whole round."""
     kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
     run.describe(
-        f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} on a fresh database each. `regulars serve "
-        f"--workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor that only starts it again "
-        f"when its process ends. {WRITERS} clients write transactions (single, batch.json, imports), change, move and "
-        f"delete them, create, merge, delete and purge profiles and import events of sendings; a client sends a "
-        f"request again, with the same Idempotency-Key, until it is answered. Half of the transactions have no "
-        f"external id, so that only the key keeps them from being stored twice. Every commit is delayed by "
+        f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} each on a new database. `regulars serve "
+        f"--workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor that restarts it when "
+        f"its process ends. {WRITERS} clients write transactions (single, batch.json, imports), change, move and "
+        "delete them, create, merge, delete and purge profiles and import events of sendings; a client repeats a "
+        "request with the same Idempotency-Key until it gets a response. Half of the transactions have no "
+        "external id, so that only the key prevents them from being stored twice. Every commit is delayed by "
         f"{COMMIT_DELAY // 1000} ms."
     )
     run.describe(
-        f"A kill is survived where a new write is acknowledged within {PATIENCE:g} s and nobody intervened. After a "
-        f"round every acknowledged write is compared with the database, {REPEATED} requests are sent once more, and "
-        f"`regulars verify` recomputes every value and count."
+        f"A kill counts as survived if a new write is acknowledged within {PATIENCE:g} s without intervention. "
+        f"After a round every acknowledged write is compared with the database, {REPEATED} requests are repeated, "
+        "and `regulars verify` recomputes every value and count."
     )
     plan = planned(kills, run.random)
     rounds: list[Round] = run.progress(Round)
@@ -222,7 +222,7 @@ def _record(run: Run, rounds: list[Round]) -> None:
     run.figure("kills survived", sum(survived.values()))
     run.figure("requests sent", sum(count for status, count in answers.items() if status != "503 without Retry-After"))
     run.figure("writes acknowledged", sum(acknowledged.values()))
-    run.figure("requests sent again after they were answered", sum(each.repeated for each in rounds))
+    run.figure("requests repeated after their response", sum(each.repeated for each in rounds))
     every = [each for values in seconds.values() for each in values]
     if every:
         run.figure("time from a kill to the next acknowledged write, median", statistics.median(every), "s")
@@ -230,43 +230,43 @@ def _record(run: Run, rounds: list[Round]) -> None:
     run.check("every kill is survived", f"{sum(survived.values())} of {total}", sum(survived.values()) == total > 0)
     compared = sum(each.compared for each in rounds)
     run.check_none(
-        "every acknowledged write is present exactly once, and nothing else",
+        "every acknowledged write is stored exactly once, and nothing else",
         [text for each in rounds for text in each.differences],
         compared,
         "transactions, events and profiles",
     )
     run.check_none(
-        "a repeated request gets the first answer, byte for byte",
+        "a repeated request gets the first response, byte for byte",
         [text for each in rounds for text in each.unrepeated],
         sum(each.repeated for each in rounds),
         "requests",
     )
-    run.check_none("no valid write is refused", [text for each in rounds for text in each.violations], total, "kills")
+    run.check_none("no valid write is rejected", [text for each in rounds for text in each.violations], total, "kills")
     run.check_none(
-        "`regulars verify` finds no difference",
+        "`regulars verify` finds no differences",
         [each.verified for each in rounds if each.verify_differences],
         len(rounds),
         "rounds",
     )
     faults = sum(count for status, count in answers.items() if status.startswith("5") and status != "503")
-    run.check("trouble is answered by 503 with Retry-After alone", f"{faults} other answers from 500 on", not faults)
+    run.check("system errors are answered with 503 and Retry-After only", f"{faults} other 5xx responses", not faults)
     slowest = max(each.stop_seconds for each in rounds)
     clean = all(each.stop_code == 0 and not each.leftovers for each in rounds)
     run.check(
-        "at the end SIGTERM stops the server within 10 s, with code 0, and no process stays",
+        "at the end, SIGTERM stops the server within 10 s with exit code 0, and no process remains",
         f"{slowest:.1f} s at most, {sum(len(each.leftovers) for each in rounds)} processes left",
         clean and slowest < 10,
     )
     run.table(
         "Kills by kind",
-        ("killed", "kills", "survived", "next write after, median s", "longest s"),
+        ("target", "kills", "survived", "next write, median s", "longest s"),
         [
             (name, count, survived.get(name, 0), *_spread(seconds.get(name, [])))
             for name, count in sorted(kills.items())
         ],
     )
     run.table("Acknowledged writes by kind", ("write", "number"), sorted(acknowledged.items()))
-    run.table("Answers by status", ("status", "number"), sorted(answers.items()))
+    run.table("Responses by status", ("status", "number"), sorted(answers.items()))
 
 
 def _spread(values: list[float]) -> tuple[str, str]:

@@ -58,7 +58,7 @@ class Ledger:
     acknowledged: Counter[str] = field(default_factory=Counter)
     """How many writes of each kind were acknowledged."""
     answers: Counter[str] = field(default_factory=Counter)
-    """How often each status came back; `no answer` where the connection was lost."""
+    """How often each status came back; `no response` if the connection was lost."""
     violations: list[str] = field(default_factory=list)
 
     def add(self, other: "Ledger") -> None:

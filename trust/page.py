@@ -1,4 +1,4 @@
-"""docs/trust.md from the last run of each proof."""
+"""Renders docs/trust.md from the last run of each proof."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ PAGE = Path(__file__).parents[1] / "docs" / "trust.md"
 _OPENING = """\
 # Trust
 
-What is claimed about safety and fault tolerance, and what was measured. This page is written by `make trust`
-(`python -m trust`), which attacks and crashes the product as it is run: its own processes, its own PostgreSQL,
-requests over the network. `python -m trust NAME` runs one proof again, `--seed` repeats the same random choices, and
-`--scale 0.1` runs a tenth. Short forms of the proofs are part of `make test`.
+Claims about safety and fault tolerance, and their measurements. `make trust` (`python -m trust`) generates this page: it
+attacks and crashes a real server with its own processes and PostgreSQL, by requests over the network.
+`python -m trust NAME` repeats one proof, `--seed` uses the same random choices, and `--scale 0.1` runs a tenth. Short forms
+of the proofs are part of `make test`.
 """
 
 
 def render(results: dict[str, Result]) -> str:
-    """The page."""
+    """Returns the page."""
     found = [results[each.name] for each in PROOFS if each.name in results]
     parts = [_OPENING, *_overview(found), *_machines(found)]
     for result in found:

@@ -116,7 +116,7 @@ class Writer:
             try:
                 answer = await self.http.request(method, path, content=content, headers=headers)
             except httpx.TransportError as error:
-                self.ledger.answers["no answer"] += 1
+                self.ledger.answers["no response"] += 1
                 last = type(error).__name__
             else:
                 self.ledger.answers[str(answer.status_code)] += 1
@@ -256,7 +256,7 @@ async def void(writer: Writer) -> None:
         sale = writer.ledger.sales[receipt]
         await writer.change("PUT", f"{TRANSACTIONS}/{sale.id}", {"is_void": not sale.is_void}, 200, receipt)
         writer.ledger.sales[receipt] = replace(sale, is_void=not sale.is_void)
-        writer.ledger.acknowledged["void or valid again"] += 1
+        writer.ledger.acknowledged["void, or no longer void"] += 1
 
 
 async def duplicate(writer: Writer) -> None:
@@ -301,7 +301,7 @@ async def repeated(writer: Writer) -> None:
     assert len(contents) == 1, f"POST {TRANSACTIONS}, three times at once: {contents}"
     assert answers[0][0].status_code == 201, f"POST {TRANSACTIONS}: {contents}"
     writer.acknowledge(body, json.loads(answers[0][0].content)["data"]["id"])
-    writer.ledger.acknowledged["transaction, three times at once"] += 1
+    writer.ledger.acknowledged["transaction, sent three times concurrently"] += 1
 
 
 async def join(writer: Writer) -> None:
