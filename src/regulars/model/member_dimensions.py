@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from regulars.model.consents import REACH_RULES, ReachRule
+from regulars.model.transactions.schema import POS, WEB
 
 AGE_GROUP_YEARS = 5
 """The width of an age group."""
@@ -49,8 +50,30 @@ PLATFORMS: Mapping[str, str] = {
 
 NAMED_PLATFORMS = tuple(name for name in PLATFORMS if name != OTHER_PLATFORM)
 
+NON_MEMBER_TYPES = ("deleted", "system", "temporary")
+"""The types of profiles that are never members."""
+
+CHANNEL_CODES: Mapping[int, tuple[str, str]] = {
+    POS | WEB: ("CM", "At a point of sale and on the web."),
+    POS: ("CF", "At a point of sale only."),
+    WEB: ("CO", "On the web only."),
+}
+"""The code of a set of sales channels and its description, by the bits that transactions are stored with."""
+
 ANY_CHANNEL = "anything"
 """The name under which members are counted who can be reached by at least one channel."""
+
+
+def channel_code(channels: str) -> str:
+    """The SQL of the code of the channels that an expression has as bits, in every engine."""
+    cases = " ".join(f"WHEN {bits} THEN '{code}'" for bits, (code, _) in sorted(CHANNEL_CODES.items()))
+    return f"CASE {channels}\n               {cases} END"
+
+
+def counts_as_member(profile_type: str) -> str:
+    """The SQL condition that profiles of a type may be members, in every engine."""
+    names = ", ".join(f"'{name}'" for name in NON_MEMBER_TYPES)
+    return f"{profile_type} NOT IN ({names})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +146,13 @@ _REACHABLE_CHANNELS = DeclaredFunction(
     f"\nSELECT array_remove(ARRAY[{', '.join(map(_reach_condition, REACH_RULES))}], NULL)\n",
 )
 
-FUNCTIONS = (_AGE_GROUP, _AGE_GROUPS, _OPTIN_PLATFORM, _REACHABLE_CHANNELS)
+_CHANNEL_CODE = DeclaredFunction("channel_code", "channels int", "text", f"\nSELECT {channel_code('channels')}\n")
+
+_COUNTS_AS_MEMBER = DeclaredFunction(
+    "counts_as_member", "profile_type text", "boolean", f"\nSELECT {counts_as_member('profile_type')}\n"
+)
+
+FUNCTIONS = (_AGE_GROUP, _AGE_GROUPS, _OPTIN_PLATFORM, _REACHABLE_CHANNELS, _CHANNEL_CODE, _COUNTS_AS_MEMBER)
 
 
 def function_statements() -> list[str]:

@@ -28,11 +28,7 @@ AGGREGATION_CODES = {
         EnumValue("RA", "Within 12 months."),
         EnumValue("RI", "Longer ago."),
     ),
-    "channel": (
-        EnumValue("CM", "At a point of sale and on the web."),
-        EnumValue("CF", "At a point of sale only."),
-        EnumValue("CO", "On the web only."),
-    ),
+    "channel": enum_values(dict(member_dimensions.CHANNEL_CODES.values())),
     "join_day": tuple(
         EnumValue(day.upper()[:3], f"{day}.")
         for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -7,6 +7,7 @@ several fields, and where they are not compacted yet.
 
 from regulars.core.field_type import FieldType
 from regulars.facts.purchases import METRIC_FAMILY
+from regulars.model.member_dimensions import CHANNEL_CODES
 from regulars.reports.member_balance import AGE, GENDER
 from regulars.reports.report import (
     COMMUNITY_ID,
@@ -19,6 +20,7 @@ from regulars.reports.report import (
     ReportFormat,
     ReportMeasure,
     RowSource,
+    enum_values,
 )
 from regulars.rollups import member_bitmaps
 from regulars.rollups.intervals import ALL_INTERVALS
@@ -37,7 +39,7 @@ CHANNEL = ReportField(
     FieldType.STRING,
     "Channel of the purchase: CF at a point of sale, CO on the web, CM both.",
     filterable=True,
-    values=tuple(map(EnumValue, ("CM", "CF", "CO"))),
+    values=enum_values(dict(CHANNEL_CODES.values())),
     groupable=True,
 )
 BRAND = ReportField(

@@ -3,6 +3,7 @@
 from regulars.aggregations.aggregation import Aggregation, TimeTrigger
 from regulars.aggregations.definitions.relations import HISTORY, LAST_SALE_AT, NEXT_FUTURE_FACT
 from regulars.core.field_type import FieldType
+from regulars.model.member_dimensions import channel_code
 
 MEASURES = (LAST_SALE_AT,)
 
@@ -70,8 +71,7 @@ AGGREGATIONS = (
         description="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
         "null where no sale has a channel.",
         relation=HISTORY,
-        sql="""CASE bit_or(channels) FILTER (WHERE is_sale)
-               WHEN 1 THEN 'CF' WHEN 2 THEN 'CO' WHEN 3 THEN 'CM' END""",
+        sql=channel_code("bit_or(channels) FILTER (WHERE is_sale)"),
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="is_sale AND channels IS NOT NULL",
     ),

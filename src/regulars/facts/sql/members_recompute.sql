@@ -89,7 +89,7 @@ reachable AS MATERIALIZED (
 with_groups AS MATERIALIZED (
     SELECT
         reachable.*,
-        CASE WHEN profile_type IN ('deleted', 'system', 'temporary') THEN '{}' ELSE
+        CASE WHEN NOT counts_as_member(profile_type) THEN '{}' ELSE
             array_remove(ARRAY[
                 'all:',
                 'optin_channel:' || optin_channel,

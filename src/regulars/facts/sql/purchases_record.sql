@@ -18,11 +18,8 @@ recomputed AS MATERIALIZED (
         t.amount,
         buyer.member_id,
         t.location_id AS location,
-        CASE coalesce(t.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END)
-            WHEN 1 THEN 'CF'
-            WHEN 2 THEN 'CO'
-            WHEN 3 THEN 'CM'
-        END AS channel,
+        channel_code(coalesce(t.channels, CASE WHEN place.type = 'online' THEN 2 WHEN place.type <> '' THEN 1 END))
+            AS channel,
         brand_totals.brands,
         brand_totals.brand_amounts,
         CASE WHEN stored.id IS NULL THEN buyer_values.dimension_frequency ELSE stored.dimension_frequency END
