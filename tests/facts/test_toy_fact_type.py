@@ -26,7 +26,7 @@ from prometheus_scrape import parse_scrape
 from regulars.core import timestamps, validation
 from regulars.facts import maintenance, timed_events
 from regulars.facts.columns import Columns
-from regulars.facts.fact_type import FactType, RowOutcome, RowSchema
+from regulars.facts.fact_type import FactMetric, FactType, RowOutcome, RowSchema
 from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.commit import commit
 from regulars.jobs.scheduler import Scheduler
@@ -173,6 +173,11 @@ async def _find_discrepancies(scope: Scope, as_of: datetime | None) -> Sequence[
     return await scope.fetch(_VERIFY, scope.community_id)
 
 
+async def _count(scope: Scope) -> int:
+    count: int = await scope.fetchval("SELECT count(*) FROM coffees WHERE community_id = $1", scope.community_id)
+    return count
+
+
 COFFEES = FactType(
     name="coffees",
     description="Coffees that members drink.",
@@ -183,6 +188,7 @@ COFFEES = FactType(
     rebuild=_rebuild_if_stale,
     empty_counts=("DELETE FROM coffee_counts WHERE community_id = $1 AND coffees = 0",),
     verify=_find_discrepancies,
+    metrics=(FactMetric("coffees_drunk", "Coffees.", _count),),
 )
 
 # Tests ------------------------------------------------------------------------------------------------------
@@ -250,6 +256,7 @@ async def test_it_is_imported_and_its_rows_are_a_metric(cafe: Club) -> None:
         if labels["entity"] == "coffees"
     }
     assert imported == {"accepted": 1, "unchanged": 0, "rejected": 0}
+    assert [value for _, value in scraped.series("coffees_drunk")] == [1]
 
 
 async def test_it_is_verified(cafe: Club, load: FileLoader) -> None:

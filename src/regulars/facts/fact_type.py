@@ -56,6 +56,15 @@ class Compaction:
     repair: Callable[[Database], Awaitable[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class FactMetric:
+    """A gauge that `/metrics` exports: the sum over all communities of what `measure` returns for each."""
+
+    name: str
+    description: str
+    measure: Callable[[Scope], Awaitable[int]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactType:
     """One kind of fact: what it looks like, how it is stored, and how everything derived from it stays correct.
@@ -76,6 +85,8 @@ class FactType:
 
     Verification: `verify` returns rows of (key, name, stored, recomputed), one for each stored value that differs from
     what the facts say; with a timestamp, values as of then are being verified.
+
+    Metrics: `metrics` are gauges read from the database, in addition to the counter of imported rows.
     """
 
     name: str
@@ -92,6 +103,7 @@ class FactType:
     empty_counts: tuple[str, ...] = ()
     drop_expired: Callable[[Database, int], Awaitable[int]] | None = None
     verify: Callable[[Scope, datetime | None], Awaitable[Sequence[Any]]] | None = None
+    metrics: tuple[FactMetric, ...] = ()
 
 
 class FactTypeRegistry:

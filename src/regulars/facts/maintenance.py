@@ -21,3 +21,16 @@ async def delete_empty_counts(database: Database, community_id: int) -> int:
 async def repair(database: Database) -> int:
     """Resets watermarks after a restore to lower transaction ids; returns how many were reset."""
     return sum([await each.compaction.repair(database) for each in FACT_TYPES if each.compaction])
+
+
+async def measure_fact_types(database: Database) -> dict[str, int]:
+    """The metrics of all fact types by name, each summed over all communities."""
+    metrics = [each for fact_type in FACT_TYPES for each in fact_type.metrics]
+    totals = {each.name: 0 for each in metrics}
+    async with database.unscoped_connection() as connection:
+        community_ids = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
+    for community_id in community_ids:
+        async with database.read_transaction(community_id) as scope:
+            for each in metrics:
+                totals[each.name] += await each.measure(scope)
+    return totals

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from regulars.facts.fact_type import Compaction, FactType
+from regulars.facts.fact_type import Compaction, FactMetric, FactType
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import compaction, partitions, snapshots
@@ -186,4 +186,11 @@ MEMBERS = FactType(
     empty_counts=_EMPTY_COUNTS,
     drop_expired=_drop_tombstones,
     verify=_verify,
+    metrics=(
+        FactMetric(
+            "regulars_uncompacted_member_deltas",
+            "Changes of the number of members that compaction has not added to counts and rollups yet.",
+            compaction.count_uncompacted,
+        ),
+    ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from regulars.facts.fact_type import Compaction, FactType
+from regulars.facts.fact_type import Compaction, FactMetric, FactType
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import member_bitmaps
@@ -307,6 +307,19 @@ async def _apply_backpressure(database: Database, uow: UnitOfWork) -> None:
         await apply_backpressure(database, uow.community_id, uow.purchases_recorded, uow.purchases_superseded)
 
 
+_COUNT_UNCOMPACTED = """
+SELECT count(*)
+FROM purchases
+WHERE community_id = $1
+  AND since >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
+"""
+
+
+async def _count_uncompacted(scope: Scope) -> int:
+    count: int = await scope.fetchval(_COUNT_UNCOMPACTED, scope.community_id)
+    return count
+
+
 async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
     return await scope.fetch(_VERIFY, scope.community_id)
 
@@ -323,4 +336,11 @@ PURCHASES = FactType(
         repair=repair,
     ),
     verify=_verify,
+    metrics=(
+        FactMetric(
+            "regulars_uncompacted_purchases",
+            "Purchases that compaction has not added to rollups yet.",
+            _count_uncompacted,
+        ),
+    ),
 )

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, exposition
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from regulars.facts.maintenance import measure_fact_types
 from regulars.ingest.group_commit import CommitResult
 from regulars.ingest.transactions import StoredTransaction
 from regulars.jobs.refresh_due import measure_backlog
@@ -157,6 +158,7 @@ class MetricsExporter:
                         metrics.DATABASE_UP.name: 1,
                         metrics.REFRESH_BACKLOG.name: backlog.profiles,
                         metrics.REFRESH_LAG.name: backlog.oldest_seconds,
+                        **await measure_fact_types(self._database),
                     }
                 except Exception:
                     _log.exception("metrics.failed")
@@ -190,7 +192,7 @@ def _assign_slots(specs: Sequence[MetricSpec]) -> tuple[dict[tuple[str, ...], in
 
 
 def _database_families(values: Mapping[str, float]) -> Iterator[Metric]:
-    for metric in metrics.DATABASE_METRICS:
+    for metric in metrics.database_metrics():
         if metric.name in values:
             yield metric.to_family([[values[metric.name]]])
 

@@ -186,5 +186,12 @@ REFRESH_LAG = MetricSpec(
     "regulars_refresh_lag_seconds", MetricType.GAUGE, "Time since the oldest of these values became outdated."
 )
 
-DATABASE_METRICS = (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG)
-"""Metrics that are read from the database."""
+
+def database_metrics() -> tuple[MetricSpec, ...]:
+    """Metrics that are read from the database: those of all fact types are among them."""
+    of_facts = (
+        MetricSpec(each.name, MetricType.GAUGE, each.description)
+        for fact_type in FACT_TYPES
+        for each in fact_type.metrics
+    )
+    return (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, *of_facts)

@@ -37,6 +37,15 @@ SELECT EXISTS (
 
 DELTA_TABLES = ("group_count_deltas", "member_flow_deltas")
 
+_COUNT_DELTAS = """
+SELECT
+    (SELECT count(*) FROM group_count_deltas WHERE community_id = $1 AND transaction_id >= state.watermark)
+    + (SELECT count(*) FROM member_flow_deltas WHERE community_id = $1 AND transaction_id >= state.watermark)
+FROM (
+    SELECT coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0') AS watermark
+) AS state
+"""
+
 _appended: dict[int, int] = {}
 
 
@@ -136,3 +145,9 @@ async def compact_pending(database: Database, community_id: int) -> int:
         current = await scope.fetchrow(_SELECT_TIMEZONE, community_id)
         found = [await scope.fetchval(_HAS_DELTAS.format(table=table), community_id) for table in DELTA_TABLES]
     return await compact(database, community_id) if current["is_changed"] or any(found) else 0
+
+
+async def count_uncompacted(scope: Scope) -> int:
+    """The number of deltas of a community that are not compacted."""
+    count: int = await scope.fetchval(_COUNT_DELTAS, scope.community_id)
+    return count
