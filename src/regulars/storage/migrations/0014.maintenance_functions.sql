@@ -2,28 +2,11 @@
 -- check their arguments; which of them it may call is declared in storage/privileges.py. Each pins search_path with
 -- pg_temp last: if pg_temp is not named it is searched first, and a caller's temporary table would shadow ours.
 
--- Raises if a table has 4000 partitions: a statement locks every partition it may read.
-CREATE FUNCTION check_partition_limit(parent text) RETURNS void
+-- Creates a partition with the values from `lower` to below `upper`. Returns false if it exists. Raises if the table
+-- has 4000 partitions, because a statement locks every partition it may read.
+CREATE FUNCTION create_partition(parent text, name text, lower text, upper text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    IF (SELECT count(*) FROM pg_inherits WHERE inhparent = format('public.%I', parent)::regclass) >= 4000 THEN
-        RAISE EXCEPTION '% has the maximum of 4000 partitions', parent;
-    END IF;
-END
-$$;
-
--- Creates the partition for one day of a table. Returns false if it exists.
-CREATE FUNCTION ensure_partition(parent text, first_day date) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    name text := format('%s_%s', parent, to_char(first_day, 'YYYYMMDD'));
-BEGIN
-    IF coalesce(parent, '') NOT IN ('outbox', 'idempotency_keys', 'commit_markers') THEN
-        RAISE EXCEPTION 'unknown partitioned table %, allowed: outbox, idempotency_keys, commit_markers', parent;
-    END IF;
-    IF first_day IS NULL OR first_day NOT BETWEEN date '2000-01-01' AND date '2199-12-31' THEN
-        RAISE EXCEPTION 'day % of % is out of range: 2000-01-01 to 2199-12-31', first_day, parent;
-    END IF;
     IF to_regclass(format('public.%I', name)) IS NOT NULL THEN
         RETURN false;
     END IF;
@@ -32,10 +15,11 @@ BEGIN
     IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name) THEN
         RETURN false;
     END IF;
-    PERFORM check_partition_limit(parent);
+    IF (SELECT count(*) FROM pg_inherits WHERE inhparent = format('public.%I', parent)::regclass) >= 4000 THEN
+        RAISE EXCEPTION '% has the maximum of 4000 partitions', parent;
+    END IF;
     EXECUTE format(
-        'CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
-        name, parent, first_day, first_day + 1
+        'CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)', name, parent, lower, upper
     );
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', name);
@@ -43,35 +27,65 @@ BEGIN
 END
 $$;
 
--- Drops a table's partitions before a day, except those that must be retained by the database's own clock: idempotency
--- keys and commit markers for 24 hours, the outbox for at least a day. Returns the number of partitions dropped.
-CREATE FUNCTION drop_partitions(parent text, before_day date) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- Drops the partitions of a table whose names, which end with their first day, sort before one. Returns their number.
+CREATE FUNCTION drop_partitions_before(parent text, first_name text) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    retained_from date := least(before_day, (now() AT TIME ZONE 'UTC')::date - 1);
     name text;
     dropped int := 0;
 BEGIN
-    IF coalesce(parent, '') NOT IN ('outbox', 'idempotency_keys', 'commit_markers') THEN
-        RAISE EXCEPTION 'unknown partitioned table %, allowed: outbox, idempotency_keys, commit_markers', parent;
-    END IF;
-    IF before_day IS NULL OR before_day NOT BETWEEN date '2000-01-01' AND date '2199-12-31' THEN
-        RAISE EXCEPTION 'day % of % is out of range: 2000-01-01 to 2199-12-31', before_day, parent;
-    END IF;
-    -- Taken before the partitions are listed, so that no other process drops one of them concurrently.
-    PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
     FOR name IN
         SELECT c.relname
         FROM pg_inherits AS i
         JOIN pg_class AS c ON c.oid = i.inhrelid
-        WHERE i.inhparent = format('public.%I', parent)::regclass
-          AND c.relname < format('%s_%s', parent, to_char(retained_from, 'YYYYMMDD'))
+        WHERE i.inhparent = format('public.%I', parent)::regclass AND c.relname < first_name
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE public.%I', name);
-        dropped := dropped + 1;
+        PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
+        -- Another process may have dropped it while this one waited for the lock.
+        IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name) THEN
+            EXECUTE format('DROP TABLE public.%I', name);
+            dropped := dropped + 1;
+        END IF;
     END LOOP;
     RETURN dropped;
+END
+$$;
+
+-- Raises unless a table is partitioned by day, and the day is valid.
+CREATE FUNCTION check_partition_day(parent text, day date) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    IF coalesce(parent, '') NOT IN ('outbox', 'idempotency_keys', 'commit_markers') THEN
+        RAISE EXCEPTION 'unknown partitioned table %, allowed: outbox, idempotency_keys, commit_markers', parent;
+    END IF;
+    IF day IS NULL OR day NOT BETWEEN date '2000-01-01' AND date '2199-12-31' THEN
+        RAISE EXCEPTION 'day % of % is out of range: 2000-01-01 to 2199-12-31', day, parent;
+    END IF;
+END
+$$;
+
+-- Creates the partition for one day of a table. Returns false if it exists.
+CREATE FUNCTION ensure_partition(parent text, first_day date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    PERFORM check_partition_day(parent, first_day);
+    RETURN create_partition(
+        parent, format('%s_%s', parent, to_char(first_day, 'YYYYMMDD')), first_day::text, (first_day + 1)::text
+    );
+END
+$$;
+
+-- Drops a table's partitions before a day, except those that must be retained by the database's own clock: idempotency
+-- keys and commit markers for 24 hours, the outbox for at least a day. Returns the number of partitions dropped.
+CREATE FUNCTION drop_partitions(parent text, before_day date) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    PERFORM check_partition_day(parent, before_day);
+    RETURN drop_partitions_before(
+        parent,
+        format('%s_%s', parent, to_char(least(before_day, (now() AT TIME ZONE 'UTC')::date - 1), 'YYYYMMDD'))
+    );
 END
 $$;
 
@@ -155,35 +169,11 @@ BEGIN
         start := date_trunc(unit, first);
         WHILE start <= last LOOP
             name := format('%s_%s', parent, to_char(start, 'YYYYMMDD'));
-            IF to_regclass(format('public.%I', name)) IS NULL THEN
-                PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
-                -- Not by to_regclass, which may have cached that there was none before the lock.
-                IF NOT EXISTS (
-                    SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = name
-                ) THEN
-                    PERFORM check_partition_limit(parent);
-                    EXECUTE format(
-                        'CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
-                        name, parent, start, start + width
-                    );
-                    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
-                    EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', name);
-                END IF;
-            END IF;
+            PERFORM create_partition(parent, name, start::text, (start + width)::text);
             start := start + width;
         END LOOP;
-        FOR name IN
-            SELECT c.relname
-            FROM pg_inherits AS i
-            JOIN pg_class AS c ON c.oid = i.inhrelid
-            WHERE i.inhparent = format('public.%I', parent)::regclass
-              AND c.relname < format('%s_%s', parent, to_char(date_trunc(unit, retained_from), 'YYYYMMDD'))
-            ORDER BY c.relname
-        LOOP
-            PERFORM pg_advisory_xact_lock(hashtext('regulars.partitions'));
-            EXECUTE format('DROP TABLE IF EXISTS public.%I', name);
-            dropped := dropped + 1;
-        END LOOP;
+        name := format('%s_%s', parent, to_char(date_trunc(unit, retained_from), 'YYYYMMDD'));
+        dropped := dropped + drop_partitions_before(parent, name);
     END LOOP;
     RETURN dropped;
 END
