@@ -41,7 +41,7 @@ def is_marked_by(load: str, column: str) -> str:
     return f"{column} BETWEEN -({load} * {_MAX_CAUSES} + {_MAX_CAUSES - 1}) AND -({load} * {_MAX_CAUSES})"
 
 
-# The caller holds the locks of the profiles, so nobody else changes these rows. The marker of another load job is
+# The caller holds the locks of the profiles, so no other writer changes these rows. The marker of another load job is
 # replaced, because that job may have read the facts already and must notice that they have changed.
 _MARK_DIRTY = f"""
 INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, values_version)

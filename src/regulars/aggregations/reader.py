@@ -46,7 +46,7 @@ class ProfileValues(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _LocationCache:
-    epoch: int
+    version: int
     by_id: dict[int, msgspec.Raw]
 
 
@@ -114,8 +114,8 @@ class ValueReader:
             async with self._database.read_transaction(community_id) as scope:
                 for row in await compute_rows(scope, [(profile_id, now) for profile_id in stale]):
                     current[row["profile_id"]] = row
-        digits, epoch = rows[0]["minor_digits"], rows[0]["locations_version"]
-        locations = await self._locations(community_id, epoch, serialization.location_ids(current.values()))
+        digits, version = rows[0]["minor_digits"], rows[0]["locations_version"]
+        locations = await self._locations(community_id, version, serialization.location_ids(current.values()))
         return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in current.items()}
 
     async def read_as_of(
@@ -136,10 +136,10 @@ class ValueReader:
         by_position = {row["k"]: ProfileValues(row, row["calculated_at"], digits, locations) for row in rows}
         return [by_position.get(position) for position in range(1, len(requests) + 1)]
 
-    async def _locations(self, community_id: int, epoch: int, needed: set[int]) -> dict[int, msgspec.Raw]:
+    async def _locations(self, community_id: int, version: int, needed: set[int]) -> dict[int, msgspec.Raw]:
         cached = self._location_cache.get(community_id)
-        if cached is None or cached.epoch != epoch:
-            cached = self._location_cache[community_id] = _LocationCache(epoch, {})
+        if cached is None or cached.version != version:
+            cached = self._location_cache[community_id] = _LocationCache(version, {})
         if missing := needed - cached.by_id.keys():
             async with self._database.read_transaction(community_id) as scope:
                 found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(missing))

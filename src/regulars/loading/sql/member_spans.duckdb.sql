@@ -32,7 +32,7 @@ member_states AS (
     JOIN states USING (profile_id)
     WHERE membership_spans.type = 'in'
 ),
--- Spans between the birthdays at which the age group changes. Somebody born on 29 February ages on 1 March.
+-- Spans between the birthdays at which the age group changes. A member born on 29 February ages on 1 March.
 birthdays AS (
     SELECT
         member_states.* EXCLUDE (since, until), age,

@@ -1,0 +1,61 @@
+"""The project's own words: plain technical English, without the home-made vocabulary of its first versions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Each pattern, and what to write instead.
+REPLACED = {
+    r"told|tells?|telling": "record, report, notify, say",
+    r"whoever|whatever|whichever": "name the subject",
+    r"anew|likewise|of late|by then|lately": "again, also, recently, until then",
+    r"at once": "together, in one statement, immediately",
+    r"came of (?:it|them)|became of|becomes of": "result, outcome, status",
+    r"asked|asks|asking": "query, request",
+    r"kept": "stored, retained",
+    r"held (?:against|to)": "compared with",
+    r"alike": "the same; dimensions_hash",
+    r"folds?|folded|folding|unfolded": "compact, compaction, uncompacted; normalize",
+    r"rehears\w*": "dry run",
+    r"epochs?": "version",
+    r"forgets?|forgotten|forgetting": "erase",
+    r"lanes?": "shard",
+    r"rooms?|doors?": "package, entry point, space",
+    r"happenings?": "events",
+    r"known of (?:one|all|single)": "name the values",
+    r"who is a member": "membership, member dimensions",
+    r"swept|sweeps?": "refresh of due profiles",
+    r"there is no such": "not found",
+    r"somebody|nobody": "a profile, no profile",
+    r"smallest_cell|values_epoch|locations_epoch|fold_marks|purchase_marks": "the renamed tables",
+}
+# Words that are right where they stand: other meanings, quotations, names of other systems.
+ALLOWED = re.compile(
+    r"Unix epoch|since the epoch|epoch FROM|extract\(epoch|epoch_(?:ms|us)|fold=fold|for fold in|fold=[01]|"
+    r"overflow=.fold.|case folded|casefold|folder|\.tell\(\)",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(rf"\b(?:{'|'.join(REPLACED)})\b", re.IGNORECASE)
+
+
+def _files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "src", "docs", "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / each for each in listed.stdout.splitlines() if each.endswith((".py", ".sql", ".md"))]
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_uses_the_words_of_the_field(path: Path) -> None:
+    found = [
+        f"line {number}: {match[0]!r} in {line.strip()[:100]!r}"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for match in _WORDS.finditer(ALLOWED.sub("", line))
+    ]
+    assert found == []
