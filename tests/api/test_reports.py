@@ -197,7 +197,7 @@ async def test_every_format_is_returned_by_its_report(reporting: ReportingClient
         ({"report": "samples"}, "records"),
         ({"report": "samples_count"}, "records"),
         ({"report": "samples_stats", **day}, "statistics"),
-        ({"report": "happenings_history", "interval": "1d", **day}, "timeseries"),
+        ({"report": "events_history", "interval": "1d", **day}, "timeseries"),
     ):
         answer = await reporting.query(body)
         assert answer.status_code == 200, answer.text
@@ -281,7 +281,7 @@ async def test_a_request_that_fails_before_it_is_executed_costs_1(reporting: Rep
 
 
 async def test_a_request_that_is_invalid_for_its_customers_costs_1(reporting: ReportingClient) -> None:
-    years = {"report": "happenings_history", "interval": "1d", "from": "2025-11-01", "to": "2026-11-01"}
+    years = {"report": "events_history", "interval": "1d", "from": "2025-11-01", "to": "2026-11-01"}
     answer = await reporting.query(years)
     rejected(answer, 422)
     assert answer.json()["details"]["interval"][0]["error"] == "too_many_time_points"
