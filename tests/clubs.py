@@ -1,4 +1,4 @@
-"""What a test needs to talk to the product: a community, its token, a client, and a clock that it sets."""
+"""A community with a token, an HTTP client and a manual clock for tests."""
 
 import atexit
 import shutil
@@ -21,7 +21,7 @@ from regulars.storage.database import Database
 from regulars.web.context import AppContext
 
 FOLDER = Path(tempfile.mkdtemp(prefix="regulars-test-"))
-"""The data folder of the tests' servers."""
+"""The data directory of the tests' servers."""
 
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
@@ -30,7 +30,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 @dataclass
 class ManualClock:
-    """A clock that stands still until it is set."""
+    """A clock that tests set."""
 
     at: datetime = START
 
@@ -38,14 +38,14 @@ class ManualClock:
         return self.at
 
     def advance(self, **by: float) -> datetime:
-        """Moves on, by the arguments of timedelta."""
+        """Advances the clock by the arguments of timedelta."""
         self.at += timedelta(**by)
         return self.at
 
 
 @dataclass
 class Club:
-    """One community with everything a test needs to talk to it."""
+    """A community with a server, a token and a client."""
 
     community: Community
     database: Database
@@ -57,7 +57,7 @@ class Club:
 
 
 async def create_club(database: Database, clock: ManualClock, new: NewCommunity) -> AsyncIterator[Club]:
-    """A community as given, of an organization of its own where none is named, with a client of the API."""
+    """Creates a community, by default of a new organization, and yields it with a client of the API."""
     new = replace(new, organization=new.organization or new.slug)
     async with database.unscoped_connection() as connection:
         community = await communities.create(connection, new, clock())
@@ -80,7 +80,7 @@ Headers = list[tuple[bytes, bytes]]
 async def send_raw(
     club: Club, method: str, target: bytes, headers: Headers | None = None, *coming: dict[str, Any]
 ) -> httpx.Response:
-    """What answers a request that no client sends: a path and headers as they are, and a body piece by piece."""
+    """Sends a request with a raw path and raw headers, and a body in parts."""
     pieces = list(coming) or [{"type": "http.request"}]
     sent: list[Any] = []
 
@@ -109,6 +109,6 @@ async def send_raw(
 
 
 async def send_truncated(club: Club, method: str, path: str, begun: bytes) -> httpx.Response:
-    """What answers a request of which the client sends the beginning and goes away."""
+    """Sends the start of a request and disconnects."""
     begins = {"type": "http.request", "body": begun, "more_body": True}
     return await send_raw(club, method, path.encode(), None, begins, {"type": "http.disconnect"})

@@ -1,4 +1,4 @@
-"""One server for the whole run, a community of its own for each test, and a clock that tests set."""
+"""Shared fixtures: servers for the whole run, and a community and a manual clock for each test."""
 
 import asyncio
 import itertools
@@ -25,19 +25,19 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--long` runs what a short form stands for otherwise."""
+    """Adds `--long`, which also runs the long form of some tests."""
     parser.addoption("--long", action="store_true", help="run the tests marked long as well")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the long tests."""
+    """Deselects the long tests."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if each.get_closest_marker("long")])
         items[:] = [each for each in items if not each.get_closest_marker("long")]
 
 
 def pytest_report_header() -> str:
-    """What it takes to draw the same again."""
+    """Prints the seed that repeats the run."""
     return f"REGULARS_SEED={SEED}"
 
 
@@ -50,33 +50,33 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
-    """The owner's and the app's URL of a server that lasts for the run; see servers.on_both_servers."""
+    """The URLs of the owner and of the app's role; see postgres_servers.on_both_servers."""
     return servers.urls(getattr(request, "param", "embedded"))
 
 
 @pytest.fixture(scope="session")
 def towns_folder() -> Iterator[Path]:
-    """A folder for the files of towns, which are made once a run."""
+    """A folder for the files of towns, which are created once per run."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-towns-") as folder:
         yield Path(folder)
 
 
 @pytest.fixture
 def atlas(towns_folder: Path) -> TownFiles:
-    """The towns of 15,000 people and more: enough to see how towns are found, and made in seconds."""
+    """The towns with 15,000 people or more, which are created in seconds."""
     return TownFiles(towns_folder, 15_000)
 
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
-    """A folder for a database of the test's own; pytest's folders are closed to the database's user."""
+    """A folder for a database of one test. The user of the database has no access to pytest's folders."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
         yield Path(folder)
 
 
 @pytest.fixture
 def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """The owner's and the app's URL of a database of the test's own, without a table."""
+    """The URLs of the owner and of the app's role of an empty database."""
     name = f"own_{next(_numbers)}"
     with psycopg.connect(database_urls[0], autocommit=True) as owner:
         owner.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
@@ -86,7 +86,7 @@ def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 @pytest_asyncio.fixture
 async def own_database(empty_urls: tuple[str, str], clock: ManualClock) -> AsyncIterator[Database]:
-    """A pool of the app's role, of a database that no other test uses."""
+    """A migrated database that no other test uses, with the app's role."""
     await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), schema_statements())
     async with Database(empty_urls[1], 4, clock) as opened:
         yield opened
@@ -100,7 +100,7 @@ def clock() -> ManualClock:
 
 @pytest_asyncio.fixture(scope="session")
 async def pools() -> AsyncIterator[dict[str, Database]]:
-    """One pool for each server, kept for the run: its statements are planned once."""
+    """One pool per server for the whole run, so that statements are planned once."""
     opened: dict[str, Database] = {}
     yield opened
     for each in opened.values():
@@ -111,7 +111,7 @@ async def pools() -> AsyncIterator[dict[str, Database]]:
 async def database(
     database_urls: tuple[str, str], clock: ManualClock, pools: dict[str, Database]
 ) -> AsyncIterator[Database]:
-    """The database of the app's role, with the test's own clock."""
+    """The database with the app's role and the clock of the test."""
     url = database_urls[1]
     if url not in pools:
         pools[url] = Database(url, 4)
@@ -125,7 +125,7 @@ async def database(
 
 @pytest_asyncio.fixture
 async def club(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
-    """A fresh community in Norway, its token, and a client of the API."""
+    """A new community in Norway with a token and a client of the API."""
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Club", country="NO", timezone="UTC", currency="NOK")
     async for made in create_club(database, clock, new):
         yield made
@@ -133,7 +133,7 @@ async def club(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
 
 @pytest_asyncio.fixture
 async def other_club(database: Database, clock: ManualClock) -> AsyncIterator[Club]:
-    """Another community beside the club, in the same database."""
+    """Another community in the same database."""
     new = NewCommunity(slug=f"club-{next(_numbers)}", name="Other", country="SE", timezone="UTC", currency="SEK")
     async for made in create_club(database, clock, new):
         yield made

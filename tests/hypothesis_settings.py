@@ -1,4 +1,4 @@
-"""The seed of everything that tests draw, printed with every run, and how they draw."""
+"""Seed and settings of random tests. The seed is printed with every run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, seed, settings
 SEED = int(os.environ.get("REGULARS_SEED") or secrets.randbelow(2**32))
 
 
-def examples(usual: int) -> int:
-    """How many examples a test draws: the usual number, or REGULARS_EXAMPLES for a long run."""
-    return int(os.environ.get("REGULARS_EXAMPLES") or usual)
+def examples(default: int) -> int:
+    """How many examples a test draws: the default number, or REGULARS_EXAMPLES for a long run."""
+    return int(os.environ.get("REGULARS_EXAMPLES") or default)
 
 
-def property_test(usual: int) -> Callable[[Any], Any]:
-    """Has a test that asks the database draw examples from the run's seed, each as long as it takes."""
+def property_test(default: int) -> Callable[[Any], Any]:
+    """Decorates a property test that uses the database: examples from the seed, without a deadline."""
     slow = settings(
-        max_examples=examples(usual),
+        max_examples=examples(default),
         deadline=None,
         print_blob=True,
         suppress_health_check=[

@@ -27,13 +27,13 @@ _DATABASE = "regulars"
 
 @contextmanager
 def environment_server() -> Iterator[Urls]:
-    """The server that REGULARS_TEST_OWNER_URL and REGULARS_TEST_DATABASE_URL name, as it is."""
+    """Yields the server of REGULARS_TEST_OWNER_URL and REGULARS_TEST_DATABASE_URL."""
     yield os.environ["REGULARS_TEST_OWNER_URL"], os.environ["REGULARS_TEST_DATABASE_URL"]
 
 
 @contextmanager
 def embedded_server() -> Iterator[Urls]:
-    """The PostgreSQL that comes with the package."""
+    """Runs the embedded PostgreSQL."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
         with psycopg.connect(urls[0], autocommit=True) as connection:
             # What is durable is tested by tests that start servers of their own.
@@ -45,7 +45,7 @@ def embedded_server() -> Iterator[Urls]:
 
 @contextmanager
 def oldest_server() -> Iterator[Urls]:
-    """A PostgreSQL 15 from the system's packages, whose tables belong to a role that is no superuser."""
+    """Runs PostgreSQL 15 of the system, with tables that belong to a role without superuser privileges."""
     if not (OLDEST_BINARIES / "postgres").exists():
         reason = f"there is no PostgreSQL 15 in {OLDEST_BINARIES}: apt-get install postgresql-15"
         if os.environ.get("CI") == "true":
@@ -108,7 +108,7 @@ NAMES = tuple(_STARTS)
 
 
 class Servers:
-    """Servers that are started when the first test asks for them, and stopped with the run."""
+    """Servers that are started on first use and stopped after the run."""
 
     def __init__(self) -> None:
         self._running: dict[str, Urls] = {}
@@ -121,7 +121,7 @@ class Servers:
         self._stack.close()
 
     def urls(self, name: str) -> Urls:
-        """The URLs of a server by name; of the environment's one, where that is given, for any name."""
+        """Returns the URLs of a server by name, or those of the environment if they are set."""
         if name not in self._running:
             is_given = bool(os.environ.get("REGULARS_TEST_OWNER_URL"))
             start = environment_server if is_given else _STARTS[name]
@@ -130,4 +130,4 @@ class Servers:
 
 
 on_both_servers = pytest.mark.parametrize("database_urls", NAMES, indirect=True)
-"""Has the tests of a module run on both servers."""
+"""Runs the tests of a module on both servers."""

@@ -1,4 +1,4 @@
-"""docs/deployment.md as tests read it: its configurations and commands by name, and the programs that check them."""
+"""Configurations and commands of docs/deployment.md by name, and the programs that check them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(name: str) -> list[str]:
-    """The blocks of the page that have a name, in their order."""
+    """Returns the blocks with a name, in order."""
     return [content for each, content in _BLOCK.findall(PAGE.read_text()) if each == name]
 
 
 def block(name: str) -> str:
-    """The only block of a name."""
+    """Returns the only block with a name."""
     (content,) = blocks(name)
     return content
 
 
 def commands(name: str) -> list[str]:
-    """The commands of a block, without their prompts."""
+    """Returns the commands of a block without prompts."""
     return [line.removeprefix("$ ") for content in blocks(name) for line in content.splitlines()]
 
 
 def require_program(name: str, package: str) -> str:
-    """A program of the system; where it is missing the test is skipped, or fails on CI."""
+    """Returns the path of a system program. If it is missing, the test is skipped, or fails on CI."""
     found = shutil.which(name)
     if found is None:
         reason = f"there is no {name}: apt-get install {package}"
@@ -42,7 +42,7 @@ def require_program(name: str, package: str) -> str:
 
 
 def run_successfully(*command: str, **environment: str) -> str:
-    """What a program says; it must succeed."""
+    """Runs a program, which must succeed, and returns its output."""
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
     )

@@ -1,4 +1,4 @@
-"""The settings, the unit and the kernel's variables of docs/deployment.md are what the programs take."""
+"""The settings, the systemd unit and the kernel settings of docs/deployment.md are valid."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def environment() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_the_settings_are_settings_and_leave_nothing_open() -> None:
+def test_the_settings_exist_and_are_safe() -> None:
     assert settings.unknown_variables(environment()) == []
     found = settings.load(environment(), Path("nowhere"))
     assert list(exposure.findings(found)) == []
     assert PublicAddress(found).configured_url == "https://regulars.example"
 
 
-def test_every_setting_that_the_page_names_is_one() -> None:
+def test_every_setting_on_the_page_exists() -> None:
     text = PAGE.read_text()
     named = {f"REGULARS_{name}" for name in re.findall(r"REGULARS_([A-Z_]+)", text)}
     assert settings.unknown_variables(dict.fromkeys(named, "")) == []
@@ -38,7 +38,7 @@ def test_every_setting_that_the_page_names_is_one() -> None:
         assert name in Settings.__dataclass_fields__
 
 
-def test_the_proxies_pass_on_to_where_the_server_listens() -> None:
+def test_the_proxies_forward_to_the_address_of_the_server() -> None:
     found = settings.load(environment(), Path("nowhere"))
     upstream = f"{found.host}:{found.port}"
     assert f"server {upstream};" in block("nginx.conf")
@@ -49,7 +49,7 @@ def test_the_proxies_pass_on_to_where_the_server_listens() -> None:
     assert f'targets: ["{found.operations_listen}"]' in block("prometheus.yml")
 
 
-def test_caddy_takes_the_caddyfile(tmp_path: Path) -> None:
+def test_caddy_accepts_the_caddyfile(tmp_path: Path) -> None:
     caddy = require_program("caddy", "caddy")
     (tmp_path / "Caddyfile").write_text(block("Caddyfile"))
     (command,) = (each for each in commands("check") if each.startswith("caddy "))
@@ -57,7 +57,7 @@ def test_caddy_takes_the_caddyfile(tmp_path: Path) -> None:
     assert "Valid configuration" in run_successfully(caddy, *arguments, HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path))
 
 
-def test_systemd_takes_the_unit_and_gives_the_server_time_to_finish(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_and_waits_for_the_server_to_stop(tmp_path: Path) -> None:
     unit = block("regulars.service")
     found = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
     assert int(found["TimeoutStopSec"]) > STOP_TIMEOUT_SECONDS
@@ -71,7 +71,7 @@ def test_systemd_takes_the_unit_and_gives_the_server_time_to_finish(tmp_path: Pa
     assert "regulars.service" not in said, said
 
 
-def test_the_variables_of_the_kernel_are_there() -> None:
+def test_the_kernel_settings_exist() -> None:
     names = re.findall(r"^([a-z0-9_.]+) = \d+$", block("60-regulars.conf"), re.MULTILINE)
     assert len(names) > 5
     if not Path("/proc/sys/net").exists():

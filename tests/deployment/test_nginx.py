@@ -1,4 +1,4 @@
-"""The nginx of docs/deployment.md, run as it is written, in front of a server that says what reached it."""
+"""The nginx configuration of docs/deployment.md in front of a server that returns what it received."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class _Upstream(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where nginx listens."""
+    """The addresses of nginx."""
 
     plain: int
     tls: int
 
     def ask(self, request: bytes, name: str | None = NAME) -> tuple[int, bytes]:
-        """The status and the body of what answers a request; over TLS for a name, without TLS for None."""
+        """Sends a request, over TLS for a name, without TLS for None; returns status and body."""
         port = self.plain if name is None else self.tls
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
             connection = raw if name is None else _trusting().wrap_socket(raw, server_hostname=name)
@@ -67,7 +67,7 @@ class Proxy:
         return int(head.split(b" ")[1]), body
 
     def get(self, target: str, *headers: str) -> tuple[int, Any]:
-        """The status of what answers a GET, and what reached the server behind."""
+        """Sends a GET request and returns the status and what the server received."""
         lines = (f"GET {target} HTTP/1.1", f"Host: {NAME}", "Connection: close", *headers, "", "")
         status, body = self.ask("\r\n".join(lines).encode())
         return status, json.loads(body) if status == 200 else None
@@ -87,7 +87,7 @@ def folder() -> Iterator[Path]:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that are free."""
+    """Returns free ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -96,7 +96,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def written(folder: Path, upstream: int, plain: int, tls: int) -> str:
-    """The configuration of the page, with ports, files and users of the test."""
+    """Returns the configuration of the page with the ports, files and users of the test."""
     key = rsa_key().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -149,17 +149,17 @@ def proxy(folder: Path) -> Iterator[Proxy]:
         *("/api/docs", "/api/%64ocs", "/api//docs", "/api/docs/start.js", "/api/openapi.json", "/api/v3/../docs"),
     ],
 )
-def test_pages_of_operations_are_not_passed_on(proxy: Proxy, target: str) -> None:
+def test_operations_pages_are_not_forwarded(proxy: Proxy, target: str) -> None:
     assert proxy.get(target) == (404, None)
 
 
-def test_a_path_is_passed_on_as_it_came(proxy: Proxy) -> None:
+def test_a_path_is_forwarded_unchanged(proxy: Proxy) -> None:
     for target in ("/api/v3/transactions/external/a%2Fb%2541%20c", "/api//v3/profiles?filter[x]=%2541", "/v1/import/x"):
         status, reached = proxy.get(target)
         assert (status, reached["path"]) == (200, target)
 
 
-def test_what_the_server_trusts_comes_from_the_proxy_alone(proxy: Proxy) -> None:
+def test_trusted_headers_are_set_by_the_proxy_only(proxy: Proxy) -> None:
     forged = ("X-Forwarded-Host: evil.example", "X-Forwarded-For: 203.0.113.1", "X-Forwarded-Proto: http")
     _, reached = proxy.get("/api/v3/profiles", *forged, "X-Regulars-Operations: secret")
     found = reached["headers"]
@@ -167,7 +167,7 @@ def test_what_the_server_trusts_comes_from_the_proxy_alone(proxy: Proxy) -> None
     assert (found["host"], "x-regulars-operations" in found) == (NAME, False)
 
 
-def test_only_our_name_is_answered_and_only_over_tls(proxy: Proxy) -> None:
+def test_only_the_configured_host_is_served_over_tls(proxy: Proxy) -> None:
     status, body = proxy.ask(f"GET /a?b=1 HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode(), None)
     assert (status, b"308" in body) == (308, True)
     status, _ = proxy.ask(b"GET / HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n", None)
@@ -176,7 +176,7 @@ def test_only_our_name_is_answered_and_only_over_tls(proxy: Proxy) -> None:
         proxy.ask(b"", "other.example")
 
 
-def test_bodies_have_limits(proxy: Proxy) -> None:
+def test_bodies_are_limited(proxy: Proxy) -> None:
     def post(path: str, length: int) -> int:
         head = f"POST {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         return proxy.ask(head.encode() + b"x" * length)[0] if length < 1_000_000 else proxy.ask(head.encode())[0]

@@ -1,4 +1,4 @@
-"""A server as it is run: its own processes, its own database, asked over the network."""
+"""Runs `regulars serve` with its own processes and database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGULARS = Path(sys.executable).parent / "regulars"
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """Where a server answers, its database as the app's role sees it, and the process that was started."""
+    """The URL of a server, the URL of its database with the app's role, and its process id."""
 
     url: str
     database_url: str
@@ -35,7 +35,7 @@ class ServerProcess:
 
 @contextmanager
 def run_server(folder: Path, *, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
-    """A server with its data in a folder, stopped with the block; it must end as it should."""
+    """Runs a server with its data in a folder during the block; it must exit with code 0."""
     log = (folder / "log").open("wb")
     command = [str(REGULARS), "serve", "--port", "0", "--data-dir", str(folder / "data"), "--workers", str(workers)]
     with log, embedded.run_server(folder / "data") as (_, database_url):
@@ -58,13 +58,13 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
 
 
 def metrics_folder(worker: psutil.Process) -> Path:
-    """The folder of the numbers that a server's processes share."""
+    """Returns the folder of the shared counters of a server."""
     (path,) = (Path(each.path) for each in worker.memory_maps() if "regulars-metrics-" in each.path)
     return path.parent.parent
 
 
 async def community_with_token(database_url: str) -> tuple[Community, str]:
-    """A new community in Norway, and the secret of a token for it."""
+    """Creates a community in Norway and a token, and returns both."""
     async with Database(database_url, 1) as database, database.unscoped_connection() as connection:
         now = system_clock()
         new = NewCommunity(slug="club", name="Club", country="NO", timezone="Europe/Oslo", currency="NOK")

@@ -1,4 +1,4 @@
-"""Clients that hold connections and send nothing, or take nothing, keep no other client waiting."""
+"""Silent and slow clients do not delay other clients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROWS = "external_id,profile,transacted_at,total\n" + "".join(f"C{n},,2026-10-01,
 
 @pytest.fixture(scope="module", autouse=True)
 def many_files() -> Iterator[None]:
-    """Lets this process hold more connections than the server may."""
+    """Raises the limit of open files, so that this process can hold more connections than the server."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_000), hard))
     yield
@@ -50,7 +50,7 @@ def many_files() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def served(servers: Servers) -> Iterator[RunningServer]:
-    """A server of little patience, for few connections."""
+    """A server with short timeouts and few connections."""
     owner, app = servers.urls("embedded")
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
         settings = {
@@ -81,13 +81,13 @@ def token(servers: Servers) -> str:
 
 @pytest.fixture
 def slow_body(token: str) -> bytes:
-    """The beginning of a request that a token allows."""
+    """The start of an authorized request."""
     return SLOW_BODY.format(token).encode()
 
 
 @contextlib.contextmanager
 def held(served: RunningServer, number: int, sent: bytes) -> Iterator[list[socket.socket]]:
-    """Connections that have sent something, and send and take no more."""
+    """Opens connections that send some bytes and then neither send nor read."""
     host, _, port = served.address.removeprefix("http://").partition(":")
     with contextlib.ExitStack() as stack:
         opened = []
@@ -98,7 +98,7 @@ def held(served: RunningServer, number: int, sent: bytes) -> Iterator[list[socke
 
 
 def health_seconds(served: RunningServer) -> float:
-    """How long a new client waits for the answer of /api/health."""
+    """Returns the response time of /api/health over a new connection."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=10)
     try:
@@ -110,7 +110,7 @@ def health_seconds(served: RunningServer) -> float:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the server closes a connection, once all that it has sent is read."""
+    """Reads everything from a connection, and returns whether the server closed it."""
     try:
         while connection.recv(1_000_000):
             continue
@@ -121,7 +121,7 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
-def test_health_answers_while_silent_and_slow_clients_hold_more_connections_than_there_may_be(
+def test_health_responds_while_silent_and_slow_clients_hold_all_connections(
     served: RunningServer, slow_body: bytes
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -133,13 +133,13 @@ def test_health_answers_while_silent_and_slow_clients_hold_more_connections_than
         assert is_closed(silent[0])
 
 
-def test_connections_without_a_whole_request_are_closed_in_time(served: RunningServer) -> None:
+def test_connections_without_a_complete_request_are_closed_after_the_timeout(served: RunningServer) -> None:
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(held(served, 1, sent))[0] for sent in (SILENT, ONE_BYTE, HALF_HEADERS, IDLE)]
         assert all(is_closed(each) for each in opened)
 
 
-def test_a_body_that_pauses_is_refused(served: RunningServer, slow_body: bytes) -> None:
+def test_a_body_that_pauses_is_rejected(served: RunningServer, slow_body: bytes) -> None:
     with held(served, 1, slow_body) as [client]:
         answer = http.client.HTTPResponse(client)
         answer.begin()
@@ -148,7 +148,7 @@ def test_a_body_that_pauses_is_refused(served: RunningServer, slow_body: bytes) 
         assert client.recv(1) == b""
 
 
-def test_a_client_that_does_not_read_its_answers_is_disconnected(served: RunningServer) -> None:
+def test_a_client_that_does_not_read_responses_is_disconnected(served: RunningServer) -> None:
     with held(served, 1, UNREAD) as [client]:
         deadline = time.monotonic() + 10
         while (state := client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]) == ESTABLISHED:
@@ -159,7 +159,7 @@ def test_a_client_that_does_not_read_its_answers_is_disconnected(served: Running
     assert health_seconds(served) < 2
 
 
-def test_a_stop_waits_for_no_client_that_keeps_it_waiting_and_ends_an_import(
+def test_a_stop_does_not_wait_for_slow_clients_and_ends_an_import(
     served: RunningServer, slow_body: bytes, token: str
 ) -> None:
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Members are loaded beside a server and those who change them, the load is killed in the middle, and done again."""
+"""Members are loaded while a server changes them; the load is killed and repeated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from system.server_process import community_with_token, run_server
 
 ROWS, HOT = 500, 20
 
-# Large from the first row on, so that the test is short.
+# Every load is treated as a large one, so that the test is short.
 _LOAD = """
 import sys
 from regulars.cli import main
@@ -30,8 +30,8 @@ sys.exit(main())
 """
 
 
-def members(path: Path) -> None:
-    """Rows of many who joined over years, of some twice, and of those whom others change meanwhile."""
+def write_members(path: Path) -> None:
+    """Writes rows of many members, some of them twice, including those that are changed concurrently."""
     names = [*(f"M{number}" for number in range(ROWS)), *(f"hot{number}" for number in range(HOT))]
     chance = random.Random(SEED)
     chance.shuffle(names)
@@ -49,8 +49,8 @@ def members(path: Path) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
 
-async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
-    """`regulars load` under way, with commits of 250 rows."""
+async def start_load(data: Path, path: Path) -> asyncio.subprocess.Process:
+    """Starts `regulars load` with commits of 250 rows."""
     options = ["load", "profiles", str(path), "--community", "club", "--data-dir", str(data)]
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -62,8 +62,7 @@ async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
     )
 
 
-async def until_some(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
-    """The load is in the middle."""
+async def wait_for_first_rows(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
     for _ in range(6_000):
         assert load.returncode is None, "it ended before it could be killed"
         async with database.read_transaction(community_id) as scope:
@@ -74,16 +73,18 @@ async def until_some(database: Database, community_id: int, load: asyncio.subpro
     raise AssertionError("nothing is loaded")
 
 
-async def changing(http: httpx.AsyncClient, ids: list[str], stop: asyncio.Event) -> None:
-    """Changes the same members over and over, and lets them buy."""
+async def change_members(http: httpx.AsyncClient, ids: list[str], stop: asyncio.Event) -> None:
+    """Changes members and adds purchases until `stop` is set."""
     chance = random.Random(SEED + 1)
     while not stop.is_set():
-        one = chance.choice(ids)
-        answer = await http.put(f"/api/v3/profiles/{one}", json={"gender": chance.choice(("female", "male", "other"))})
+        profile_id = chance.choice(ids)
+        answer = await http.put(
+            f"/api/v3/profiles/{profile_id}", json={"gender": chance.choice(("female", "male", "other"))}
+        )
         assert answer.status_code == 200, answer.text
         item = {"name": "Thing", "price_current": 5, "price_sell": 5, "quantity": 1}
         sale = {
-            "profile_id": one,
+            "profile_id": profile_id,
             "transacted_at": "2026-01-10 12:00:00",
             "timezone": "UTC",
             "total": 5,
@@ -98,10 +99,10 @@ async def differences(database: Database, community_id: int) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-async def test_members_loaded_beside_those_who_change_them_and_a_kill_are_counted_as_the_facts_say(
+async def test_members_loaded_during_changes_and_a_kill_are_counted_correctly(
     data_folder: Path, tmp_path: Path
 ) -> None:
-    members(tmp_path / "members.ndjson")
+    write_members(tmp_path / "members.ndjson")
     with run_server(data_folder, workers=1) as server:
         community, token = await community_with_token(server.database_url)
         async with (
@@ -110,14 +111,14 @@ async def test_members_loaded_beside_those_who_change_them_and_a_kill_are_counte
         ):
             made = [await http.post("/api/v3/profiles", json={"external_id": f"hot{number}"}) for number in range(HOT)]
             stop = asyncio.Event()
-            changes = asyncio.create_task(changing(http, [str(each.json()["data"]["id"]) for each in made], stop))
-            killed = await loading(data_folder / "data", tmp_path / "members.ndjson")
-            await until_some(database, community.id, killed)
+            changes = asyncio.create_task(change_members(http, [str(each.json()["data"]["id"]) for each in made], stop))
+            killed = await start_load(data_folder / "data", tmp_path / "members.ndjson")
+            await wait_for_first_rows(database, community.id, killed)
             killed.send_signal(signal.SIGKILL)
             await killed.wait()
             # What has come until then is whole: nothing waits for the load to be done again.
             assert await differences(database, community.id) == []
-            again = await loading(data_folder / "data", tmp_path / "members.ndjson")
+            again = await start_load(data_folder / "data", tmp_path / "members.ndjson")
             out, _ = await again.communicate()
             assert (again.returncode, b" 0 rejected" in out) == (0, True), out
             stop.set()

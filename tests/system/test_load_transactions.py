@@ -1,4 +1,4 @@
-"""Years of history are loaded beside a server and live writers, killed in the middle, and loaded again."""
+"""A backfill of transactions runs during live writes, is killed and repeated."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ROWS, PROFILES, HOT, WRITERS = 24_000, 1_000, 20, 4
 START = datetime.fromisoformat("2024-01-01T08:00:00")
 
 
-def history(path: Path, hot: list[str]) -> None:
-    """Sales of hot profiles, by their ids, and of many others, by external ids."""
+def write_transactions(path: Path, hot: list[str]) -> None:
+    """Writes transactions of frequently written profiles, by id, and of many others, by external id."""
     names = [*hot, *(f"M{number}" for number in range(PROFILES))]
     table = {
         "external_id": [f"H{number}" for number in range(ROWS)],
@@ -38,8 +38,8 @@ def history(path: Path, hot: list[str]) -> None:
         pyarrow.parquet.write_table(pa.table(table).slice(first, rows), path / f"{name}.parquet")
 
 
-async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
-    """`regulars load` under way."""
+async def start_load(data: Path, path: Path) -> asyncio.subprocess.Process:
+    """Starts `regulars load`."""
     command = [str(REGULARS), "load", "transactions", str(path), "--community", "club", "--create-profiles"]
     return await asyncio.create_subprocess_exec(
         *command,
@@ -50,34 +50,32 @@ async def loading(data: Path, path: Path) -> asyncio.subprocess.Process:
     )
 
 
-async def marked(database: Database, community_id: int) -> bool:
+async def has_dirty_profiles(database: Database, community_id: int) -> bool:
     async with database.read_transaction(community_id) as scope:
         return bool(await scope.fetchval(HAS_DIRTY, community_id))
 
 
-async def until_marked(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
-    """The load is in the middle."""
+async def wait_until_dirty(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
+    """Waits until the load has marked profiles as dirty."""
     for _ in range(6_000):
         assert load.returncode is None, "it ended before it could be killed"
-        if await marked(database, community_id):
+        if await has_dirty_profiles(database, community_id):
             return
         await asyncio.sleep(0.01)
     raise AssertionError("nothing is marked")
 
 
-async def unmarked(database: Database, community_id: int) -> None:
-    """What the killed load has left is computed by the other, or by the server's sweep."""
+async def wait_until_refreshed(database: Database, community_id: int) -> None:
+    """Waits until no profile is dirty: the next load or the server refreshes those of the killed load."""
     for _ in range(600):
-        if not await marked(database, community_id):
+        if not await has_dirty_profiles(database, community_id):
             return
         await asyncio.sleep(0.1)
     raise AssertionError("marks are left")
 
 
 @pytest.mark.timeout(300)
-async def test_a_history_beside_live_writers_and_a_kill_ends_as_the_facts_say(
-    data_folder: Path, tmp_path: Path
-) -> None:
+async def test_a_backfill_during_live_writes_and_a_kill_ends_consistently(data_folder: Path, tmp_path: Path) -> None:
     with run_server(data_folder, workers=1) as server:
         community, token = await community_with_token(server.database_url)
         async with (
@@ -86,19 +84,19 @@ async def test_a_history_beside_live_writers_and_a_kill_ends_as_the_facts_say(
         ):
             made = [await http.post("/api/v3/profiles", json={}) for _ in range(HOT)]
             hot = [str(answer.json()["data"]["id"]) for answer in made]
-            history(tmp_path / "lake", hot)
+            write_transactions(tmp_path / "lake", hot)
             writers = [Writer(http, number, SEED, hot) for number in range(WRITERS)]
             writing = asyncio.gather(*(writer.write(4) for writer in writers))
-            killed = await loading(data_folder / "data", tmp_path / "lake")
-            await until_marked(database, community.id, killed)
+            killed = await start_load(data_folder / "data", tmp_path / "lake")
+            await wait_until_dirty(database, community.id, killed)
             killed.send_signal(signal.SIGKILL)
             await killed.wait()
-            again = await loading(data_folder / "data", tmp_path / "lake")
+            again = await start_load(data_folder / "data", tmp_path / "lake")
             out, _ = await again.communicate()
             assert (again.returncode, b" 0 rejected" in out) == (0, True), out
             reports = await writing
             assert [failure for report in reports for failure in report.failures] == []
-            await unmarked(database, community.id)
+            await wait_until_refreshed(database, community.id)
             found = [str(each) async for each in verify(database, community.id) if not isinstance(each, int)]
             assert found == []
             async with database.read_transaction(community.id) as scope:

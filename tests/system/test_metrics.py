@@ -1,4 +1,4 @@
-"""Metrics of a server with several processes: whichever is scraped tells what all have done."""
+"""Metrics of a server with several processes: each process exports those of all."""
 
 import stat
 import tempfile
@@ -18,33 +18,33 @@ SCRAPES = 12
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    """A folder that the database's user may enter."""
+    """A directory that is accessible to the user of the database."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
         yield Path(folder)
 
 
 def scrape(server: ServerProcess) -> Scrape:
-    """By a connection of its own, so that any process may answer."""
+    """Scrapes over a new connection, so that any process may respond."""
     return parse_scrape(httpx.get(f"{server.url}/metrics").text)
 
 
-def make_profiles(server: ServerProcess, token: str) -> None:
-    """Each by a connection of its own as well."""
+def create_profiles(server: ServerProcess, token: str) -> None:
+    """Creates profiles, each over a new connection."""
     for _ in range(REQUESTS):
         answer = httpx.post(f"{server.url}/api/v3/profiles", headers={"Authorization": f"Bearer {token}"}, json={})
         assert answer.status_code == 201
 
 
-def profiles_made(found: Scrape) -> float:
+def count_created_profiles(found: Scrape) -> float:
     return found.value("regulars_http_requests_total", method="POST", path="/api/v3/profiles", status="201")
 
 
-async def test_any_process_tells_what_all_have_done(data: Path) -> None:
+async def test_each_process_exports_the_metrics_of_all(data: Path) -> None:
     with run_server(data, workers=2) as server:
         _, token = await community_with_token(server.database_url)
-        make_profiles(server, token)
+        create_profiles(server, token)
         scrapes = [scrape(server) for _ in range(SCRAPES)]
-        assert [profiles_made(each) for each in scrapes] == [REQUESTS] * SCRAPES
+        assert [count_created_profiles(each) for each in scrapes] == [REQUESTS] * SCRAPES
         assert [each.value("regulars_workers") for each in scrapes] == [2] * SCRAPES
         cpu_seconds = [each.value("process_cpu_seconds_total") for each in scrapes]
         assert cpu_seconds == sorted(cpu_seconds)

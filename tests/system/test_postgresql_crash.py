@@ -1,4 +1,4 @@
-"""A server whose embedded PostgreSQL dies: it goes on, or ends and says why."""
+"""Crashes of the embedded PostgreSQL: the server continues, or exits with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kill(postmaster: Postmaster) -> None:
 
 
 def is_healthy(address: str) -> bool:
-    """Whether the server answers, and its database."""
+    """Whether the server and its database are available."""
     try:
         return httpx.get(f"{address}/api/health", timeout=TIMEOUT).status_code == httpx.codes.OK
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""Requests as no client sends them, over a socket to a server as it is run."""
+"""Malformed requests, sent over a socket to a running server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def operations() -> str:
-    """A free address for the listener of operations."""
+    """A free address for the operations listener."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
@@ -44,7 +44,7 @@ def server(folder: Path, operations: str) -> Iterator[ServerProcess]:
 
 
 def answers(server: ServerProcess, sent: bytes, *, half_closed: bool = False) -> bytes:
-    """All that comes back until the server closes the connection."""
+    """Returns everything that the server sends until it closes the connection."""
     at = urlsplit(server.url)
     with socket.create_connection((at.hostname, at.port or 0), timeout=30) as connection:
         connection.sendall(sent)
@@ -54,7 +54,7 @@ def answers(server: ServerProcess, sent: bytes, *, half_closed: bool = False) ->
 
 
 def statuses(received: bytes) -> list[int]:
-    """The status of each answer."""
+    """Returns the status of each response."""
     return [int(part.split(b" ", 1)[0]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
@@ -83,22 +83,20 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
     ],
     ids=lambda request_: request_.split(b"\r\n")[2].decode(),
 )
-def test_a_body_whose_length_can_be_read_in_two_ways_ends_the_connection(
-    server: ServerProcess, request_: bytes
-) -> None:
+def test_a_body_with_an_ambiguous_length_closes_the_connection(server: ServerProcess, request_: bytes) -> None:
     received = answers(server, request_)
     assert received.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert b'"ok"' not in received
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_chunks_win_over_a_length_and_nothing_is_hidden_behind_them(server: ServerProcess, order: int) -> None:
+def test_chunked_encoding_overrides_the_length_without_request_smuggling(server: ServerProcess, order: int) -> None:
     headers = b"".join([b"Content-Length: 5\r\n", CHUNKED][::order])
     assert statuses(answers(server, post(headers, b"0\r\n\r\n" + HIDDEN))) == [401]
 
 
 @pytest.mark.parametrize("chunks", [b"-3\r\nabc\r\n0\r\n\r\n", b"3;a=b\nx\r\nabc\r\n0\r\n\r\n", b"f" * 17 + b"\r\nabc"])
-def test_malformed_chunks_end_the_connection(server: ServerProcess, chunks: bytes) -> None:
+def test_malformed_chunks_close_the_connection(server: ServerProcess, chunks: bytes) -> None:
     path = b"/id/api/v1/auth/token"
     assert statuses(answers(server, post(CHUNKED, chunks + HIDDEN, path))) == [401]
 
@@ -106,7 +104,7 @@ def test_malformed_chunks_end_the_connection(server: ServerProcess, chunks: byte
 @pytest.mark.parametrize(
     "hosts", [b"", b"Host:\r\n", HOST + HOST, HOST + b"Host: other.example\r\n", b"Host: a/metrics?\r\n"]
 )
-def test_a_request_without_one_host_is_refused(server: ServerProcess, hosts: bytes) -> None:
+def test_a_request_without_exactly_one_host_is_rejected(server: ServerProcess, hosts: bytes) -> None:
     received = answers(server, b"GET /api/health HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
     assert statuses(received) == [400]
     assert b"exactly one Host" in received
@@ -115,7 +113,7 @@ def test_a_request_without_one_host_is_refused(server: ServerProcess, hosts: byt
 @pytest.mark.parametrize(
     "target", [b"/metrics", b"http://club.example/metrics", b"//metrics", b"/%2fmetrics", b"/docs"]
 )
-def test_pages_of_operations_are_at_their_own_address_alone(
+def test_operations_pages_are_served_by_the_operations_listener_only(
     server: ServerProcess, operations: str, target: bytes
 ) -> None:
     received = answers(server, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
@@ -131,12 +129,12 @@ def test_pages_of_operations_are_at_their_own_address_alone(
     )
 
 
-def test_links_are_to_the_public_address(server: ServerProcess) -> None:
+def test_links_use_the_public_url(server: ServerProcess) -> None:
     moved = httpx.get(f"{server.url}/api/v3/profiles/?sort=id", headers={"X-Forwarded-Host": "evil.example"})
     assert moved.headers["location"] == f"{PUBLIC}/api/v3/profiles?sort=id"
 
 
-def test_nothing_of_this_was_an_error_of_the_server(server: ServerProcess, folder: Path) -> None:
+def test_none_of_these_requests_is_logged_as_an_error(server: ServerProcess, folder: Path) -> None:
     answers(
         server, post(b"Content-Length: 100\r\nConnection: close\r\n", b"{", b"/v1/reporting/query"), half_closed=True
     )

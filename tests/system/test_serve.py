@@ -1,4 +1,4 @@
-"""A server as it is run: a process of its own, stopped and killed while it works."""
+"""`regulars serve` as a process: stopped and killed while it handles requests."""
 
 import itertools
 import os
@@ -29,7 +29,7 @@ def environment(data: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 
 
 def run(data: Path, *arguments: str) -> str:
-    """What a command prints; it must succeed."""
+    """Runs a command, which must succeed, and returns its output."""
     done = subprocess.run(
         [*REGULARS, *arguments], env=environment(data), cwd=data, capture_output=True, text=True, timeout=TIMEOUT
     )
@@ -38,21 +38,21 @@ def run(data: Path, *arguments: str) -> str:
 
 
 class RunningServer:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
         self.process = process
         self.address = address
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends it by a signal; gives its exit code."""
+        """Sends a signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(TIMEOUT)
 
 
 @contextmanager
 def run_server(data: Path, *arguments: str, **settings: str) -> Iterator[RunningServer]:
-    """A server on a data folder; settings are REGULARS_* variables."""
+    """Runs a server with a data directory; settings are REGULARS_* variables."""
     with (data / "stderr").open("a") as stderr:
         process = subprocess.Popen(
             [*REGULARS, "serve", "--port", "0", *arguments],
@@ -77,7 +77,7 @@ def run_server(data: Path, *arguments: str, **settings: str) -> Iterator[Running
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
-    """A data folder with one community."""
+    """A data directory with one community."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
         run(
             Path(folder),
@@ -89,7 +89,7 @@ def data() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def headers(data: Path) -> dict[str, str]:
-    """A token of that community."""
+    """The header of a token of that community."""
     return {"Authorization": f"Bearer {run(data, 'token', 'create', '--community', 'nord')}"}
 
 
@@ -104,22 +104,22 @@ def sale(profile_id: str, external_id: str) -> dict[str, Any]:
     }
 
 
-class Tills:
-    """Several tills that post sales until the server is gone, and note which were answered."""
+class PointsOfSale:
+    """Points of sale that post transactions until the server is gone, and record the acknowledged ones."""
 
     def __init__(self, address: str, headers: Mapping[str, str], profile_id: str, name: str) -> None:
-        self.answered: list[str] = []
-        self.refused: list[str] = []
-        self._enough = threading.Event()
+        self.acknowledged: list[str] = []
+        self.rejected: list[str] = []
+        self._warmed_up = threading.Event()
         self._numbers = itertools.count()
         self._threads = [
             threading.Thread(target=self._post, args=(address, dict(headers), profile_id, name)) for _ in range(6)
         ]
 
-    def __enter__(self) -> "Tills":
+    def __enter__(self) -> "PointsOfSale":
         for thread in self._threads:
             thread.start()
-        assert self._enough.wait(TIMEOUT)
+        assert self._warmed_up.wait(TIMEOUT)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -135,15 +135,15 @@ class Tills:
                 except httpx.TransportError:
                     return
                 if answer.status_code == 201:
-                    self.answered.append(external_id)
+                    self.acknowledged.append(external_id)
                 else:
-                    self.refused.append(answer.text)
-                if len(self.answered) >= 150:
-                    self._enough.set()
+                    self.rejected.append(answer.text)
+                if len(self.acknowledged) >= 150:
+                    self._warmed_up.set()
 
 
-def kept(address: str, headers: Mapping[str, str], profile_id: str) -> tuple[set[str], int]:
-    """The external ids of a profile's transactions, and its shop_count."""
+def stored_transactions(address: str, headers: Mapping[str, str], profile_id: str) -> tuple[set[str], int]:
+    """Returns the external ids of a profile's transactions, and its shop_count."""
     with httpx.Client(base_url=address, headers=dict(headers), timeout=TIMEOUT) as client:
         found: set[str] = set()
         url: str | None = f"/api/v3/profiles/{profile_id}/transactions?page[size]=500"
@@ -155,7 +155,7 @@ def kept(address: str, headers: Mapping[str, str], profile_id: str) -> tuple[set
     return found, values["shop_count"]
 
 
-def make_profile(address: str, headers: Mapping[str, str], external_id: str) -> str:
+def create_profile(address: str, headers: Mapping[str, str], external_id: str) -> str:
     answer = httpx.post(f"{address}/api/v3/profiles", headers=dict(headers), json={"external_id": external_id})
     assert answer.status_code == 201, answer.text
     found: str = answer.json()["data"]["id"]
@@ -163,44 +163,42 @@ def make_profile(address: str, headers: Mapping[str, str], external_id: str) -> 
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_was_answered_is_there_after_a_stop_in_the_middle_of_writes(
-    data: Path, headers: dict[str, str], workers: str
-) -> None:
+def test_acknowledged_writes_survive_a_stop_during_writes(data: Path, headers: dict[str, str], workers: str) -> None:
     with run_server(data, "--workers", workers) as served:
-        profile_id = make_profile(served.address, headers, f"stopped-{workers}")
-        with Tills(served.address, headers, profile_id, f"stop-{workers}") as tills:
+        profile_id = create_profile(served.address, headers, f"stopped-{workers}")
+        with PointsOfSale(served.address, headers, profile_id, f"stop-{workers}") as points_of_sale:
             assert served.stop(signal.SIGTERM) == 0
-    assert tills.refused == []
+    assert points_of_sale.rejected == []
     assert not (data / "postgresql" / "postmaster.pid").exists()
     with run_server(data) as served:
-        there, shop_count = kept(served.address, headers, profile_id)
-    assert set(tills.answered) <= there
-    assert shop_count == len(there)
+        stored, shop_count = stored_transactions(served.address, headers, profile_id)
+    assert set(points_of_sale.acknowledged) <= stored
+    assert shop_count == len(stored)
 
 
-def test_what_was_answered_is_there_after_the_server_was_killed(data: Path, headers: dict[str, str]) -> None:
+def test_acknowledged_writes_survive_a_kill_of_the_server(data: Path, headers: dict[str, str]) -> None:
     with run_server(data) as served:
-        profile_id = make_profile(served.address, headers, "killed")
+        profile_id = create_profile(served.address, headers, "killed")
         workers = psutil.Process(served.process.pid).children()
-        with Tills(served.address, headers, profile_id, "kill") as tills:
+        with PointsOfSale(served.address, headers, profile_id, "kill") as points_of_sale:
             metrics = metrics_folder(workers[0])
             served.stop(signal.SIGKILL)
-            # Nobody is left to answer from outdated memory, and nothing that they shared.
+            # No worker remains that could use outdated memory, and no shared files.
             assert psutil.wait_procs(workers, TIMEOUT)[1] == []
             assert not metrics.exists()
     with run_server(data) as served:
-        there, shop_count = kept(served.address, headers, profile_id)
-    assert set(tills.answered) <= there
-    assert shop_count == len(there)
+        stored, shop_count = stored_transactions(served.address, headers, profile_id)
+    assert set(points_of_sale.acknowledged) <= stored
+    assert shop_count == len(stored)
 
 
-def test_control_c_stops_it_like_any_command(data: Path) -> None:
+def test_control_c_stops_the_server(data: Path) -> None:
     with run_server(data) as served:
         assert httpx.get(f"{served.address}/api/health").json() == {"status": "ok"}
         assert served.stop(signal.SIGINT) == 0
 
 
-def test_a_port_that_is_taken_is_told_in_one_sentence(data: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
@@ -217,7 +215,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(data: Path) -> None:
     )
 
 
-def test_jobs_run_alone_until_they_are_stopped(data: Path) -> None:
+def test_the_worker_runs_jobs_until_it_is_stopped(data: Path) -> None:
     process = subprocess.Popen(
         [*REGULARS, "worker"], env=environment(data), cwd=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

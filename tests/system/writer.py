@@ -1,4 +1,4 @@
-"""One who writes transactions in every way there is, and remembers what was answered."""
+"""A client that writes transactions in every way, and records the responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT = 30.0
 
 @dataclass
 class Report:
-    """What a writer knows to be kept, by transaction: (profile, total, void or not), and what went wrong."""
+    """The stored transactions that a writer knows, as (profile, total, is_void), and its failures."""
 
     stored: dict[int, tuple[str | None, str, bool]] = field(default_factory=dict)
     answers: dict[str, int] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Report:
 
 
 class Writer:
-    """Writes until its time is up."""
+    """Writes transactions for some time."""
 
     def __init__(self, http: httpx.AsyncClient, number: int, seed: int, profiles: list[str]) -> None:
         self.http = http
@@ -37,8 +37,8 @@ class Writer:
         self._names = 0
 
     async def write(self, seconds: float) -> Report:
-        """Does one thing after the other for some seconds."""
-        ways = [
+        """Runs random operations for some seconds."""
+        operations = [
             *[self.single] * 5,
             *[self.batch] * 2,
             *[self.change] * 3,
@@ -46,26 +46,26 @@ class Writer:
             self.delete,
             self.move,
             self.duplicate,
-            self.bad,
+            self.invalid,
             *[self.repeated] * 2,
         ]
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             try:
-                await self.random.choice(ways)()
+                await self.random.choice(operations)()
             except (httpx.HTTPError, AssertionError) as error:
                 self.report.failures.append(f"writer {self.number}: {type(error).__name__} {error}")
         return self.report
 
-    # What is sent ----------------------------------------------------------------------------------------
+    # Requests -------------------------------------------------------------------------------------------
 
     def body(self, **more: Any) -> dict[str, Any]:
-        """A transaction of a hot profile, now and then of nobody."""
+        """Returns a transaction of a frequently written profile, sometimes without a profile."""
         self._names += 1
         draw = self.random
         item: dict[str, Any] = {"name": "Thing", "price_current": 10, "price_sell": 10, "quantity": 1}
         if draw.random() < 0.3:
-            # Products and places that others make at the same moment.
+            # Other writers create the same products and locations concurrently.
             item["product_variant"] = {
                 "sku": f"sku-{draw.randrange(20)}",
                 "product": {"name": "Thing", "brand": "Acme"},
@@ -83,104 +83,105 @@ class Writer:
         return body | more
 
     def total(self) -> float:
-        """An amount, now and then that of a return."""
+        """Returns an amount, sometimes that of a return."""
         return round(self.random.uniform(-50, 200), 2)
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Sends a request; what is no answer at all, or a fault of the server, is a failure."""
+        """Sends a request. A missing response or a 5xx is a failure."""
         answer = await self.http.request(method, path, json=body, headers=headers)
         assert answer.status_code < 500, f"{method} {path}: {answer.status_code} {answer.text}"
         key = f"{method} {answer.status_code}"
         self.report.answers[key] = self.report.answers.get(key, 0) + 1
         return answer
 
-    def keep(self, shown: dict[str, Any]) -> None:
-        """Remembers a transaction as it was answered."""
-        self.report.stored[shown["id"]] = shown["profile_id"], str(shown["total"]), shown["is_void"]
+    def record(self, transaction: dict[str, Any]) -> None:
+        """Records a transaction as it was returned."""
+        stored = transaction["profile_id"], str(transaction["total"]), transaction["is_void"]
+        self.report.stored[transaction["id"]] = stored
 
-    def mine(self) -> int | None:
-        """One of the transactions that this writer knows of."""
+    def random_transaction(self) -> int | None:
+        """Returns a transaction of this writer, or None."""
         return self.random.choice(list(self.report.stored)) if self.report.stored else None
 
-    # The ways to write -----------------------------------------------------------------------------------
+    # Operations ------------------------------------------------------------------------------------------
 
     async def single(self) -> None:
-        """One transaction."""
+        """Creates one transaction."""
         answer = await self.send("POST", TRANSACTIONS, self.body())
         assert answer.status_code == 201, answer.text
-        self.keep(shown(answer))
+        self.record(parse_data(answer))
 
     async def batch(self) -> None:
-        """Many, some of them bad: the others are kept."""
+        """Creates a batch with some invalid rows; the others are stored."""
         rows = [self.body() for _ in range(self.random.randrange(2, 20))]
-        bad = {place for place in range(len(rows)) if self.random.random() < 0.15}
-        for place in bad:
-            rows[place] |= self.random.choice([{"total": None}, {"profile_id": "nobody"}, {"transacted_at": "soon"}])
+        invalid = {index for index in range(len(rows)) if self.random.random() < 0.15}
+        for index in invalid:
+            rows[index] |= self.random.choice([{"total": None}, {"profile_id": "nobody"}, {"transacted_at": "soon"}])
         answer = await self.send("POST", f"{TRANSACTIONS}/batch.json", {"transactions": rows})
         assert answer.status_code == 200, answer.text
-        ids = shown(answer)["ids"]
-        assert {place for place, each in enumerate(ids) if each is None} == bad, answer.text
+        ids = parse_data(answer)["ids"]
+        assert {index for index, each in enumerate(ids) if each is None} == invalid, answer.text
         for row, transaction_id in zip(rows, ids, strict=True):
             if transaction_id is not None:
                 self.report.stored[transaction_id] = row["profile_id"], str(row["total"]), False
 
     async def change(self) -> None:
-        """Another total, or other lines."""
-        if (transaction_id := self.mine()) is not None:
+        """Changes the total and the items of a transaction."""
+        if (transaction_id := self.random_transaction()) is not None:
             new = self.body()
             changes = {"total": new["total"], "items": new["items"], "delete_existing_items": True}
             answer = await self.send("PUT", f"{TRANSACTIONS}/{transaction_id}", changes)
             assert answer.status_code == 200, answer.text
-            self.keep(shown(answer))
+            self.record(parse_data(answer))
 
     async def void(self) -> None:
-        """No longer counted, or counted again."""
-        if (transaction_id := self.mine()) is not None:
+        """Voids a transaction, or restores it."""
+        if (transaction_id := self.random_transaction()) is not None:
             is_void = {"is_void": not self.report.stored[transaction_id][2]}
             answer = await self.send("PUT", f"{TRANSACTIONS}/{transaction_id}", is_void)
             assert answer.status_code == 200, answer.text
-            self.keep(shown(answer))
+            self.record(parse_data(answer))
 
     async def delete(self) -> None:
-        """Gone."""
-        if (transaction_id := self.mine()) is not None:
+        """Deletes a transaction."""
+        if (transaction_id := self.random_transaction()) is not None:
             answer = await self.send("DELETE", f"{TRANSACTIONS}/{transaction_id}")
             assert answer.status_code == 204, answer.text
             del self.report.stored[transaction_id]
 
     async def move(self) -> None:
-        """Another profile's."""
-        if (transaction_id := self.mine()) is not None:
+        """Moves a transaction to another profile."""
+        if (transaction_id := self.random_transaction()) is not None:
             owner = {"profile_id": self.random.choice(self.profiles)}
             answer = await self.send("PUT", f"{TRANSACTIONS}/{transaction_id}", owner)
             assert answer.status_code == 200, answer.text
-            self.keep(shown(answer))
+            self.record(parse_data(answer))
 
     async def duplicate(self) -> None:
-        """An external id that another writer may have taken."""
+        """Creates a transaction whose external id another writer may have used."""
         answer = await self.send("POST", TRANSACTIONS, self.body(external_id=f"shared-{self.random.randrange(500)}"))
         if answer.status_code == 201:
-            self.keep(shown(answer))
+            self.record(parse_data(answer))
         else:
             assert answer.json()["errors"].keys() == {"external_id"}, answer.text
 
-    async def bad(self) -> None:
-        """One that can't be taken."""
+    async def invalid(self) -> None:
+        """Sends an invalid transaction."""
         answer = await self.send("POST", TRANSACTIONS, self.body(total="much"))
         assert answer.status_code == 422, answer.text
 
     async def repeated(self) -> None:
-        """One with a key, sent several times at once and once more with another body."""
+        """Sends a transaction with a key several times concurrently, and once with another body."""
         body, key = self.body(), {"Idempotency-Key": f"{self.number}-{self._names}"}
         answers = await asyncio.gather(*(self.send("POST", TRANSACTIONS, body, **key) for _ in range(3)))
         assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
         assert len({answer.content for answer in answers}) == 1
-        self.keep(shown(answers[0]))
+        self.record(parse_data(answers[0]))
         another = await self.send("POST", TRANSACTIONS, self.body(), **key)
         assert another.status_code == 422, another.text
 
 
-def shown(answer: httpx.Response) -> dict[str, Any]:
-    """The data of an answer, numbers with all their digits."""
-    found: dict[str, Any] = json.loads(answer.text, parse_float=Decimal)["data"]
-    return found
+def parse_data(answer: httpx.Response) -> dict[str, Any]:
+    """Returns the data of a response, with exact numbers."""
+    data: dict[str, Any] = json.loads(answer.text, parse_float=Decimal)["data"]
+    return data
