@@ -1,4 +1,4 @@
-"""What is wrong with a request, in its own shape: one line a case in errors.txt, as body and details."""
+"""Errors of requests: one line a case in errors.txt, as body and details."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from query.case_files import check_cases
 from query.sample_reports import REGISTRY
-from regulars.query.errors import InvalidParametersError
+from regulars.query.errors import MAX_ERRORS, InvalidParametersError
 from regulars.query.parser.request import (
     InvalidJsonError,
     parse_field_metadata_request,
@@ -20,7 +20,7 @@ from regulars.query.parser.request import (
 
 
 def details(body: str) -> tuple[str]:
-    """What is said of a body."""
+    """The errors of a body."""
     with pytest.raises(InvalidParametersError) as caught:
         parse_query(body.encode(), REGISTRY)
     return (json.dumps(caught.value.details),)
@@ -46,11 +46,19 @@ def _codes(tree: Any) -> list[str]:
     return [code for each in tree.values() for code in _codes(each)]
 
 
-def said(body: bytes) -> list[str]:
-    """The codes of all that is wrong with a body."""
+def error_codes(body: bytes) -> list[str]:
+    """The codes of all errors of a body."""
     with pytest.raises(InvalidParametersError) as caught:
         parse_query(body, REGISTRY)
     return _codes(caught.value.details)
+
+
+def test_validation_stops_after_100_errors() -> None:
+    body = {"report": "samples"} | {f"key{number}": 1 for number in range(200)}
+    with pytest.raises(InvalidParametersError) as caught:
+        parse_query(json.dumps(body).encode(), REGISTRY)
+    assert caught.value.is_truncated
+    assert len(_codes(caught.value.details)) == MAX_ERRORS
 
 
 LEAF = '{"type":"equal","field":"name","value":"a"}'
@@ -60,7 +68,7 @@ def test_a_filter_may_have_100_nodes() -> None:
     for leaves, codes in ((99, []), (100, ["too_many_nodes"])):
         body = f'{{"report":"samples","filter":{{"type":"or","operations":[{",".join([LEAF] * leaves)}]}}}}'.encode()
         if codes:
-            assert said(body) == codes
+            assert error_codes(body) == codes
         else:
             assert parse_query(body, REGISTRY).filter is not None
 
@@ -68,7 +76,7 @@ def test_a_filter_may_have_100_nodes() -> None:
 def test_too_many_nodes_replace_all_other_errors_of_a_filter() -> None:
     wrong = '{"type":"equal","field":"nothing","value":"a"}'
     body = f'{{"report":"samples","limit":0,"filter":{{"type":"or","operations":[{",".join([wrong] * 200)}]}}}}'
-    assert sorted(said(body.encode())) == ["greater_than_or_equal_to", "too_many_nodes"]
+    assert sorted(error_codes(body.encode())) == ["greater_than_or_equal_to", "too_many_nodes"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +96,7 @@ def test_too_many_nodes_replace_all_other_errors_of_a_filter() -> None:
 )
 def test_a_megabyte_of_filter_is_refused_quickly(filter_: str, code: str) -> None:
     began = time.process_time()
-    assert said(f'{{"report":"samples","filter":{filter_}}}'.encode()) == [code]
+    assert error_codes(f'{{"report":"samples","filter":{filter_}}}'.encode()) == [code]
     assert time.process_time() - began < 2
 
 

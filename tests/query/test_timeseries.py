@@ -164,6 +164,12 @@ async def test_series_are_in_the_order_of_their_labels(database: Database) -> No
     ]
 
 
+async def test_a_measure_without_values_has_no_series(database: Database) -> None:
+    tenant = await create_tenant(database, "UTC", [SampleEvent(at("2026-11-20T12:00"))])
+    found = await query_timeseries(build_query(AMOUNTS, "2026-11-20T00:00", "2026-11-20T00:00"), [tenant], database)
+    assert found["series"] == [{"label": {"metric": "sales"}, "values": [0]}]
+
+
 async def test_each_measure_is_a_series_and_quotients_are_computed_from_sums(database: Database) -> None:
     day = at("2026-11-20T12:00")
     first = await create_tenant(database, "UTC", [SampleEvent(day, amount=100), SampleEvent(day, amount=101)])
