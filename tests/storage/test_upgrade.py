@@ -1,18 +1,20 @@
-"""The populated store of the last release is upgraded by this version and answers as before."""
+"""The populated store of the last release is upgraded by this version and answers as before.
+
+Until 0.2.0 is released the store is of its unreleased schema: after a change of a migration it is created again, see
+make_release_store.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-import pytest
-
 from clubs import ManualClock
 from postgres_servers import on_both_servers
 from regulars.bootstrap import schema_statements
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
-from storage.release_store import AS_OF, SCRIPT, answer, client, differences, prepare, read_answers, restore_script
+from storage.release_store import AS_OF, answer, client, differences, prepare, read_answers, restore_script
 
 
 def lost(recorded: Any, found: Any, path: str = "") -> list[str]:
@@ -32,7 +34,6 @@ def test_lost_names_each_difference() -> None:
     assert lost({"a": 1}, {}) == [".a: 1 became None"]
 
 
-@pytest.mark.skipif(not SCRIPT.exists(), reason="the store is created with the release of 0.2.0")
 @on_both_servers
 async def test_the_store_of_the_last_release_is_upgraded_and_answers_as_before(empty_urls: tuple[str, str]) -> None:
     await asyncio.to_thread(restore_script, empty_urls[0])
