@@ -1,4 +1,4 @@
-"""A club as its systems see it: what happens is loaded into it, and reports are asked as a client asks."""
+"""A club as its systems use it: loads facts, and queries reports as a client does."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 @dataclass
 class ClubFixture:
-    """A club, what is loaded into it and what is asked of it."""
+    """A club: loads facts into it and queries its reports."""
 
     club: Club
 
     @property
     def tenant(self) -> Tenant:
-        """The club as who is asked for."""
+        """The club as the tenant of a query."""
         own = self.club.community
         return Tenant(own.id, own.id, own.id, 1, own.slug, own.name, own.timezone, own.currency, own.minor_digits, {})
 

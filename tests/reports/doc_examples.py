@@ -1,4 +1,4 @@
-"""Pages of the manual whose examples are run: the rows that they load, what they ask, and what they say comes of it."""
+"""Pages of the manual whose examples are run: the rows that they load, their queries and the answers that they show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from query.case_files import RENEW_COMMAND, is_renewing
 from reports.club_fixture import ClubFixture
 
 _ROWS = re.compile(r"```ndjson (\w+)\n(.*?)```", re.DOTALL)
-_ASKED = re.compile(r"```json ask\n(.*?)```\n\n```json answer\n.*?```", re.DOTALL)
+_QUERIES = re.compile(r"```json ask\n(.*?)```\n\n```json answer\n.*?```", re.DOTALL)
 
 
 def assert_page_is_current(path: Path, now: str) -> None:
@@ -24,7 +24,7 @@ def assert_page_is_current(path: Path, now: str) -> None:
 
 
 async def with_current_answers(house: ClubFixture, page: str, tables: Mapping[str, str]) -> str:
-    """Loads what a page loads; gives the page with what is answered to what it asks.
+    """Loads what a page loads; returns the page with the answers to its queries.
 
     `tables` name, by field, or by report for its `id`, what that is an id of.
     """
@@ -34,14 +34,14 @@ async def with_current_answers(house: ClubFixture, page: str, tables: Mapping[st
     known = {name: _places((await house.ids_by_external_id(table)).values()) for name, table in tables.items()}
     known["loyalty_club_id"] = {house.club.community.id: 1}
     answers = []
-    for asked in _ASKED.findall(page):
-        body = json.loads(asked)
+    for query in _QUERIES.findall(page):
+        body = json.loads(query)
         report = body.pop("report")
         found = _numbered(await house.query(report, **body), {**known, "id": known.get(report, {})})
-        answers.append(f"```json ask\n{asked}```\n\n```json answer\n{json.dumps(found, indent=2)}\n```")
+        answers.append(f"```json ask\n{query}```\n\n```json answer\n{json.dumps(found, indent=2)}\n```")
     assert answers
     texts = iter(answers)
-    return _ASKED.sub(lambda match: next(texts), page)
+    return _QUERIES.sub(lambda match: next(texts), page)
 
 
 def _places(ids: Iterable[int]) -> dict[int, int]:

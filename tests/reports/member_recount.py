@@ -105,7 +105,7 @@ def state_of(profile: dict[str, Any], addresses: list[dict[str, Any]]) -> Member
 
 @dataclass
 class MemberRecount:
-    """What became of each profile, commit by commit."""
+    """The states of each profile, commit by commit."""
 
     timezone: str
     versions: dict[Any, list[tuple[datetime, MemberState]]] = field(default_factory=dict)
@@ -181,11 +181,11 @@ class MemberRecount:
         now: datetime,
         bucket: Callable[[datetime], datetime],
         buckets: list[tuple[datetime, datetime]],
-        kept: datetime,
+        retained_from: datetime,
     ) -> dict[GroupKey, dict[datetime, int]]:
         """The count of each group at the end of each bucket, from the first in which it changed.
 
-        Before `kept` there are only months.
+        Before `retained_from` there are only months.
         """
         found: dict[GroupKey, dict[datetime, int]] = {}
         for group, moves in self.deltas(now).items():
@@ -195,7 +195,7 @@ class MemberRecount:
             months: Counter[datetime] = Counter()
             for at, n in moves.items():
                 months[at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)] += n
-            began = min((at for at, n in netted.items() if n and at >= kept), default=None)
+            began = min((at for at, n in netted.items() if n and at >= retained_from), default=None)
             month = min((at for at, n in months.items() if n), default=None)
             if month is not None and month < buckets[0][0] - timedelta(days=32):
                 began = month
@@ -206,7 +206,7 @@ class MemberRecount:
         return found
 
     def membership_changes(self, now: datetime) -> Iterator[tuple[datetime, dict[str, Any]]]:
-        """Every join and leave that is told, as it was at that moment."""
+        """Every join and leave that is reported, as it was at that moment."""
         for profile_id, versions in self.versions.items():
             for each in self.memberships[profile_id]:
                 at = each["at"]

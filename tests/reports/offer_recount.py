@@ -1,4 +1,4 @@
-"""Offers and what happens to them: loaded into a club, asked for as a client does, and counted by nothing but loops."""
+"""Offers and what happens to them: loaded into a club, queried as a client does, and recounted by plain loops."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def deduplicated(events: Iterable[Row]) -> list[Row]:
 
 
 def with_offer_fields(events: Iterable[Row], offers: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """Events with what is told of their offers; `offers` hold ids of stores and collections. Of offers that have not
+    """Events with the fields of their offers; `offers` hold ids of stores and collections. Of offers that have not
     come there is nothing.
     """
     return [
@@ -72,11 +72,11 @@ def labels(row: Row, by: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         yield tuple(each if name == "collection_ids" else row[name] for name in by)
 
 
-def history(rows: Iterable[Row], by: Sequence[str], asked: Mapping[str, str], zone: str, now: datetime) -> Series:
-    """How many rows there are in each bucket that is asked for and kept."""
+def history(rows: Iterable[Row], by: Sequence[str], params: Mapping[str, str], zone: str, now: datetime) -> Series:
+    """How many rows there are in each requested bucket that is retained."""
     found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    interval = asked["interval"]
-    since, until = (first_instant(parse_instant(asked[end], zone), interval, zone) for end in ("from", "to"))
+    interval = params["interval"]
+    since, until = (first_instant(parse_instant(params[end], zone), interval, zone) for end in ("from", "to"))
     for row in rows:
         bucket = first_instant(datetime.fromisoformat(row["at"]), interval, zone)
         if since <= bucket <= until and is_retained(bucket, interval, zone, now):
@@ -87,10 +87,10 @@ def history(rows: Iterable[Row], by: Sequence[str], asked: Mapping[str, str], zo
 
 
 def statistics(
-    rows: Iterable[Row], events: tuple[str, str], by: Sequence[str], asked: Mapping[str, str], zone: str, rate: str
+    rows: Iterable[Row], events: tuple[str, str], by: Sequence[str], params: Mapping[str, str], zone: str, rate: str
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """How often each event happened in a range, to how many members, and how often the second to each first."""
-    since, until = (parse_instant(asked[end], zone) for end in ("from", "to"))
+    since, until = (parse_instant(params[end], zone) for end in ("from", "to"))
     found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row["event"] in events and since <= datetime.fromisoformat(row["at"]) < until:
@@ -135,9 +135,9 @@ def random_filter(chance: random.Random, rows: Sequence[Row], depth: int = 2) ->
     return {"type": kind, "field": field, "value": chance.sample(values, min(len(values), 2))}
 
 
-def matches(row: Row, asked: Mapping[str, Any] | None) -> bool:
-    """Whether a row is one of those that a filter asks for."""
-    match asked:
+def matches(row: Row, params: Mapping[str, Any] | None) -> bool:
+    """Whether a row matches a filter."""
+    match params:
         case None:
             return True
         case {"type": "and", "operations": parts}:
@@ -152,4 +152,4 @@ def matches(row: Row, asked: Mapping[str, Any] | None) -> bool:
             return bool(row[field] in (value if kind == "in" else [value]))
         case {"type": kind, "field": field, "value": value}:
             return bool(row[field] not in (value if kind == "not_in" else [value]))
-    raise AssertionError(asked)
+    raise AssertionError(params)

@@ -1,4 +1,4 @@
-"""Sendings and their events: loaded into a club, asked for as a client does, and counted by nothing but loops."""
+"""Sendings and their events: loaded into a club, queried as a client does, and recounted by plain loops."""
 
 from __future__ import annotations
 

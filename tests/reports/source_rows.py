@@ -1,4 +1,4 @@
-"""Asks a report's sources as they stand, without a request: named parameters, rows as they come."""
+"""Reads the row sources of a report without a request: named parameters, rows as they come."""
 
 from __future__ import annotations
 

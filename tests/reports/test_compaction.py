@@ -1,4 +1,4 @@
-"""The fold: exact at any moment, whoever writes, whoever reads, whatever is lost."""
+"""Compaction: counts are exact at any moment, during writes, reads and failures."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ async def join(club: Club, number: int, **fields: object) -> None:
 
 
 async def women(club: Club) -> int:
-    """How many members the report tells of."""
+    """The number of women that the report counts."""
     rows = await fetch_rows(club.database, club.community.id, "members_grouped_count", ["grouping_type"])
     return sum(row["members_count"] for row in rows if row["grouping_value"] == "female")
 
 
-async def test_readers_see_whole_commits_while_writers_write_and_the_folder_folds(club: Club) -> None:
+async def test_readers_see_whole_commits_during_writes_and_compaction(club: Club) -> None:
     seen: list[int] = []
     done = asyncio.Event()
 
@@ -61,7 +61,7 @@ async def test_readers_see_whole_commits_while_writers_write_and_the_folder_fold
     assert await women(club) == 3 * 8 * 5
 
 
-async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> None:
+async def test_a_failed_compaction_leaves_all_deltas_to_the_next(club: Club) -> None:
     await join(club, 3)
     assert club.community.id in compaction.pending_communities()
     async with club.database.unscoped_connection() as connection:
@@ -77,7 +77,7 @@ async def test_a_fold_that_fails_leaves_everything_to_the_next(club: Club) -> No
     assert await compact(club.database, club.community.id) == 0
 
 
-async def test_a_snapshot_that_is_long_held_reads_as_it_did_and_holds_up_nobody(club: Club) -> None:
+async def test_a_long_read_transaction_sees_the_same_counts_and_blocks_no_compaction(club: Club) -> None:
     await join(club, 2)
     counted = """
     SELECT (SELECT coalesce(sum(members_count), 0) FROM group_counts WHERE community_id = $1 AND grouping_type = 'all')
@@ -92,7 +92,7 @@ async def test_a_snapshot_that_is_long_held_reads_as_it_did_and_holds_up_nobody(
     assert await women(club) == 6
 
 
-async def test_a_writer_that_is_still_open_is_folded_later(club: Club) -> None:
+async def test_deltas_of_an_open_transaction_are_compacted_later(club: Club) -> None:
     async with club.database.write_transaction(club.community.id) as slow:
         await slow.execute(
             """
@@ -110,7 +110,7 @@ async def test_a_writer_that_is_still_open_is_folded_later(club: Club) -> None:
     assert await women(club) == 3
 
 
-async def test_a_database_restored_to_lower_transaction_ids_loses_nothing(club: Club) -> None:
+async def test_a_database_restored_to_lower_transaction_ids_loses_no_deltas(club: Club) -> None:
     await join(club, 2)
     await compact(club.database, club.community.id)
     async with club.database.write_transaction(club.community.id) as scope:
@@ -126,21 +126,21 @@ async def test_a_database_restored_to_lower_transaction_ids_loses_nothing(club: 
     assert await compact_pending(club.database, club.community.id) == 0
 
 
-async def test_a_writer_that_has_appended_much_folds(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_writer_with_many_deltas_compacts_them(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "MAX_UNCOMPACTED", 1)
     await join(club, 1)
     assert await compact_pending(club.database, club.community.id) == 0
     assert await women(club) == 1
 
 
-async def test_a_fold_makes_the_partitions_that_nobody_prepared(club: Club) -> None:
+async def test_a_compaction_creates_missing_partitions(club: Club) -> None:
     club.clock.at += timedelta(days=20_000)
     await join(club, 1)
     assert await compact(club.database, club.community.id) > 0
     assert await women(club) == 1
 
 
-async def test_a_count_that_is_the_same_after_a_commit_was_not_updated(club: Club) -> None:
+async def test_a_commit_that_does_not_change_a_count_does_not_update_its_time(club: Club) -> None:
     await join(club, 5)
     first = club.clock.at
     club.clock.advance(hours=1)
@@ -153,13 +153,13 @@ async def test_a_count_that_is_the_same_after_a_commit_was_not_updated(club: Clu
     await commit(club.database, club.community.id, come_and_go)
     for _ in range(2):
         rows = await fetch_rows(club.database, club.community.id, "members_grouped_count", ["grouping_type"])
-        told = {row["grouping_value"]: (row["members_count"], row["updated_at"]) for row in rows}
-        assert told["female"] == (5, first)
-        assert told["male"] == (1, club.clock.at)
+        reported = {row["grouping_value"]: (row["members_count"], row["updated_at"]) for row in rows}
+        assert reported["female"] == (5, first)
+        assert reported["male"] == (1, club.clock.at)
         await compact(club.database, club.community.id)
 
 
-async def test_a_purged_profile_leaves_its_id_for_two_days(club: Club) -> None:
+async def test_the_id_of_an_erased_profile_is_deleted_after_two_days(club: Club) -> None:
     member = await create_profile(club, gender="female")
     await club.http.delete(f"/api/v3/profiles/{member['id']}/purge")
     async with club.database.read_transaction(club.community.id) as scope:

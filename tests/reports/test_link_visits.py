@@ -21,7 +21,7 @@ def post(club: Club) -> SendingClub:
     return SendingClub(club)
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(post: SendingClub) -> None:
+async def test_a_write_creates_missing_partitions(post: SendingClub) -> None:
     post.club.clock.advance(days=400)
     at = (post.club.clock() - timedelta(hours=1)).isoformat()
     assert outcome_counts(await post.load("link_visits", [make_visit(1) | {"at": at}])) == (1, 0, 0)
@@ -29,7 +29,7 @@ async def test_days_without_a_partition_get_theirs_by_the_write(post: SendingClu
     assert found[("visits",)] == {"2027-12-05T23:00:00.000+00:00": 1}
 
 
-async def test_visits_of_a_bucket_share_rows_that_stay_small(post: SendingClub) -> None:
+async def test_visits_of_a_bucket_are_stored_in_segments(post: SendingClub) -> None:
     number = 5 * SEGMENT_SIZE
     for start in range(0, number, 100):
         visits = [make_visit(n, visitor=f"k{n % 300}") for n in range(start, min(start + 100, number))]
@@ -51,13 +51,13 @@ async def test_many_visitors_of_one_link_are_counted_exactly(post: SendingClub) 
     assert found["values"] == {"visits": 5_000, "unique_visits": 2_000}
 
 
-async def test_a_repeat_changes_nothing(post: SendingClub) -> None:
+async def test_a_repeated_visit_changes_nothing(post: SendingClub) -> None:
     visits = [make_visit(1), make_visit(2), make_visit(1)]
     assert outcome_counts(await post.load("link_visits", visits)) == (2, 1, 0)
     assert outcome_counts(await post.load("link_visits", visits)) == (0, 3, 0)
 
 
-async def test_visits_of_a_sending_that_is_not_there_yet_are_reported_once_it_comes(post: SendingClub) -> None:
+async def test_visits_that_arrive_before_their_sending_are_reported_with_it(post: SendingClub) -> None:
     await post.load("link_visits", [make_visit(1, sending="S1"), make_visit(2, offer="O1")])
     assert (await post.query("sendings_links_stats"))["records"] == []
     shown = await post.query("links_visits_stats", aggregate_by="source_id", **WHOLE_RANGE)
@@ -73,7 +73,7 @@ async def test_visits_of_a_sending_that_is_not_there_yet_are_reported_once_it_co
     ]  # fmt: skip
 
 
-async def test_what_is_no_visit_is_rejected_with_its_reason(post: SendingClub) -> None:
+async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -> None:
     summary = await post.load(
         "link_visits",
         [
@@ -119,11 +119,11 @@ async def test_what_is_no_visit_is_rejected_with_its_reason(post: SendingClub) -
     }
 
 
-async def test_a_batch_without_a_visit_is_none(post: SendingClub) -> None:
+async def test_a_batch_of_rejected_visits_stores_nothing(post: SendingClub) -> None:
     assert outcome_counts(await post.load("link_visits", [make_visit(1, profile="nobody")])) == (0, 0, 1)
 
 
-async def test_visits_come_over_http_as_csv(post: SendingClub) -> None:
+async def test_visits_are_imported_as_csv(post: SendingClub) -> None:
     content = (
         "external_id,at,url,host,path,utm_source,sending\n"
         "V1,2026-10-31 23:30,https://A.example/x?utm_source=mail&utm_term=t,,,,S1\n"
@@ -141,7 +141,7 @@ async def test_visits_come_over_http_as_csv(post: SendingClub) -> None:
     assert [tuple(row) for row in rows] == [("a.example", "/x", "mail", "t"), ("b.example", "/y", "app", "t")]
 
 
-async def test_verify_tells_what_is_kept_wrong_of_visits(post: SendingClub) -> None:
+async def test_verify_finds_wrong_counts_of_visits(post: SendingClub) -> None:
     await post.load("profiles", [{"external_id": "M1"}])
     await post.load(
         "link_visits",

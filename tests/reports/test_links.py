@@ -1,4 +1,4 @@
-"""Visits of links: in whatever order they come, over any links and any range, each visitor once."""
+"""Visits of links: in any order, over any links and any range, each visitor counts once."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Rando
 
 
 @pytest.mark.parametrize("zone", ZONES)
-async def test_in_whatever_order_visits_come_they_are_counted_as_a_plain_loop_counts_them(
-    post: SendingClub, zone: str
-) -> None:
+async def test_counts_equal_a_recount_for_visits_in_any_order(post: SendingClub, zone: str) -> None:
     chance = random.Random(SEED + ZONES.index(zone))
     visits = random_visits(chance, 200)
     await visited(post, visits, chance, zone)
@@ -132,8 +130,8 @@ async def equal_over_time(post: SendingClub, visits: Sequence[Row], interval: st
     within = [each for each in within if datetime.fromisoformat(place(each)) <= datetime.fromisoformat(last)]
     for by in (None, "source_type", "source_id", "host", "utm_medium"):
         for condition, is_of in FILTERS:
-            asked = {"aggregate_by": by, "filter": condition, "interval": interval}
-            shown = await post.query_timeseries("links_visits_history", **asked, **asked_range(since, until))
+            params = {"aggregate_by": by, "filter": condition, "interval": interval}
+            shown = await post.query_timeseries("links_visits_history", **params, **asked_range(since, until))
             expected = count_visits(
                 (each for each in within if is_of(link_fields(each))), both(labels([by] if by else []), place)
             )
@@ -186,10 +184,10 @@ async def records(post: SendingClub, report: str, names: Sequence[str], **body: 
             return found
 
 
-# What becomes of it -----------------------------------------------------------------------------------------
+# Changes of profiles -----------------------------------------------------------------------------------------
 
 
-async def test_a_purged_visitor_leaves_and_merged_ones_are_one(post: SendingClub) -> None:
+async def test_a_purge_removes_a_visitor_and_a_merge_makes_two_one(post: SendingClub) -> None:
     chance = random.Random(SEED + 10)
     visits = [*random_visits(chance, 150), make_visit(1, utm_term="my-own", profile="M0") | {"at": START.isoformat()}]
     await visited(post, visits, chance)
@@ -214,13 +212,13 @@ async def test_a_purged_visitor_leaves_and_merged_ones_are_one(post: SendingClub
     await equal(post, left, "UTC", chance)
 
 
-async def test_who_visited_nothing_is_forgotten_as_well(post: SendingClub) -> None:
+async def test_a_profile_without_visits_can_be_purged(post: SendingClub) -> None:
     await post.load("profiles", [{"external_id": "M1"}])
     (one,) = (await post.club.http.get("/api/v3/profiles")).json()["data"]
     assert (await post.club.http.delete(f"/api/v3/profiles/{one['id']}/purge")).status_code in (200, 204)
 
 
-async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None:
+async def test_a_change_of_the_time_zone_rebuilds_all_buckets(post: SendingClub) -> None:
     chance = random.Random(SEED + 11)
     visits = random_visits(chance, 150)
     await visited(post, visits, chance)
@@ -235,14 +233,14 @@ async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None
     await equal(post, deduplicated(visits), "Asia/Kathmandu", chance)
 
 
-async def test_what_is_dropped_in_time_is_counted_from_the_visits(post: SendingClub) -> None:
+async def test_ranges_with_expired_buckets_are_counted_from_visits(post: SendingClub) -> None:
     chance = random.Random(SEED + 12)
     visits = random_visits(chance, 150)
     await visited(post, visits, chance)
     post.club.clock.advance(days=700)
     await partitions.ensure(post.club.database)
     await maintenance.drop_expired(post.club.database, post.club.community.id)
-    # Those of the last days before are kept still, so that a range begins without them and ends with them.
+    # Those of the last days before are still stored, so that a range begins without them and ends with them.
     for _ in range(8):
         ends = sorted(START - timedelta(minutes=chance.randint(0, 60 * 24 * 60)) for _ in range(2))
         await equal_in_range(post, deduplicated(visits), *ends)
@@ -252,7 +250,7 @@ async def test_what_is_dropped_in_time_is_counted_from_the_visits(post: SendingC
     assert await differences(post.club) == []
 
 
-async def test_a_year_has_each_visitor_once(post: SendingClub) -> None:
+async def test_a_visitor_counts_once_in_a_year(post: SendingClub) -> None:
     chance = random.Random(SEED + 13)
     visits = random_visits(chance, 300, days=500)
     await visited(post, visits, chance, "America/New_York")
@@ -261,7 +259,7 @@ async def test_a_year_has_each_visitor_once(post: SendingClub) -> None:
         await equal_in_range(post, deduplicated(visits), until - timedelta(days=days), until)
 
 
-async def test_every_field_of_a_link_has_its_values(post: SendingClub) -> None:
+async def test_every_field_of_a_link_has_values(post: SendingClub) -> None:
     chance = random.Random(SEED + 14)
     visits = deduplicated(random_visits(chance, 60))
     await visited(post, visits, chance)
@@ -279,7 +277,7 @@ async def test_every_field_of_a_link_has_its_values(post: SendingClub) -> None:
         assert {each["value"]: each["count"] for each in found["values"]} == shown, field
 
 
-async def test_visits_that_come_at_the_same_time_are_told_one_after_the_other(post: SendingClub) -> None:
+async def test_concurrent_batches_of_visits_are_recorded_one_after_the_other(post: SendingClub) -> None:
     chance = random.Random(SEED + 15)
     visits = random_visits(chance, 150)
     await visited(post, [], chance)

@@ -12,7 +12,7 @@ from reports.sending_recount import SendingClub
 PAGE = Path(__file__).parent.parent.parent / "docs" / "links.md"
 
 
-async def test_the_page_answers_what_it_says(club: Club) -> None:
+async def test_the_examples_of_the_page_have_the_answers_that_it_shows(club: Club) -> None:
     post = SendingClub(club)
     await post.load("profiles", [{"external_id": name} for name in ("C1", "C2", "C3")])
     assert_page_is_current(PAGE, await with_current_answers(post, PAGE.read_text(), {}))

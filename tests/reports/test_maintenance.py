@@ -18,7 +18,7 @@ from reports.source_rows import fetch_rows
 
 
 async def differences(club: Club) -> list[str]:
-    """What verify tells of the community."""
+    """The discrepancies that verify finds."""
     return [str(each) async for each in verify(club.database, club.community.id) if not isinstance(each, int)]
 
 
@@ -33,12 +33,12 @@ async def buckets(club: Club, table: str, step: str) -> set[str]:
     return {f"{row['bucket']:%m-%d %H:%M}" for row in rows}
 
 
-async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
+async def test_a_change_of_the_time_zone_rebuilds_all_buckets(club: Club) -> None:
     one = await create_profile(club, gender="female", joined_at="2026-10-20 20:30:00")
     await take(club.database, club.community.id)
     await compact(club.database, club.community.id)
     assert await buckets(club, "group_rollups", "1d") == {"10-20 00:00"}
-    told = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
+    before = await fetch_rows(club.database, club.community.id, "members_grouped_count", [])
     club.clock.advance(hours=30)
     await commit(club.database, club.community.id, lambda uow: update_community(uow, timezone="Asia/Kathmandu"))
     await update_profile(club, one["id"], gender="male")
@@ -51,11 +51,11 @@ async def test_another_zone_has_all_buckets_made_anew(club: Club) -> None:
     assert sorted(map(str, await fetch_rows(club.database, club.community.id, "members_grouped_count", []))) == sorted(
         map(str, now)
     )
-    assert {str(row) for row in told} & {str(row) for row in now}
+    assert {str(row) for row in before} & {str(row) for row in now}
     assert await differences(club) == []
 
 
-async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Club) -> None:
+async def test_the_refresh_job_backfills_member_dimensions(club: Club) -> None:
     await create_profile(club, gender="female")
     async with club.database.write_transaction(club.community.id) as scope:
         for table in ("members", "membership_events", "group_count_deltas", "member_flow_deltas"):
@@ -72,7 +72,7 @@ async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Cl
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ("UPDATE members SET is_member = FALSE", "is_member is stored as 'false', expected 'true'"),
         ("UPDATE members SET groups = '{all:}'", "groups is stored as '{all:}'"),
@@ -82,10 +82,10 @@ async def test_profiles_that_were_there_before_are_derived_by_the_sweep(club: Cl
         ("DELETE FROM members", "profile"),
     ],
 )
-async def test_verify_names_what_is_wrong(club: Club, wrong: str, told: str) -> None:
+async def test_verify_finds_wrong_members_and_counts(club: Club, wrong: str, message: str) -> None:
     await create_profile(club, gender="female")
     await compact(club.database, club.community.id)
     assert await differences(club) == []
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute(wrong)
-    assert any(told in each for each in await differences(club))
+    assert any(message in each for each in await differences(club))

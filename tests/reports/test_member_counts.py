@@ -1,4 +1,4 @@
-"""How many members stand in each group: exact at every instant, folded or not."""
+"""How many members stand in each group: exact at any time, compacted or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from regulars.rollups.compaction import compact
 
 
 async def counts(club: Club) -> dict[tuple[str, str], int]:
-    """The folded and unfolded numbers of all groups."""
+    """The compacted and uncompacted numbers of all groups."""
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             """
@@ -36,7 +36,7 @@ async def counts(club: Club) -> dict[tuple[str, str], int]:
     return {(row["grouping_type"], row["grouping_value"]): row["n"] for row in rows}
 
 
-async def test_a_member_stands_in_groups(club: Club) -> None:
+async def test_a_member_is_counted_in_its_groups(club: Club) -> None:
     answer = await club.http.post(
         "/api/v3/profiles",
         json={
@@ -80,17 +80,17 @@ async def history(club: Club, min_cell_size: int | None, **more: Any) -> tuple[l
 
 
 @pytest.mark.parametrize(("min_cell_size", "is_hidden"), [(None, False), (2, True)])
-async def test_history_is_cut_as_if_every_group_had_been_asked_for(
+async def test_a_truncated_history_equals_the_start_of_the_whole_one(
     club: Club, min_cell_size: int | None, is_hidden: bool
 ) -> None:
-    for days, told in (
+    for days, reported in (
         (200, {"gender": "female", "birth_year": 1987, "subunit_ids": [2, 10], "group_ids": [*range(8, 14)]}),
         (200, {"gender": "female", "birth_year": 1951, "subunit_ids": [2, 10, 3], "optin_channel": "web"}),
         (90, {"gender": "male", "birth_year": 1951, "subunit_ids": [10, 3, 7], "optin_channel": "web"}),
         (1, {"gender": "female", "birth_year": 1987, "subunit_ids": [7, 1], "optin_channel": "web"}),
     ):
         joined = club.clock.at - timedelta(days=days)
-        answer = await club.http.post("/api/v3/profiles", json={**told, "joined_at": f"{joined:%Y-%m-%d %H:%M:%S}"})
+        answer = await club.http.post("/api/v3/profiles", json={**reported, "joined_at": f"{joined:%Y-%m-%d %H:%M:%S}"})
         assert answer.status_code == 201, answer.text
         if days == 90:
             await compact(club.database, club.community.id)

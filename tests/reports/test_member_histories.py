@@ -1,4 +1,4 @@
-"""Counts, their history and the balance equal a plain recount, whatever happened and in whatever order."""
+"""Counts, their history and the balance equal a plain recount, for random changes in any order."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class World:
         return {name: every[name] for name in pick.sample(list(every), pick.randint(1, 6))}
 
     def some_time(self) -> datetime:
-        """Now, lately, or long ago."""
+        """Now, recently, or long ago."""
         back = self.random.choice([0, 3, 70, 5_000, 40_000, 900_000])
         return self.club.clock.at - timedelta(minutes=back, seconds=self.random.randint(0, 50))
 
@@ -134,14 +134,14 @@ class World:
             await self.standing.read(self.club.database, self.club.community.id)
 
     async def check(self) -> None:
-        """All that is kept is what a plain recount says."""
+        """Everything stored equals a plain recount."""
         await self.check_now()
         await self.check_verified()
         for interval, width, count in (("5m", 5, 150), ("1h", 60, 150), ("1d", 60 * 24, 120)):
             await self.check_over_time(interval, timedelta(minutes=width), count)
 
     async def check_verified(self) -> None:
-        """What `regulars verify` recomputes is what is kept."""
+        """What `regulars verify` recomputes equals what is stored."""
         found = [each async for each in verify(self.club.database, self.club.community.id) if not isinstance(each, int)]
         assert [str(each) for each in found] == []
 
@@ -149,8 +149,8 @@ class World:
         database, community_id = self.club.database, self.club.community.id
         counts = self.standing.counts(database.clock())
         rows = await fetch_rows(database, community_id, "members_grouped_count", ["grouping_type"])
-        told = {(row["grouping_type"], row["grouping_value"]): row["members_count"] for row in rows}
-        assert {group: n for group, n in told.items() if n} == {
+        reported = {(row["grouping_type"], row["grouping_value"]): row["members_count"] for row in rows}
+        assert {group: n for group, n in reported.items() if n} == {
             group: n for group, n in counts.items() if group[0] != "all"
         }
         for row in rows:
@@ -174,21 +174,21 @@ class World:
         starts = [last - width * (count - 1 - n) for n in range(count)]
         ends = [start + width for start in starts]
         expected = self.standing.history(now, bucket, list(zip(starts, ends, strict=True)), now - _KEPT[interval])
-        asked = (interval, starts, ends)
-        rows = await fetch_timeseries_rows(database, community_id, "members_count_history", ["grouping_type"], *asked)
-        told: dict[Any, dict[datetime, int]] = {}
+        params = (interval, starts, ends)
+        rows = await fetch_timeseries_rows(database, community_id, "members_count_history", ["grouping_type"], *params)
+        reported: dict[Any, dict[datetime, int]] = {}
         for row in rows:
-            told.setdefault((row["grouping_type"], row["grouping_value"]), {})[row["bucket"]] = row["members_count"]
+            reported.setdefault((row["grouping_type"], row["grouping_value"]), {})[row["bucket"]] = row["members_count"]
         total = expected.pop(("all", ""), {})
-        assert told == expected
-        rows = await fetch_timeseries_rows(database, community_id, "members_count_history", [], *asked)
+        assert reported == expected
+        rows = await fetch_timeseries_rows(database, community_id, "members_count_history", [], *params)
         assert {row["bucket"]: row["members_count"] for row in rows} == total
 
         joins = [(bucket(at), join) for at, join in self.standing.membership_changes(now) if starts[0] <= at < ends[-1]]
         for fields in ([], ["gender"], ["age"], ["consents"], ["optin_platform"], ["gender", "optin_channel", "age"]):
             columns = [each for field in fields for each in _COLUMNS.get(field, (field,))]
             key = _key(["type", *columns])
-            rows = await fetch_timeseries_rows(database, community_id, "member_balance", fields, *asked)
+            rows = await fetch_timeseries_rows(database, community_id, "member_balance", fields, *params)
             balance: Counter[Any] = Counter()
             for row in rows:
                 balance[row["bucket"], key(row)] += int(row["n"])
@@ -208,7 +208,7 @@ def _key(columns: list[str]) -> Callable[[dict[str, Any]], Any]:
 
 
 @pytest.mark.parametrize("example", range(examples(4)))
-async def test_whatever_happens_counts_history_and_balance_are_a_plain_recount(club: Club, example: int) -> None:
+async def test_counts_history_and_balance_equal_a_recount_of_random_changes(club: Club, example: int) -> None:
     world = World(club, SEED + example)
     for _ in range(3):
         for _ in range(15):
@@ -218,5 +218,5 @@ async def test_whatever_happens_counts_history_and_balance_are_a_plain_recount(c
         await world.check()
 
 
-def test_five_minutes_hold_an_instant() -> None:
+def test_the_five_minutes_of_a_timestamp() -> None:
     assert five_minutes(datetime(2026, 1, 1, 1, 59, 59, tzinfo=UTC)) == datetime(2026, 1, 1, 1, 55, tzinfo=UTC)

@@ -19,8 +19,8 @@ async def seen(club: Club, *fields: str, interval: str = "1h", hours: int = 6, w
         last = last.replace(hour=0)
     starts = [last - timedelta(hours=width * each) for each in reversed(range(hours))]
     ends = [each + timedelta(hours=width) for each in starts]
-    asked = ("members_count_snapshot", fields, interval, starts, ends)
-    rows = await fetch_timeseries_rows(club.database, club.community.id, *asked)
+    params = ("members_count_snapshot", fields, interval, starts, ends)
+    rows = await fetch_timeseries_rows(club.database, club.community.id, *params)
     return {
         (*(row[field] for field in fields), (last - row["bucket"]) // timedelta(hours=width)): row["members_count"]
         for row in rows
@@ -28,7 +28,7 @@ async def seen(club: Club, *fields: str, interval: str = "1h", hours: int = 6, w
     }
 
 
-def test_a_snapshot_is_of_the_quarter_that_has_begun() -> None:
+def test_a_snapshot_has_the_time_of_the_current_quarter_hour() -> None:
     assert slot(datetime(2026, 11, 1, 10, 14, 59, tzinfo=UTC)) == datetime(2026, 11, 1, 10, tzinfo=UTC)
     assert slot(datetime(2026, 11, 1, 10, 45, tzinfo=UTC)) == datetime(2026, 11, 1, 10, 45, tzinfo=UTC)
 
@@ -45,12 +45,12 @@ async def test_the_last_snapshot_of_each_bucket_counts(club: Club) -> None:
     club.clock.advance(hours=2)
     await update_profile(club, one["id"], gender="male")
     await take(club.database, club.community.id)
-    # Nobody took one in the hour before, and nobody writes it now.
+    # There was no snapshot in the hour before, and none is stored now.
     assert await seen(club) == {(2,): 2, (0,): 2}
     assert await seen(club, "gender") == {("female", 2): 1, ("male", 2): 1, ("male", 0): 2}
 
 
-async def test_a_purge_takes_a_member_out_of_every_snapshot(club: Club) -> None:
+async def test_a_purge_removes_a_member_from_every_snapshot(club: Club) -> None:
     one = await create_profile(club, gender="female")
     await create_profile(club, gender="female")
     for _ in range(3):
@@ -74,7 +74,7 @@ async def test_an_age_changes_with_the_day(club: Club) -> None:
     assert await seen(club, "age", hours=2) == {("20-24", 0): 1}
 
 
-async def test_what_was_loaded_fills_the_snapshots_of_the_past(club: Club) -> None:
+async def test_backfilled_memberships_are_counted_in_past_snapshots(club: Club) -> None:
     first = await create_profile(club, birth_year=2006, birth_month=10, birth_day=30, joined_at="2026-10-28 10:00:00")
     left = await create_profile(club, joined_at="2026-10-29 10:00:00")
     await club.http.delete(f"/api/v3/profiles/{left['id']}")

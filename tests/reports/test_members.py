@@ -31,8 +31,8 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 Members = dict[str, drawn.RandomMember]
 
 
-class Asked:
-    """Asks reports of a club, and knows its members by their ids."""
+class MemberReports:
+    """Queries reports of a club, and has its members by their ids."""
 
     def __init__(self, club: Club, min_cell_size: int | None = None) -> None:
         self.club = club
@@ -43,8 +43,8 @@ class Asked:
     async def answer(self, *customers: Tenant, **body: Any) -> dict[str, Any]:
         """What a request is answered."""
         query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
-        asked = customers or (self.customer,)
-        found = await records(query, asked, self.stores, self.club.clock())
+        tenants = customers or (self.customer,)
+        found = await records(query, tenants, self.stores, self.club.clock())
         answer: dict[str, Any] = msgspec.json.decode(_encoder.encode(found))
         return answer
 
@@ -88,69 +88,69 @@ class Asked:
         return [drawn.report_fields(each, self.club.clock().date()) for each in self.members.values()]
 
 
-async def test_counts_equal_plain_python_while_members_change(club: Club) -> None:
+async def test_counts_equal_a_recount_while_members_change(club: Club) -> None:
     chance = random.Random(SEED)
-    asked = Asked(club)
+    reports = MemberReports(club)
     for _ in range(25):
-        await asked.join(drawn.random_member(chance))
+        await reports.join(drawn.random_member(chance))
     for _ in range(40):
-        await asked.change(chance.choice(list(asked.members)), drawn.random_member(chance))
+        await reports.change(chance.choice(list(reports.members)), drawn.random_member(chance))
         tree = drawn.random_filter(chance)
-        expected = sum(matches(tree, row) for row in asked.rows())
+        expected = sum(matches(tree, row) for row in reports.rows())
         count, listed = await asyncio.gather(
-            asked.records(report="members_count", filter=tree),
-            asked.records(report="members", filter=tree),
+            reports.records(report="members_count", filter=tree),
+            reports.records(report="members", filter=tree),
         )
         assert count == [{"community_id": club.community.id, "members_count": expected}], tree
         assert len(listed) == expected, tree
 
 
-async def test_counts_while_others_write_are_those_of_some_moment(club: Club) -> None:
+async def test_counts_during_writes_are_consistent(club: Club) -> None:
     chance = random.Random(SEED)
-    asked = Asked(club)
-    await asked.join(drawn.random_member(chance))
+    reports = MemberReports(club)
+    await reports.join(drawn.random_member(chance))
 
     async def count() -> None:
         counts: list[int] = []
-        while len(asked.members) < 15:
-            before = len(asked.members)
-            (row,) = await asked.records(report="members_count")
+        while len(reports.members) < 15:
+            before = len(reports.members)
+            (row,) = await reports.records(report="members_count")
             assert before <= row["members_count"] <= 15
             counts.append(row["members_count"])
         assert counts == sorted(counts)
 
     async def write() -> None:
         for _ in range(14):
-            await asked.join(drawn.random_member(chance))
+            await reports.join(drawn.random_member(chance))
 
     await asyncio.gather(write(), count(), count())
 
 
-async def test_groups_equal_plain_python(club: Club) -> None:
+async def test_groups_equal_a_recount(club: Club) -> None:
     chance = random.Random(SEED)
-    asked = Asked(club)
+    reports = MemberReports(club)
     for _ in range(25):
-        await asked.join(drawn.random_member(chance))
+        await reports.join(drawn.random_member(chance))
     for name in ("gender", "optin_channel", "optin_platform", "age", "birth_year_group", "marketing_via_email"):
-        found = await asked.records(report="members_count", aggregate_by=f"by_{name}")
-        assert {row[name]: row["members_count"] for row in found} == Counter(row[name] for row in asked.rows())
-    found = await asked.records(report="members_count", aggregate_by="by_subunit")
-    expected = Counter(each for row in asked.rows() for each in row["subunit_ids"] or [None])
+        found = await reports.records(report="members_count", aggregate_by=f"by_{name}")
+        assert {row[name]: row["members_count"] for row in found} == Counter(row[name] for row in reports.rows())
+    found = await reports.records(report="members_count", aggregate_by="by_subunit")
+    expected = Counter(each for row in reports.rows() for each in row["subunit_ids"] or [None])
     assert {row["subunit"]: row["members_count"] for row in found} == expected
-    found = await asked.records(report="members_count", aggregate_by="by_consents")
-    given = Counter(pair for each in asked.members.values() for pair in each["consents"].items())
+    found = await reports.records(report="members_count", aggregate_by="by_consents")
+    given = Counter(pair for each in reports.members.values() for pair in each["consents"].items())
     assert {(row["consent"], row["status"]): row["members_count"] for row in found} == given
-    found = await asked.records(report="members_count", aggregate_by="by_aggregations.dimension_frequency")
+    found = await reports.records(report="members_count", aggregate_by="by_aggregations.dimension_frequency")
     frequency = "aggregations.dimension_frequency"
-    assert {row[frequency]: row["members_count"] for row in found} == Counter(row[frequency] for row in asked.rows())
+    assert {row[frequency]: row["members_count"] for row in found} == Counter(row[frequency] for row in reports.rows())
 
 
-async def test_members_are_listed_page_by_page_without_what_tells_who_they_are(club: Club) -> None:
-    asked = Asked(club)
+async def test_members_are_listed_in_pages_without_personal_data(club: Club) -> None:
+    reports = MemberReports(club)
     for number in range(5):
-        await asked.join(drawn.random_member(random.Random(number)) | {"gender": "female"})
-    first = await asked.answer(report="members", limit=3)
-    rest = await asked.answer(report="members", limit=3, page_info=first["pagination"]["next_page_info"])
+        await reports.join(drawn.random_member(random.Random(number)) | {"gender": "female"})
+    first = await reports.answer(report="members", limit=3)
+    rest = await reports.answer(report="members", limit=3, page_info=first["pagination"]["next_page_info"])
     found = [*first["records"], *rest["records"]]
     assert len({row["id"] for row in found}) == 5
     assert [row["id"] for row in found] == sorted(row["id"] for row in found)
@@ -165,31 +165,31 @@ async def test_members_are_listed_page_by_page_without_what_tells_who_they_are(c
     assert found[0]["gender"] == "female"
 
 
-async def test_a_community_without_members_counts_none(club: Club) -> None:
-    asked = Asked(club)
-    assert await asked.records(report="members_count") == [{"community_id": club.community.id, "members_count": 0}]
-    assert await asked.records(report="members_count", aggregate_by="by_gender") == []
+async def test_a_community_without_members_has_a_count_of_zero(club: Club) -> None:
+    reports = MemberReports(club)
+    assert await reports.records(report="members_count") == [{"community_id": club.community.id, "members_count": 0}]
+    assert await reports.records(report="members_count", aggregate_by="by_gender") == []
 
 
-async def test_several_communities_are_added_up(club: Club, other_club: Club) -> None:
-    asked, other = Asked(club), Asked(other_club)
-    for one in (asked, asked, other):
+async def test_counts_of_several_communities_are_added(club: Club, other_club: Club) -> None:
+    reports, other = MemberReports(club), MemberReports(other_club)
+    for one in (reports, reports, other):
         await one.join(drawn.random_member(random.Random(1)) | {"gender": "male"})
-    both = (asked.customer, other.customer)
-    found = await asked.answer(*both, report="members_count")
+    both = (reports.customer, other.customer)
+    found = await reports.answer(*both, report="members_count")
     assert [row["members_count"] for row in found["records"]] == [2, 1]
-    found = await asked.answer(*both, report="members_count", aggregate_by="by_gender")
+    found = await reports.answer(*both, report="members_count", aggregate_by="by_gender")
     assert found["records"] == [{"gender": "male", "members_count": 3}]
 
 
-async def test_aggregations_of_members_are_listed_and_added_up(club: Club) -> None:
-    asked = Asked(club)
+async def test_aggregations_of_members_are_listed_and_summed(club: Club) -> None:
+    reports = MemberReports(club)
     for spent in (0, 250, 1000):
-        await asked.join(drawn.random_member(random.Random(1)) | {"spent": spent})
-    found = await asked.records(report="member_aggregations")
+        await reports.join(drawn.random_member(random.Random(1)) | {"spent": spent})
+    found = await reports.records(report="member_aggregations")
     assert [row["spend_all"] for row in found] == [0, 250, 1000]
     assert list(found[0]) == ["id", "community_id", *(each.name for each in REGISTRY.stored)]
-    assert await asked.records(report="member_aggregations", aggregate_by="by_recency_and_frequency") == [
+    assert await reports.records(report="member_aggregations", aggregate_by="by_recency_and_frequency") == [
         {
             "dimension_recency": recency,
             "dimension_frequency": frequency,
@@ -202,12 +202,12 @@ async def test_aggregations_of_members_are_listed_and_added_up(club: Club) -> No
     ]
 
 
-async def test_a_country_has_three_letters_where_clients_know_it_so(club: Club) -> None:
-    asked = Asked(club)
+async def test_countries_in_filters_have_three_letters_if_the_field_does(club: Club) -> None:
+    reports = MemberReports(club)
     sent = {"joined_at": "2026-10-01 12:00:00", "addresses": [{"iso": "NO", "is_default": True}]}
     assert (await club.http.post("/api/v3/profiles", json=sent)).status_code == 201
     tree = {"type": "equal", "field": "aggregations.likely_country_iso", "value": "NOR"}
-    assert (await asked.records(report="members_count", filter=tree))[0]["members_count"] == 1
+    assert (await reports.records(report="members_count", filter=tree))[0]["members_count"] == 1
 
 
 # Small groups -----------------------------------------------------------------------------------------------
@@ -222,43 +222,43 @@ async def test_a_country_has_three_letters_where_clients_know_it_so(club: Club) 
         ({"a": 2}, {"a": None}),
     ],
 )
-async def test_small_groups_are_hidden(club: Club, sizes: dict[str, int], expected: dict[str, int | None]) -> None:
-    asked = Asked(club, min_cell_size=3)
+async def test_small_groups_are_suppressed(club: Club, sizes: dict[str, int], expected: dict[str, int | None]) -> None:
+    reports = MemberReports(club, min_cell_size=3)
     for gender, size in sizes.items():
         for _ in range(size):
-            await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
-    found = await asked.records(report="members_count", aggregate_by="by_gender")
+            await reports.join(drawn.random_member(random.Random(1)) | {"gender": gender})
+    found = await reports.records(report="members_count", aggregate_by="by_gender")
     assert {row["gender"]: row["members_count"] for row in found} == expected
     assert [row.get("masked", False) for row in found] == [row["members_count"] is None for row in found]
-    found = await asked.records(report="member_aggregations", aggregate_by="by_channel", filter=None)
+    found = await reports.records(report="member_aggregations", aggregate_by="by_channel", filter=None)
     assert all(row["spend_all_sum"] is not None or row["masked"] for row in found)
 
 
-async def test_a_small_count_is_hidden_and_none_is_not(club: Club) -> None:
-    asked = Asked(club, min_cell_size=3)
-    assert (await asked.records(report="members_count"))[0]["members_count"] == 0
-    await asked.join(drawn.random_member(random.Random(1)))
-    assert await asked.records(report="members_count") == [
+async def test_a_small_count_is_suppressed_and_zero_is_not(club: Club) -> None:
+    reports = MemberReports(club, min_cell_size=3)
+    assert (await reports.records(report="members_count"))[0]["members_count"] == 0
+    await reports.join(drawn.random_member(random.Random(1)))
+    assert await reports.records(report="members_count") == [
         {"community_id": club.community.id, "members_count": None, "masked": True}
     ]
 
 
-async def test_a_small_count_is_hidden_from_filters_and_in_series(club: Club) -> None:
-    asked = Asked(club, min_cell_size=3)
+async def test_a_small_count_is_suppressed_in_filters_and_series(club: Club) -> None:
+    reports = MemberReports(club, min_cell_size=3)
     for gender in ("a", "b", "b", "b"):
-        await asked.join(drawn.random_member(random.Random(1)) | {"gender": gender})
+        await reports.join(drawn.random_member(random.Random(1)) | {"gender": gender})
     of_gender = {"type": "equal", "field": "grouping_type", "value": "gender"}
-    found = await asked.records(report="members_grouped_count", filter=of_gender)
+    found = await reports.records(report="members_grouped_count", filter=of_gender)
     assert [(row["grouping_value"], row["members_count"], row.get("masked")) for row in found] == [
         ("a", None, True),
         ("b", 3, None),
     ]
     is_one = {"type": "equal", "field": "members_count", "value": 1}
     both = {"type": "and", "operations": [of_gender, is_one]}
-    assert await asked.records(report="members_grouped_count", filter=both) == []
+    assert await reports.records(report="members_grouped_count", filter=both) == []
     body = {"report": "members_count_history", "filter": of_gender, "from": "2026-10-31", "to": "2026-10-31"}
     query = parse_query(msgspec.json.encode({**body, "interval": "1d"}), REPORTS_BY_NAME)
-    answer = await timeseries(query, [asked.customer], asked.stores, club.clock())
+    answer = await timeseries(query, [reports.customer], reports.stores, club.clock())
     assert [(each["values"], each.get("masked")) for each in answer["series"]] == [([None], True), ([3], None)]
 
 
@@ -278,11 +278,11 @@ def test_codes_are_those_of_the_definitions() -> None:
         assert len(values) == REGISTRY.by_name[name].sql.count("THEN '") + REGISTRY.by_name[name].sql.count("ELSE '")
 
 
-def test_no_aggregation_is_called_what_a_member_is_called() -> None:
+def test_no_aggregation_has_the_name_of_a_member_field() -> None:
     assert not {each.name for each in REGISTRY.stored} & {each.name for each in member_fields.MEMBER_FIELDS}
 
 
-def test_nothing_tells_who_a_member_is() -> None:
-    told = {"first_name", "last_name", "email", "mobile_phone", "birth_date", "birth_day", "address", "profile_id"}
+def test_reports_have_no_personal_fields() -> None:
+    personal = {"first_name", "last_name", "email", "mobile_phone", "birth_date", "birth_day", "address", "profile_id"}
     for report in REPORTS:
-        assert not told & set(report.fields_by_name)
+        assert not personal & set(report.fields_by_name)

@@ -37,7 +37,7 @@ def event(number: float, kind: str, offer: str = "O1", **more: Any) -> dict[str,
 # As they come -----------------------------------------------------------------------------------------------
 
 
-async def test_an_offer_tells_what_came_of_it_in_the_documented_order(shop: OfferClub) -> None:
+async def test_an_offer_has_the_documented_fields_in_order(shop: OfferClub) -> None:
     assert outcome_counts(await shop.load("offers", [OFFER])) == (1, 0, 0)
     own, stores = await shop.ids_by_external_id("offer_collections"), await shop.ids_by_external_id("locations")
     (record,) = (await shop.query("offers"))["records"]
@@ -59,18 +59,18 @@ async def test_an_offer_tells_what_came_of_it_in_the_documented_order(shop: Offe
     assert list(record)[:2] == ["id", "loyalty_club_id"]
 
 
-async def test_a_repeat_changes_nothing_and_a_use_may_come_before_its_grant(shop: OfferClub) -> None:
+async def test_a_repeated_event_changes_nothing_and_a_use_may_arrive_before_its_grant(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     events = [event(4, "used", transaction="T1"), event(3, "granted"), event(2, "clicked"), event(1, "seen")]
     assert outcome_counts(await shop.load("offer_events", [*events, events[0]])) == (4, 1, 0)
     assert outcome_counts(await shop.load("offer_events", events)) == (0, 4, 0)
-    # An event's own id tells it apart within its offer.
+    # The external id of an event is unique within its offer.
     assert outcome_counts(await shop.load("offer_events", [event(1, "seen", offer="O2")])) == (1, 0, 0)
     record = (await shop.offers())["Boots"]
     assert [record[f"{each}_count"] for each in ("seen", "clicked", "grants", "uses")] == [1, 1, 1, 1]
 
 
-async def test_events_wait_for_the_offer_that_they_name(shop: OfferClub) -> None:
+async def test_events_may_arrive_before_their_offer(shop: OfferClub) -> None:
     assert outcome_counts(await shop.load("offer_events", [event(1, "seen"), event(2, "used")])) == (2, 0, 0)
     assert await shop.offers() == {}
     assert await shop.query_timeseries("offers_events_history", **RANGE) == {}
@@ -83,7 +83,7 @@ async def test_events_wait_for_the_offer_that_they_name(shop: OfferClub) -> None
     assert await shop.query_timeseries("offers_usages_history", **RANGE, interval="1d") == {("used",): {day: 1}}
 
 
-async def test_what_is_no_event_is_rejected_with_its_reason(shop: OfferClub) -> None:
+async def test_an_invalid_event_is_rejected_with_its_reason(shop: OfferClub) -> None:
     summary = await shop.load(
         "offer_events",
         [
@@ -109,7 +109,7 @@ async def test_what_is_no_event_is_rejected_with_its_reason(shop: OfferClub) -> 
     assert outcome_counts(await shop.load("offer_events", [event(1, "seen", profile="nobody")])) == (0, 0, 1)
 
 
-async def test_what_is_no_offer_is_rejected_with_its_reason(shop: OfferClub) -> None:
+async def test_an_invalid_offer_is_rejected_with_its_reason(shop: OfferClub) -> None:
     summary = await shop.load(
         "offers",
         [
@@ -129,7 +129,7 @@ async def test_what_is_no_offer_is_rejected_with_its_reason(shop: OfferClub) -> 
     assert reasons_by_line(await shop.load("offer_collections", [{"name": "x"}])) == {1: "external_id is required"}
 
 
-async def test_an_offer_that_comes_again_changes_what_it_says_and_null_clears(shop: OfferClub) -> None:
+async def test_loading_an_offer_again_updates_its_fields_and_null_clears_them(shop: OfferClub) -> None:
     assert outcome_counts(await shop.load("offers", [OFFER, OFFER])) == (1, 1, 0)
     shop.club.clock.advance(hours=1)
     assert outcome_counts(await shop.load("offers", [OFFER, {"external_id": "O1"}])) == (0, 2, 0)
@@ -154,7 +154,7 @@ async def test_times_without_an_offset_are_local_in_a_file(shop: OfferClub) -> N
     assert at.isoformat() == "2026-10-30T23:30:00+00:00"
 
 
-async def test_collections_are_there_when_first_named_and_count_the_offers_that_are_in_them_now(
+async def test_a_collection_is_created_when_first_named_and_counts_its_current_offers(
     shop: OfferClub,
 ) -> None:
     await shop.load("offers", [OFFER])
@@ -198,7 +198,7 @@ async def test_collections_are_there_when_first_named_and_count_the_offers_that_
     ]
 
 
-async def test_what_happens_in_a_store_counts_there_and_else_in_the_offer_s_own(shop: OfferClub) -> None:
+async def test_an_event_counts_in_its_store_or_in_the_store_of_its_offer(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER, {"external_id": "O2"}])
     await shop.load(
         "offer_events",
@@ -220,7 +220,7 @@ async def test_what_happens_in_a_store_counts_there_and_else_in_the_offer_s_own(
     }
 
 
-async def test_members_are_counted_once_over_a_range_and_nobody_is_no_member(shop: OfferClub) -> None:
+async def test_members_count_once_in_a_range_and_anonymous_events_count_no_member(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER, {"external_id": "O2"}])
     await shop.load("profiles", [{"external_id": name} for name in ("A", "B")])
     events = [
@@ -245,21 +245,21 @@ async def test_members_are_counted_once_over_a_range_and_nobody_is_no_member(sho
     assert await shop.statistics("offers_events_stats", **RANGE) == {}
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(shop: OfferClub) -> None:
+async def test_a_write_creates_missing_partitions(shop: OfferClub) -> None:
     shop.club.clock.advance(days=500)
     await shop.load("offers", [OFFER])
     at = (shop.club.clock() - timedelta(hours=1)).isoformat()
     assert outcome_counts(await shop.load("offer_events", [event(1, "seen") | {"at": at}])) == (1, 0, 0)
-    asked = {"from": at, "to": at, "interval": "5m"}
-    assert await shop.query_timeseries("offers_events_history", **asked) == {
+    params = {"from": at, "to": at, "interval": "5m"}
+    assert await shop.query_timeseries("offers_events_history", **params) == {
         ("seen",): {"2028-03-14T23:00:00.000+00:00": 1}
     }
 
 
-# Kept true --------------------------------------------------------------------------------------------------
+# Changes of profiles --------------------------------------------------------------------------------------------------
 
 
-async def test_another_zone_has_all_buckets_made_anew(shop: OfferClub) -> None:
+async def test_a_change_of_the_time_zone_rebuilds_all_buckets(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     await shop.load("offer_events", [event(1, "seen"), event(23, "used"), event(23.1, "used", location="web")])
     assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
@@ -279,7 +279,7 @@ async def test_another_zone_has_all_buckets_made_anew(shop: OfferClub) -> None:
     assert await differences(shop.club) == []
 
 
-async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: OfferClub) -> None:
+async def test_verify_finds_wrong_counts_of_an_offer(shop: OfferClub) -> None:
     await shop.load("offers", [OFFER])
     await shop.load("profiles", [{"external_id": "A"}])
     await shop.load("offer_events", [event(1, "seen", profile="A"), event(2, "used", location="web")])
@@ -297,12 +297,12 @@ async def test_verify_tells_what_is_kept_wrong_of_an_offer(shop: OfferClub) -> N
         ):
             await scope.execute(change, scope.community_id)
     async with shop.club.database.read_transaction(shop.club.community.id) as scope:
-        nobody = await scope.fetchval(
+        missing = await scope.fetchval(
             "SELECT profile_id FROM offer_events WHERE community_id = $1 AND event_type = 1", scope.community_id
         )
     found = [each.partition(": ")[2] for each in await differences(shop.club)]
     assert found == [
-        f"profile_id is stored as '{nobody}', expected None",
+        f"profile_id is stored as '{missing}', expected None",
         "collection_ids is stored as '0', expected None",
         f"first_event_at, last_event_at is stored as '{first} {first}', expected '{first} 2026-10-31 02:00:00+00'",
         "location_id is stored as '0', expected None",

@@ -20,7 +20,7 @@ TABLES = {
 }
 
 
-async def test_the_page_answers_what_it_says(club: Club) -> None:
+async def test_the_examples_of_the_page_have_the_answers_that_it_shows(club: Club) -> None:
     shop = OfferClub(club)
     await shop.load("profiles", [{"external_id": name} for name in ("C1", "C2", "C3")])
     assert_page_is_current(PAGE, await with_current_answers(shop, PAGE.read_text(), TABLES))

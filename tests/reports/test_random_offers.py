@@ -1,4 +1,4 @@
-"""Whatever happens to offers, in whatever order it is told, all that is asked of it is what a plain loop counts."""
+"""Random events of offers in any order: all reports equal a recount by plain loops."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def as_told(shop: OfferClub, events: Iterable[Mapping[str, Any]]) -> list[
 
 
 async def equal(shop: OfferClub, events: Iterable[Mapping[str, Any]], chance: random.Random) -> None:
-    """Holds that every report says of these events what a plain loop does, whatever is asked."""
+    """Holds that every report says of these events what a plain loop does, for any query."""
     rows = await as_told(shop, events)
     zone, now = shop.club.community.timezone, shop.club.clock()
     records = await shop.offers()
@@ -115,20 +115,20 @@ async def equal(shop: OfferClub, events: Iterable[Mapping[str, Any]], chance: ra
         for interval, days in (("5m", 0.2), ("1h", 2), ("1d", 50), ("1w", 200), ("1mo", 900)):
             since = START - timedelta(days=days * chance.uniform(0.5, 1))
             until = min(since + timedelta(days=days * chance.uniform(0.3, 1)), START)
-            asked = {"from": since.isoformat(), "to": until.isoformat(), "interval": interval}
+            params = {"from": since.isoformat(), "to": until.isoformat(), "interval": interval}
             query = random_filter(chance, rows)
             fitting = [row for row in rows if row["event"] in kinds and matches(row, query)]
             by = chance.choice([(), *((each,) for each in FIELDS)])
             group = {"aggregate_by": by[0]} if by else {}
-            shown_series = await shop.query_timeseries(over_time, **asked, **group, filter=query)
-            assert shown_series == history(fitting, ("event", *by), asked, zone, now), (asked, query, by)
-            del asked["interval"]
-            found = await shop.statistics(in_all, **asked, **group, filter=query)
-            assert found == statistics(fitting, kinds, by, asked, zone, rate), (asked, query, by)
+            shown_series = await shop.query_timeseries(over_time, **params, **group, filter=query)
+            assert shown_series == history(fitting, ("event", *by), params, zone, now), (params, query, by)
+            del params["interval"]
+            found = await shop.statistics(in_all, **params, **group, filter=query)
+            assert found == statistics(fitting, kinds, by, params, zone, rate), (params, query, by)
     assert await differences(shop.club) == []
 
 
-async def test_in_whatever_order_events_come_all_reports_are_what_a_plain_loop_counts(shops: list[OfferClub]) -> None:
+async def test_reports_equal_a_recount_of_random_events_in_any_order(shops: list[OfferClub]) -> None:
     chance = random.Random(SEED)
     events = sorted(drawn(chance, 300), key=lambda each: str(each["at"]))
     ordered, shuffled = shops
@@ -144,7 +144,7 @@ async def test_in_whatever_order_events_come_all_reports_are_what_a_plain_loop_c
         await equal(shop, events, chance)
 
 
-async def test_writers_at_once_lose_nothing_and_count_nothing_twice(shop: OfferClub) -> None:
+async def test_concurrent_writers_count_each_event_once(shop: OfferClub) -> None:
     await with_members(shop)
     chance = random.Random(SEED + 2)
     events = drawn(chance, 200)
@@ -155,7 +155,7 @@ async def test_writers_at_once_lose_nothing_and_count_nothing_twice(shop: OfferC
     await equal(shop, events, chance)
 
 
-async def test_a_purge_takes_a_member_s_events_out_and_a_merge_moves_them(shop: OfferClub) -> None:
+async def test_a_purge_subtracts_events_and_a_merge_reassigns_them(shop: OfferClub) -> None:
     await with_members(shop)
     chance = random.Random(SEED + 1)
     events = drawn(chance, 150)
@@ -175,7 +175,7 @@ async def test_a_purge_takes_a_member_s_events_out_and_a_merge_moves_them(shop: 
     assert answer.status_code == 200, answer.text
     merged = [{**each, "profile": destination if each["profile"] == source else each["profile"]} for each in left]
     await equal(shop, merged, chance)
-    # Who had nothing to do with offers is forgotten like anybody.
+    # A profile without events of offers can be purged, too.
     made = await shop.club.http.post("/api/v3/profiles", json={"profile": {"external_id": "X"}})
     assert made.status_code in (200, 201), made.text
     answer = await shop.club.http.delete(f"/api/v3/profiles/{made.json()['data']['id']}/purge")

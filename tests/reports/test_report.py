@@ -32,19 +32,19 @@ def test_a_report_has_fields_of_the_types_that_reports_support() -> None:
     assert set(OPERATIONS) == {each for each in FieldType if each.report_name}
 
 
-def test_a_report_is_the_same_as_itself_alone() -> None:
+def test_reports_are_compared_by_identity() -> None:
     assert replace(SAMPLES) != SAMPLES
     assert len({SAMPLES, replace(SAMPLES), SAMPLES}) == 2
 
 
-def test_every_field_that_groups_is_a_way_to_group() -> None:
+def test_every_groupable_field_is_a_grouping() -> None:
     assert "by_name" in SAMPLES.groupings_by_name
     assert "total" not in SAMPLES.groupings_by_name
     assert {"name", "total"} <= set(SAMPLES_HISTORY.groupings_by_name)
     assert "total" not in replace(SAMPLES_HISTORY, is_additive=False).groupings_by_name
 
 
-def test_coarse_intervals_are_kept_for_ever_and_fine_ones_for_a_time() -> None:
+def test_long_intervals_are_retained_forever_and_short_ones_expire() -> None:
     assert [each.code for each in ALL_INTERVALS] == ["5m", "1h", "1d", "1w", "1mo"]
     assert Interval.MINUTES_5.retention == timedelta(days=14)
     assert [each for each in HOURLY_AND_UP if each.retention is None] == [Interval.WEEK, Interval.MONTH]

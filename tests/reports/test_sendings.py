@@ -38,7 +38,7 @@ def event(number: float, kind: str, dispatch: str = "D1", sending: str = "S1", *
 SENDING = {"external_id": "S1", "channel": "email", "reporting_id": 42, "campaign_id": 7, "language": "no"}
 
 
-async def test_a_sending_tells_what_came_of_it_in_the_documented_order(post: SendingClub) -> None:
+async def test_a_sending_has_the_documented_fields_in_order(post: SendingClub) -> None:
     assert outcome_counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
     (record,) = (await post.query("sendings"))["records"]
     assert list(record) == [
@@ -53,7 +53,7 @@ async def test_a_sending_tells_what_came_of_it_in_the_documented_order(post: Sen
     assert record["dispatches_count"] == 0
 
 
-async def test_a_repeat_changes_nothing_and_an_open_may_come_before_its_delivery(post: SendingClub) -> None:
+async def test_a_repeated_event_changes_nothing_and_an_open_may_arrive_before_its_delivery(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     events = [event(3, "opened"), event(4, "opened"), event(1, "transmitted"), event(2, "delivered")]
     assert outcome_counts(await post.load("sending_events", [*events, events[0]])) == (4, 1, 0)
@@ -73,7 +73,7 @@ async def test_a_repeat_changes_nothing_and_an_open_may_come_before_its_delivery
     assert record["timeseries_ranges"]["1w"] == {"from": "2026-10-26T00:00:00.000000Z", "to": None}
 
 
-async def test_events_wait_for_the_sending_that_they_name(post: SendingClub) -> None:
+async def test_events_may_arrive_before_their_sending(post: SendingClub) -> None:
     assert outcome_counts(await post.load("sending_events", [event(1, "delivered"), event(2, "opened")])) == (2, 0, 0)
     assert await post.sendings() == {}
     assert await post.query_timeseries("sendings_events_history", **RANGE) == {}
@@ -93,7 +93,7 @@ async def test_events_wait_for_the_sending_that_they_name(post: SendingClub) -> 
     }
 
 
-async def test_what_is_no_event_is_rejected_with_its_reason(post: SendingClub) -> None:
+async def test_an_invalid_event_is_rejected_with_its_reason(post: SendingClub) -> None:
     ahead = (START + timedelta(days=2)).isoformat()
     summary = await post.load(
         "sending_events",
@@ -121,7 +121,7 @@ async def test_what_is_no_event_is_rejected_with_its_reason(post: SendingClub) -
     }
 
 
-async def test_a_sending_that_comes_again_changes_what_it_said(post: SendingClub) -> None:
+async def test_loading_a_sending_again_updates_its_fields(post: SendingClub) -> None:
     assert outcome_counts(await post.load("sendings", [SENDING])) == (1, 0, 0)
     post.club.clock.advance(hours=1)
     assert outcome_counts(await post.load("sendings", [SENDING])) == (0, 1, 0)
@@ -145,23 +145,23 @@ async def test_a_sending_that_comes_again_changes_what_it_said(post: SendingClub
     }
 
 
-async def test_a_batch_without_an_event_is_none(post: SendingClub) -> None:
+async def test_a_batch_of_rejected_events_stores_nothing(post: SendingClub) -> None:
     summary = await post.load("sending_events", [event(1, "opened", profile="nobody")])
     assert outcome_counts(summary) == (0, 0, 1)
 
 
-async def test_days_without_a_partition_get_theirs_by_the_write(post: SendingClub) -> None:
+async def test_a_write_creates_missing_partitions(post: SendingClub) -> None:
     post.club.clock.advance(days=400)
     await post.load("sendings", [SENDING])
     at = (post.club.clock() - timedelta(hours=1)).isoformat()
     assert outcome_counts(await post.load("sending_events", [event(1, "opened") | {"at": at}])) == (1, 0, 0)
-    asked = {"from": at, "to": at, "interval": "5m"}
-    assert await post.query_timeseries("sendings_events_history", **asked) == {
+    params = {"from": at, "to": at, "interval": "5m"}
+    assert await post.query_timeseries("sendings_events_history", **params) == {
         ("opened",): {"2027-12-05T23:00:00.000+00:00": 1}
     }
 
 
-async def test_a_recipient_who_becomes_known_later_counts_from_then_on(post: SendingClub) -> None:
+async def test_a_recipient_that_a_later_event_names_is_counted(post: SendingClub) -> None:
     await with_members(post)
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(2, "transmitted", dispatch="D2")])
@@ -233,7 +233,7 @@ def drawn(chance: random.Random, number: int) -> list[dict[str, Any]]:
     return found + chance.sample(found, number // 3)
 
 
-async def test_in_whatever_order_events_come_they_are_counted_as_a_plain_loop_counts_them(post: SendingClub) -> None:
+async def test_counts_equal_a_recount_for_events_in_any_order(post: SendingClub) -> None:
     await with_members(post)
     chance = random.Random(SEED)
     for round_number in range(2):
@@ -263,19 +263,19 @@ async def equal(post: SendingClub, events: Sequence[Mapping[str, Any]], reportin
         assert {key: records[reporting_id][key] for key in expected} == expected
     ours = {"type": "in", "field": "reporting_id", "value": list(reporting_ids.values())}
     for interval, days in (("5m", 0.3), ("1h", 3), ("1d", 50), ("1mo", 80)):
-        asked = {
+        params = {
             "from": (START - timedelta(days=days)).isoformat(),
             "to": START.isoformat(),
             "interval": interval,
             "filter": ours,
         }
-        shown = await post.query_timeseries("sendings_events_history", **asked)
-        assert shown == within(history(events, interval, zone), post, asked)
+        shown = await post.query_timeseries("sendings_events_history", **params)
+        assert shown == within(history(events, interval, zone), post, params)
         if interval != "5m":
             for by in ("gender", "age", "optin_platform"):
-                shown = await post.query_timeseries("sendings_recipients_statistics", **asked, aggregate_by=by)
+                shown = await post.query_timeseries("sendings_recipients_statistics", **params, aggregate_by=by)
                 expected_series = recipients(events, by, interval, zone, MEMBERS)
-                assert shown == within(expected_series, post, asked), by
+                assert shown == within(expected_series, post, params), by
     assert await differences(post.club) == []
     for days in (1, 12, 60):
         since, until = START - timedelta(days=days), START - timedelta(days=days / 8)
@@ -295,11 +295,13 @@ async def equal(post: SendingClub, events: Sequence[Mapping[str, Any]], reportin
 
 
 def within(
-    series: dict[tuple[Any, ...], dict[str, int]], post: SendingClub, asked: dict[str, Any]
+    series: dict[tuple[Any, ...], dict[str, int]], post: SendingClub, params: dict[str, Any]
 ) -> dict[tuple[Any, ...], dict[str, int]]:
-    """What lies in the buckets that are asked for."""
+    """The values in the requested buckets."""
     zone = ZoneInfo(post.club.community.timezone)
-    since, until = (bucket_label(datetime.fromisoformat(asked[end]), asked["interval"], zone) for end in ("from", "to"))
+    since, until = (
+        bucket_label(datetime.fromisoformat(params[end]), params["interval"], zone) for end in ("from", "to")
+    )
     found = {
         label: {
             each: n
@@ -311,7 +313,7 @@ def within(
     return {label: values for label, values in found.items() if values}
 
 
-async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: SendingClub) -> None:
+async def test_verify_finds_wrong_counts_of_a_sending(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(2, "opened")])
     assert await differences(post.club) == []
@@ -334,7 +336,7 @@ async def test_verify_tells_what_is_kept_wrong_of_a_sending(post: SendingClub) -
     ]
 
 
-async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post: SendingClub) -> None:
+async def test_a_purge_subtracts_dispatches_and_a_merge_reassigns_them(post: SendingClub) -> None:
     await with_members(post)
     chance = random.Random(SEED + 1)
     events = drawn(chance, 150)
@@ -372,7 +374,7 @@ async def test_a_purge_takes_a_member_s_messages_out_and_a_merge_moves_them(post
     assert sum(sum(values.values()) for values in total.values()) == len(once)
 
 
-async def test_another_zone_has_all_buckets_made_anew(post: SendingClub) -> None:
+async def test_a_change_of_the_time_zone_rebuilds_all_buckets(post: SendingClub) -> None:
     await post.load("sendings", [SENDING])
     await post.load("sending_events", [event(1, "transmitted"), event(23, "opened"), event(23.1, "clicked")])
     assert await rebuild_if_stale(post.club.database, post.club.community.id) == 0

@@ -12,7 +12,7 @@ from reports.sending_recount import SendingClub
 PAGE = Path(__file__).parent.parent.parent / "docs" / "sendings.md"
 
 
-async def test_the_page_answers_what_it_says(club: Club) -> None:
+async def test_the_examples_of_the_page_have_the_answers_that_it_shows(club: Club) -> None:
     post = SendingClub(club)
     years = {"C1": 1990, "C2": 1961, "C3": 2004}
     await post.load(

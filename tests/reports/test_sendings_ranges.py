@@ -53,7 +53,7 @@ def expected(events: Iterable[Mapping[str, Any]], since: datetime, until: dateti
     return {name: n for name, n in totals.items() if name not in ("members", "new")}
 
 
-async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post: SendingClub) -> None:
+async def test_a_dispatch_opened_before_and_within_a_range_counts_in_the_range(post: SendingClub) -> None:
     day = START - timedelta(days=20)
     at = [day + timedelta(days=days) for days in (0, 0.1, 4, 4.5, 9)]
     events = [event(number, "opened", "D1", each) for number, each in enumerate(at)]
@@ -76,9 +76,9 @@ async def test_who_opened_before_a_range_and_within_it_is_one_of_the_range(post:
     }
 
 
-async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: SendingClub) -> None:
+async def test_counts_of_any_range_equal_a_recount(post: SendingClub) -> None:
     chance = random.Random(SEED)
-    kept: list[dict[str, Any]] = []
+    stored: list[dict[str, Any]] = []
     for number in range(3):
         events = [
             event(
@@ -92,21 +92,21 @@ async def test_any_range_is_counted_as_a_plain_loop_counts_it(post: SendingClub)
         events += chance.sample(events, 30)
         chance.shuffle(events)
         await post.load("sending_events", events, batch_rows=chance.choice([1, 9, 50, 500]))
-        kept += events
+        stored += events
     assert await differences(post.club) == []
-    once = deduplicated(kept)
+    once = deduplicated(stored)
     for _ in range(examples(40)):
         since = START - timedelta(days=chance.randrange(DAYS))
         until = since + timedelta(days=chance.randrange(1, DAYS))
         for beside in (timedelta(0), timedelta(seconds=chance.randrange(86_400))):
-            asked = since - beside, until + beside
-            found = await statistics(post, *asked)
+            params = since - beside, until + beside
+            found = await statistics(post, *params)
             if found is not None:
-                found = {name: found[name] for name in expected(once, *asked) or found}
-            assert found == expected(once, *asked), asked
+                found = {name: found[name] for name in expected(once, *params) or found}
+            assert found == expected(once, *params), params
 
 
-async def test_verify_tells_which_day_is_kept_wrong(post: SendingClub) -> None:
+async def test_verify_finds_wrong_daily_uniques(post: SendingClub) -> None:
     await post.load("sending_events", [event(1, "opened", "D1", START - timedelta(days=2))])
     async with post.club.database.write_transaction(post.club.community.id) as scope:
         await scope.execute(

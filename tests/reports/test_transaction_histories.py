@@ -1,4 +1,4 @@
-"""Purchases in reports equal a plain recount, whatever happened and whatever is folded."""
+"""Purchases in reports equal a plain recount, for random changes, compacted or not."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class World:
             await self.join()
 
     async def join(self) -> None:
-        """Somebody becomes a member."""
+        """A profile becomes a member."""
         pick = self.random
         born = {"birth_year": pick.choice([1950, 1987, 2015]), "birth_month": pick.choice([None, 2, 11])}
         self.members.append(await create_profile(self.club, gender=pick.choice([None, "female", "male"]), **born))
 
     def some_time(self) -> str:
-        """Now, lately, long ago, or soon."""
+        """Now, recently, long ago, or soon."""
         minutes = self.random.choice([-40, 0, 3, 70, 200, 2_000, 11_000, 12_000, 60_000, 900_000])
         at = self.club.clock.at - timedelta(minutes=minutes, seconds=self.random.randint(0, 50))
         return at.strftime("%Y-%m-%d %H:%M:%S")
@@ -112,8 +112,8 @@ class World:
             assert answer.status_code in (200, 201), answer.text
         elif what == "again":
             body = self.transaction()
-            kept = pick.sample(sorted(body), pick.randint(1, 4))
-            body = {name: body[name] for name in kept if not name.startswith(("external_id", "currency"))}
+            names = pick.sample(sorted(body), pick.randint(1, 4))
+            body = {name: body[name] for name in names if not name.startswith(("external_id", "currency"))}
             answer = await http.put(f"{V3}/transactions/{pick.choice(known)}", json=body)
             assert answer.status_code == 200, answer.text
         elif what == "V":
@@ -137,7 +137,7 @@ class World:
             await self.claim()
 
     async def claim(self) -> None:
-        """A receipt is bought without a name, and somebody claims it."""
+        """A purchase without a profile, which a profile claims by its receipt."""
         self.receipts += 1
         at, number = self.some_time(), f"r{self.receipts}"
         body = sale(7, at, receipt_ref=number, location_id=self.places[1], timezone="UTC")
@@ -167,7 +167,7 @@ class World:
             self.club.clock.advance(minutes=self.random.choice([1, 30, 700]))
 
     async def check(self) -> None:
-        """Both reports, over ranges drawn, by every field, tell what a recount tells."""
+        """Both reports equal a recount over random ranges, by every field."""
         for by in FIELDS:
             await self.check_stats(by)
             await self.check_series(by)
@@ -207,7 +207,7 @@ class World:
 
 
 @pytest.mark.parametrize("example", range(examples(3)))
-async def test_whatever_is_bought_both_reports_are_a_plain_recount(oslo: Club, example: int) -> None:
+async def test_both_reports_equal_a_recount_of_random_purchases(oslo: Club, example: int) -> None:
     world = World(oslo, SEED + example)
     await world.begin()
     for _ in range(3):
@@ -216,11 +216,11 @@ async def test_whatever_is_bought_both_reports_are_a_plain_recount(oslo: Club, e
         await world.check()
         await purchases.compact(oslo.database, oslo.community.id)
         await world.check()
-    told = [each async for each in verify(oslo.database, oslo.community.id)]
-    assert [str(each) for each in told if isinstance(each, Discrepancy)] == []
+    reported = [each async for each in verify(oslo.database, oslo.community.id)]
+    assert [str(each) for each in reported if isinstance(each, Discrepancy)] == []
 
 
-async def test_a_stream_that_is_shuffled_and_repeated_gives_the_same(oslo: Club) -> None:
+async def test_shuffled_and_repeated_transactions_give_the_same_counts(oslo: Club) -> None:
     world = World(oslo, SEED)
     await world.begin()
     stream = [world.transaction() | {"external_id": f"t{number}"} for number in range(12)]
@@ -245,7 +245,7 @@ async def test_a_stream_that_is_shuffled_and_repeated_gives_the_same(oslo: Club)
     assert answers[0] == answers[1]
 
 
-async def test_readers_see_whole_commits_while_writers_write_and_the_folder_folds(oslo: Club) -> None:
+async def test_readers_see_whole_commits_during_writes_and_compaction(oslo: Club) -> None:
     seen: list[tuple[int, int]] = []
     done = asyncio.Event()
     year = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)

@@ -32,12 +32,12 @@ def values(transactions: int, net: str, members: int, average: str | None) -> di
     }
 
 
-async def fold(club: Club) -> None:
-    """Adds up all that was told."""
+async def compact_all(club: Club) -> None:
+    """Compacts all recorded purchases."""
     await purchases.compact_pending(club.database, club.community.id)
 
 
-async def test_sales_count_returns_lower_the_amount_and_whoever_is_anonymous_is_no_member(club: Club) -> None:
+async def test_sales_count_returns_lower_the_amount_and_anonymous_buyers_are_no_members(club: Club) -> None:
     one, two = await create_profile(club), await create_profile(club)
     await create_transaction(club, sale("100.00", profile_id=one))
     await create_transaction(club, sale("-40.00", "2026-10-02 09:00:00", profile_id=one))
@@ -51,14 +51,14 @@ async def test_sales_count_returns_lower_the_amount_and_whoever_is_anonymous_is_
             (datetime(2026, 10, 1, tzinfo=UTC), None): values(1, "100.00", 1, "100.00"),
             (datetime(2026, 10, 2, tzinfo=UTC), None): values(1, "10.01", 2, "10.01"),
         }
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_a_range_that_begins_and_ends_within_days_counts_to_the_microsecond(club: Club) -> None:
+async def test_a_range_within_days_is_exact_to_the_microsecond(club: Club) -> None:
     who = await create_profile(club)
     for at in ("2026-08-30 11:59:59", "2026-08-30 12:00:00", "2026-09-15 00:00:00", "2026-10-02 12:00:00"):
         await create_transaction(club, sale(1, at, profile_id=who))
-    await fold(club)
+    await compact_all(club)
     noon = datetime(2026, 8, 30, 12, tzinfo=UTC), datetime(2026, 10, 2, 12, tzinfo=UTC)
     assert await query_statistics(club, *noon) == {None: values(2, "2.00", 1, "1.00")}
     assert await query_statistics(club, noon[0], noon[1] + timedelta(microseconds=1)) == {
@@ -80,10 +80,10 @@ async def test_a_buyer_is_counted_as_of_the_first_commit(club: Club) -> None:
             "F1": values(1, "20.00", 1, "20.00"),
             "F2": values(1, "10.00", 1, "10.00"),
         }
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_brands_have_what_was_paid_for_their_items_at_the_rate(club: Club) -> None:
+async def test_a_brand_has_the_amount_of_its_items_at_the_currency_rate(club: Club) -> None:
     items = [
         item_fields(brand="A", price_sell=10, quantity=2),
         item_fields(brand="B", price_sell="0.05", quantity=1),
@@ -99,15 +99,15 @@ async def test_brands_have_what_was_paid_for_their_items_at_the_rate(club: Club)
             None: values(1, "30.30", 0, "30.30"),
         }
         assert await query_statistics(club, *YEAR) == {None: values(1, "222.20", 0, "222.20")}
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_a_void_takes_a_buyer_out_only_where_nothing_else_was_bought(club: Club) -> None:
+async def test_a_void_removes_the_buyer_only_without_another_purchase(club: Club) -> None:
     one, two = await create_profile(club), await create_profile(club)
     first = await create_transaction(club, sale(10, profile_id=one))
     await create_transaction(club, sale(10, "2026-10-20 10:00:00", profile_id=one))
     only = await create_transaction(club, sale(10, profile_id=two))
-    await fold(club)
+    await compact_all(club)
     await update_transaction(club, first, is_void=True)
     await update_transaction(club, only, is_void=True)
     day = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 1, 23, tzinfo=UTC)
@@ -115,30 +115,30 @@ async def test_a_void_takes_a_buyer_out_only_where_nothing_else_was_bought(club:
         assert await query_statistics(club, *day) == {}
         assert await query_timeseries(club, Interval.DAY, *day) == {}
         assert await query_statistics(club, *YEAR) == {None: values(1, "10.00", 1, "10.00")}
-        await fold(club)
+        await compact_all(club)
     await update_transaction(club, only, is_void=False)
     for _ in range(2):
         assert await query_statistics(club, *day) == {None: values(1, "10.00", 1, "10.00")}
         assert await query_statistics(club, *YEAR) == {None: values(2, "20.00", 2, "10.00")}
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_what_is_dated_ahead_counts_from_then_on(club: Club) -> None:
+async def test_a_purchase_in_the_future_counts_from_its_time_on(club: Club) -> None:
     who = await create_profile(club)
     await create_transaction(club, sale(10, "2026-11-01 00:30:00", profile_id=who))
-    await fold(club)
+    await compact_all(club)
     assert await query_statistics(club, *YEAR) == {}
     club.clock.advance(minutes=30)
     for _ in range(3):
         assert await query_statistics(club, *YEAR) == {None: values(1, "10.00", 1, "10.00")}
         hour = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, 1, tzinfo=UTC)
         assert list(await query_timeseries(club, Interval.HOUR, *hour)) == [(datetime(2026, 11, 1, tzinfo=UTC), None)]
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_by_another_clock_all_is_added_up_anew(club: Club) -> None:
+async def test_a_change_of_the_time_zone_rebuilds_purchase_rollups(club: Club) -> None:
     await create_transaction(club, sale(10, "2026-10-01 23:30:00", profile_id=await create_profile(club)))
-    await fold(club)
+    await compact_all(club)
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("UPDATE communities SET timezone = 'Europe/Oslo' WHERE id = $1", club.community.id)
     async with club.database.unscoped_connection() as connection:
@@ -151,7 +151,7 @@ async def test_by_another_clock_all_is_added_up_anew(club: Club) -> None:
         await purchases.compact(club.database, club.community.id)
 
 
-async def test_money_of_several_currencies_is_not_added_up(club: Club, other_club: Club) -> None:
+async def test_amounts_of_several_currencies_are_not_added(club: Club, other_club: Club) -> None:
     for each in (club, other_club):
         await create_transaction(each, sale(10))
     with pytest.raises(InvalidParametersError) as refused:
@@ -162,18 +162,20 @@ async def test_money_of_several_currencies_is_not_added_up(club: Club, other_clu
     }
 
 
-async def test_several_fields_are_asked_of_the_purchases_themselves(club: Club) -> None:
+async def test_several_dimensions_are_counted_from_the_purchases(club: Club) -> None:
     woman, man = await create_profile(club, gender="female"), await create_profile(club, gender="male")
     for who in (woman, man, woman):
         await create_transaction(club, sale(10, profile_id=who, systems=["web"]))
-    await fold(club)
+    await compact_all(club)
     only = Comparison("equal", TRANSACTIONS_STATS.fields_by_name["gender"], None, "female")
     assert await query_statistics(club, *YEAR, None, only) == {None: values(2, "20.00", 1, "10.00")}
     assert await query_statistics(club, *YEAR, "channel", only) == {"CO": values(2, "20.00", 1, "10.00")}
     assert await query_statistics(club, *YEAR, "brand", only) == {None: values(2, "200.00", 1, "100.00")}
 
 
-async def test_much_that_is_told_is_folded_before_more_is_written(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_recorded_purchases_are_compacted_before_the_next_write(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(purchases, "MAX_UNCOMPACTED", 2)
     monkeypatch.setattr(purchases, "MIN_ROWS_TO_COMPACT", 1)
     await create_transaction(club, sale(10))
@@ -183,7 +185,7 @@ async def test_much_that_is_told_is_folded_before_more_is_written(club: Club, mo
     assert await purchases.compact_pending(club.database, club.community.id) == 0
 
 
-async def test_a_fold_leaves_a_community_to_the_one_that_is_at_it(club: Club) -> None:
+async def test_a_compaction_skips_a_community_that_another_process_compacts(club: Club) -> None:
     await create_transaction(club, sale(10))
     async with club.database.unscoped_connection() as connection:
         await connection.execute(f"BEGIN; SET LOCAL regulars.community_id = '{club.community.id}'")
@@ -193,10 +195,10 @@ async def test_a_fold_leaves_a_community_to_the_one_that_is_at_it(club: Club) ->
     assert await purchases.compact(club.database, club.community.id) == 1
 
 
-async def test_a_database_restored_to_lower_transaction_ids_is_added_up_anew(club: Club) -> None:
+async def test_a_database_restored_to_lower_transaction_ids_is_compacted_again(club: Club) -> None:
     who = await create_profile(club)
     await create_transaction(club, sale(10, profile_id=who))
-    await fold(club)
+    await compact_all(club)
     async with club.database.write_transaction(club.community.id) as scope:
         for table, column in (("purchase_compaction_state", "watermark"), ("purchases", "since")):
             await scope.execute(
@@ -207,14 +209,14 @@ async def test_a_database_restored_to_lower_transaction_ids_is_added_up_anew(clu
     await create_transaction(club, sale(10, profile_id=who))
     for _ in range(2):
         assert await query_statistics(club, *YEAR) == {None: values(2, "20.00", 1, "10.00")}
-        await fold(club)
+        await compact_all(club)
 
 
-async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None:
+async def test_verify_finds_wrong_purchases_and_rollups(club: Club) -> None:
     who = await create_profile(club)
     made = await create_transaction(club, sale(10, profile_id=who))
     await create_transaction(club, sale(10, profile_id=who))
-    await fold(club)
+    await compact_all(club)
     for statement in (
         "UPDATE purchases SET amount = 1 WHERE community_id = $1 AND id = $2",
         (
@@ -225,8 +227,8 @@ async def test_verify_finds_what_is_not_as_the_purchases_say(club: Club) -> None
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             await scope.execute(statement, club.community.id, made["id"])
-    told = [each async for each in verify(club.database, club.community.id)]
-    found = {(each.key, each.name) for each in told if isinstance(each, Discrepancy)}
+    reported = [each async for each in verify(club.database, club.community.id)]
+    found = {(each.key, each.name) for each in reported if isinstance(each, Discrepancy)}
     assert (f"transaction {made['id']}", "purchase") in found
     assert ("1d 2026-10-01 00:00:00+00", "purchases") in {(key.strip(), name) for key, name in found}
     assert ("1mo 2026-10-01 00:00:00+00 age", "buyers") in found

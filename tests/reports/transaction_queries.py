@@ -1,4 +1,4 @@
-"""Asks transactions_history and transactions_stats as a request does, and gives values by bucket and label."""
+"""Queries transactions_history and transactions_stats as a request does, with values by bucket and label."""
 
 from __future__ import annotations
 

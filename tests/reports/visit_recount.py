@@ -33,7 +33,7 @@ _SOURCES: tuple[Row, ...] = (*({"sending": each} for each in SENDINGS), {"offer"
 
 
 def random_visits(chance: random.Random, number: int, days: int = 40) -> list[Row]:
-    """Visits, some of them twice: by members, by cookies, by nobody who is known."""
+    """Visits, some of them twice: by members, by cookies, by unknown visitors."""
     found: list[Row] = []
     for n in range(number):
         at = START - timedelta(minutes=chance.choice([chance.randint(1, 300), chance.randint(1, 60 * 24 * days)]))
@@ -74,7 +74,7 @@ def link_fields(visit: Row) -> dict[str, Any]:
 
 
 def count_visits(visits: Iterable[Row], by: Callable[[Row], Hashable]) -> VisitCounts:
-    """Visits and different visitors by group: a visitor is the profile where there is one, else what is told."""
+    """Visits and different visitors by group: a visitor is the profile where there is one, else what is reported."""
     visits_of: dict[Hashable, int] = defaultdict(int)
     visitors: dict[Hashable, set[tuple[str, str]]] = defaultdict(set)
     for each in visits:

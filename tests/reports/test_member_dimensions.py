@@ -1,4 +1,4 @@
-"""Who is a member, and as what, as reports see it."""
+"""Member dimensions: which profiles are members, and how reports group them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def member(club: Club) -> dict[str, Any]:
     return dict(row)
 
 
-async def test_a_member_is_derived_with_the_profile(club: Club) -> None:
+async def test_member_dimensions_follow_the_profile(club: Club) -> None:
     one = await create_profile(
         club,
         gender="female", birth_year=1987, birth_month=5, optin_channel="POS-2", mobile_phone="+46701234567",
@@ -41,7 +41,7 @@ async def test_a_member_is_derived_with_the_profile(club: Club) -> None:
     assert not (await member(club))["is_member"]
 
 
-async def test_what_tells_who_a_member_is_stays_out(club: Club) -> None:
+async def test_personal_properties_are_left_out(club: Club) -> None:
     await create_profile(club, properties={"language": "nb", "E-Mail": "a@b.no", "First name": "Kari", "shoe_size": 38})
     assert bytes((await member(club))["properties"]) == b'{"language": "nb", "shoe_size": 38}'
     assert "shoesize" not in personal_properties(club.community)
@@ -49,7 +49,7 @@ async def test_what_tells_who_a_member_is_stays_out(club: Club) -> None:
         assert "shoesize" in personal_properties(replace(club.community, attributes={"personal": named}))
 
 
-async def test_who_is_depersonalised_counts_as_before(club: Club) -> None:
+async def test_a_depersonalised_profile_is_counted_as_before(club: Club) -> None:
     one = await create_profile(
         club, mobile_phone="+46701234567", gender="male", birth_year=1987, consents={"club": True}
     )
@@ -60,7 +60,7 @@ async def test_who_is_depersonalised_counts_as_before(club: Club) -> None:
     assert after["groups"] == before["groups"]
 
 
-async def test_who_joins_ahead_is_no_member_before(club: Club) -> None:
+async def test_a_join_in_the_future_takes_effect_at_its_time(club: Club) -> None:
     await create_profile(club, joined_at="2026-11-01 05:00:00")
     row = await member(club)
     assert not row["is_member"]
@@ -72,7 +72,7 @@ async def test_who_joins_ahead_is_no_member_before(club: Club) -> None:
     assert row["next_change_at"] is None
 
 
-async def test_what_is_wrong_with_a_row_is_no_lack_of_room(club: Club) -> None:
+async def test_a_violated_constraint_is_not_taken_for_a_missing_partition(club: Club) -> None:
     async def work() -> int:
         raise asyncpg.CheckViolationError("type must be in or out")
 
@@ -80,7 +80,7 @@ async def test_what_is_wrong_with_a_row_is_no_lack_of_room(club: Club) -> None:
         await partitions.with_partitions(club.database, work)
 
 
-async def test_who_lacks_room_makes_it(club: Club) -> None:
+async def test_a_missing_partition_is_created_and_the_work_repeated(club: Club) -> None:
     club.clock.advance(days=30_000)
 
     async def work() -> int:
