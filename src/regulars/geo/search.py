@@ -21,7 +21,7 @@ STORE_WEIGHT = 5.0
 """The weight of a store in the ranking: that of a town of 100,000 inhabitants."""
 
 
-# Geocoding ------------------------------------------------------------------------------------
+# Geocoding ----------------------------------------------------------------------------------------------------
 
 
 def geocode(addresses: Iterable[GeoAddress], towns: Towns) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _town(address: GeoAddress, towns: Towns) -> Town | None:
     return towns.find_by_name(country, address.city, subdivision_code(country, address.state))
 
 
-# Search ------------------------------------------------------------------------------------------------------
+# Search -------------------------------------------------------------------------------------------------------
 
 
 async def search_places(
@@ -82,7 +82,7 @@ def _score(match: MatchType, at: Point | None, near: Point | None) -> float:
     )
 
 
-# One place ---------------------------------------------------------------------------------------------------
+# One place ----------------------------------------------------------------------------------------------------
 
 _TOWN = re.compile(r"geonames:([1-9][0-9]{0,8})")
 _LOCATION = re.compile(r"location:([1-9][0-9]{0,9}):([1-9][0-9]{0,17})")

@@ -36,7 +36,7 @@ class Bucket:
         return interval.retention is None or now - self.end <= interval.retention
 
 
-# Bucket starts --------------------------------------------------------------------------------------------
+# Bucket starts ------------------------------------------------------------------------------------------------
 
 
 def bucket_start(at: datetime, interval: Interval, zone: ZoneInfo) -> datetime:
@@ -108,7 +108,7 @@ def _offset(at: datetime, zone: ZoneInfo) -> timedelta | None:
     return at.astimezone(zone).utcoffset()
 
 
-# Buckets of a range --------------------------------------------------------------------------------------------------
+# Buckets of a range -------------------------------------------------------------------------------------------
 
 
 def buckets_between(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
@@ -178,7 +178,7 @@ def _too_many(steps: int) -> InvalidParametersError:
     return invalid_parameter(("interval",), "too_many_time_points", message, max=MAX_BUCKETS, requested=steps)
 
 
-# Choice of interval -------------------------------------------------------------------------------------------------------
+# Choice of interval -------------------------------------------------------------------------------------------
 
 
 def choose_interval(

@@ -71,7 +71,7 @@ _LINKS = """FROM links AS l
 LEFT JOIN sendings AS s ON s.community_id = l.community_id AND s.id = l.sending_id"""
 _IS_REPORTED = "l.community_id = $community AND (l.sending_id IS NULL OR NOT s.is_placeholder)"
 
-# Sendings' links ------------------------------------------------------------------------------------------------
+# Sendings' links ----------------------------------------------------------------------------------------------
 
 _ALL_TIME = RowSource(
     Backend.POSTGRES,
@@ -108,7 +108,7 @@ SENDINGS_LINKS_STATS = _of_sendings(
     "sendings_links_stats", "Number of visits of the links of sendings.", 2, (_SOURCE_ID,)
 )
 
-# All links ------------------------------------------------------------------------------------------------------
+# All links ----------------------------------------------------------------------------------------------------
 
 _FIELDS = (COMMUNITY_ID, LOYALTY_CLUB_ID, _SOURCE_TYPE, _SOURCE_ID, _HOST, _PATH, *_UTM.values())
 

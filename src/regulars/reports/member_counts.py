@@ -37,7 +37,7 @@ _TYPE = ReportField(
 )
 _VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation group value.", filterable=True)
 
-# Now ----------------------------------------------------------------------------------------------------
+# Now ----------------------------------------------------------------------------------------------------------
 
 # A suppressed count is null, so filters cannot reveal it. Deltas of one commit are netted: a commit whose deltas cancel
 # out does not change updated_at.
@@ -94,7 +94,7 @@ MEMBERS_GROUPED_COUNT = Report(
     count_measure="members_count",
 )
 
-# Over time ----------------------------------------------------------------------------------------------
+# Over time ----------------------------------------------------------------------------------------------------
 
 
 _RETENTIONS = " ".join(

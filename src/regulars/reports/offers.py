@@ -43,7 +43,7 @@ _STORE_ID = ReportField(
 )
 _CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign.", filterable=True, groupable=True)
 
-# Offers ---------------------------------------------------------------------------------------------------------
+# Offers -------------------------------------------------------------------------------------------------------
 
 _COUNTERS = {
     "grants_count": ("granted_count", "Grants."),
@@ -135,7 +135,7 @@ WHERE c.community_id = $community
     key=("loyalty_club_id", "id"),
 )
 
-# Over time ------------------------------------------------------------------------------------------------------
+# Over time ----------------------------------------------------------------------------------------------------
 
 _LABELS = (_OFFER_ID, _COLLECTION_IDS, _STORE_ID, _CAMPAIGN_ID, _TYPE)
 
@@ -204,7 +204,7 @@ OFFERS_USAGES_HISTORY = _history(
     ReportMeasure("usages_count", FieldType.INTEGER, "Number of grants and uses", "sum(r.count)"),
 )
 
-# In all ---------------------------------------------------------------------------------------------------------
+# In all -------------------------------------------------------------------------------------------------------
 
 _VERBS = {"seen": "saw", "clicked": "clicked", "granted": "were granted", "used": "used"}
 

@@ -35,7 +35,7 @@ _REPORTING_ID = ReportField(
 _CAMPAIGN_ID = ReportField("campaign_id", FieldType.INTEGER, "ID of the campaign.", filterable=True, groupable=True)
 _SENDING_ID = ReportField("sending_id", FieldType.INTEGER, "ID of the sending.", filterable=True, groupable=True)
 
-# Sendings -------------------------------------------------------------------------------------------------------
+# Sendings -----------------------------------------------------------------------------------------------------
 
 COUNTERS = {
     "dispatches_count": "Messages, each to one recipient.",
@@ -142,7 +142,7 @@ SENDINGS = Report(
     ),
 )
 
-# Over time ------------------------------------------------------------------------------------------------------
+# Over time ----------------------------------------------------------------------------------------------------
 
 _EVENT = ReportField(
     "event",
@@ -210,7 +210,7 @@ WHERE s.community_id = $community AND NOT s.is_placeholder
     intervals=HOURLY_AND_UP,
 )
 
-# In all ---------------------------------------------------------------------------------------------------------
+# In all -------------------------------------------------------------------------------------------------------
 
 _TOTALS = {
     "dispatches": "Dispatches with any event.",

@@ -55,7 +55,7 @@ FIELDS = (
     AGE,
 )
 
-# Row sources -----------------------------------------------------------------------------
+# Row sources --------------------------------------------------------------------------------------------------
 
 _WATERMARK = """coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = $community AND timezone = $zone

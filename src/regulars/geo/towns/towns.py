@@ -69,7 +69,7 @@ class Towns:
         """The town of an index, in descending order of population."""
         return self._town(index)
 
-    # Lookup ------------------------------------------------------------------------------------------------
+    # Lookup ---------------------------------------------------------------------------------------------------
 
     def get(self, geonames_id: int) -> Town | None:
         """The town of a GeoNames id."""
@@ -129,7 +129,7 @@ class Towns:
             step *= 2
         return low, bisect_right(starts, sought, lo=low, hi=min(low + step, len(starts)), key=begins)
 
-    # Search ----------------------------------------------------------------------------------------------
+    # Search ---------------------------------------------------------------------------------------------------
 
     def search(self, query: str, country: str | None, near: Point | None, limit: int) -> list[TownMatch]:
         """The towns that match a text best, best first, as ranked by `ranking`."""

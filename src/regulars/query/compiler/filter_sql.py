@@ -28,7 +28,7 @@ _SIGNS = {"greater_than": ">", "greater_or_equal_to": ">=", "less_than": "<", "l
 SCALED_TYPES = frozenset((FieldType.MONEY, FieldType.PERCENT))
 
 
-# Shapes and values -----------------------------------------------------------------------------------------------
+# Shapes and values --------------------------------------------------------------------------------------------
 
 
 def filter_shape(node: FilterNode | None) -> FilterShape:
@@ -151,20 +151,20 @@ def _exact(value: Decimal, digits: int) -> int | None:
     return found if EXACT_CONTEXT.scaleb(Decimal(found), -digits) == value else None
 
 
-# Conditions -----------------------------------------------------------------------------------------------------------
+# Conditions ---------------------------------------------------------------------------------------------------
 
 
 def condition(node: FilterNode, backend: Backend) -> Condition:
     """The condition of a filter over `r`. It may be null where a compared field is null, which counts as false."""
     writer = _FilterWriter(backend)
     sql = writer.node_sql(node, "\n")
-    return Condition(sql % tuple(writer.numbers), _is_joined(node, backend))
+    return Condition(sql % tuple(writer.numbers), _is_compound(node, backend))
 
 
-def _is_joined(node: FilterNode, backend: Backend) -> bool:
+def _is_compound(node: FilterNode, backend: Backend) -> bool:
     if isinstance(node, Comparison):
-        return _comparison(node.type, node.field, _form(node), backend).is_joined
-    return node.type != "not" and (len(node.nodes) > 1 or _is_joined(node.nodes[0], backend))
+        return _comparison(node.type, node.field, _form(node), backend).is_compound
+    return node.type != "not" and (len(node.nodes) > 1 or _is_compound(node.nodes[0], backend))
 
 
 class _FilterWriter:
@@ -174,14 +174,14 @@ class _FilterWriter:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._store = backend
+        self._backend = backend
         self._values = 0
         self.numbers: list[int] = []
 
     def node_sql(self, node: FilterNode, line: str, *, is_operand: bool = False) -> str:
         """The SQL of a node; `is_operand` is set where it is an operand of AND or OR."""
         if isinstance(node, Comparison):
-            comparison = _comparison(node.type, node.field, _form(node), self._store)
+            comparison = _comparison(node.type, node.field, _form(node), self._backend)
             self.numbers += [self._values + each for each in comparison.value_numbers]
             self._values += comparison.values
             sql = comparison.as_operand if is_operand else comparison.alone
@@ -209,7 +209,7 @@ class _ComparisonSql:
 
     alone: str
     as_operand: str
-    is_joined: bool
+    is_compound: bool
     value_numbers: tuple[int, ...]
     values: int
 
@@ -218,9 +218,9 @@ _value = re.compile(r"\$v(\d+)")
 
 
 @lru_cache(maxsize=4096)
-def _comparison(kind: str, field: ReportField, form: str, backend: Backend) -> _ComparisonSql:
+def _comparison(operation: str, field: ReportField, form: str, backend: Backend) -> _ComparisonSql:
     """The SQL of a comparison of one form, compiled once and numbered wherever it is used."""
-    found = _ComparisonCompiler(kind, field, form, backend).condition()
+    found = _ComparisonCompiler(operation, field, form, backend).condition()
     alone, as_operand = (_value.sub("$v%d", sql.replace("%", "%%")) for sql in (found.sql, found.parenthesized))
     value_numbers = tuple(map(int, _value.findall(found.sql)))
     return _ComparisonSql(alone, as_operand, found.is_compound, value_numbers, max(value_numbers, default=0))
@@ -229,92 +229,94 @@ def _comparison(kind: str, field: ReportField, form: str, backend: Backend) -> _
 class _ComparisonCompiler:
     """Compiles one comparison, its values named $v1, $v2, ..."""
 
-    def __init__(self, kind: str, field: ReportField, form: str, backend: Backend) -> None:
-        self._kind = kind
+    def __init__(self, operation: str, field: ReportField, form: str, backend: Backend) -> None:
+        self._operation = operation
         self._field = field
         self._form = form
-        self._store = backend
+        self._backend = backend
         self._engine = ENGINES[backend]
         self._count = 0
 
     def condition(self) -> Condition:
         if not self._form:
-            return self._either([])
+            return self._any_of([])
         if self._field.type is FieldType.FLAGS:
-            return self._flag()
+            return self._flags()
         if self._field.type is FieldType.OBJECT:
-            return self._part()
+            return self._object_value()
         if self._field.type in LIST_TYPES:
             return self._list()
-        return self._scalar(operand(self._field, self._store), self._field.type)
+        return self._scalar(operand(self._field, self._backend), self._field.type)
 
-    def _place(self, type_: str) -> str:
+    def _placeholder(self, type_: str) -> str:
         self._count += 1
         return f"CAST($v{self._count} AS {type_})"
 
-    def _scalar(self, x: str, type_of: FieldType) -> Condition:
-        kind, type_ = self._kind, self._engine.parameter_types[type_of]
-        if kind in _SIGNS:
-            return Condition(f"{x} {_SIGNS[kind]} {self._place(type_)}")
-        if kind == "between":
-            return Condition(f"{x} BETWEEN {self._place(type_)} AND {self._place(type_)}")
-        if kind == "starts_with":
-            return Condition(f"starts_with({x}, {self._place(type_)})")
-        if kind == "contains":
-            return Condition(f"strpos({x}, {self._place(type_)}) > 0")
-        if kind in ("in", "not_in"):
+    def _scalar(self, x: str, field_type: FieldType) -> Condition:
+        operation, type_ = self._operation, self._engine.parameter_types[field_type]
+        if operation in _SIGNS:
+            return Condition(f"{x} {_SIGNS[operation]} {self._placeholder(type_)}")
+        if operation == "between":
+            return Condition(f"{x} BETWEEN {self._placeholder(type_)} AND {self._placeholder(type_)}")
+        if operation == "starts_with":
+            return Condition(f"starts_with({x}, {self._placeholder(type_)})")
+        if operation == "contains":
+            return Condition(f"strpos({x}, {self._placeholder(type_)}) > 0")
+        if operation in ("in", "not_in"):
             any_of = (
-                [Condition(self._engine.dialect.equals_any(x, self._place(f"{type_}[]")))] if "v" in self._form else []
+                [Condition(self._engine.dialect.equals_any(x, self._placeholder(f"{type_}[]")))]
+                if "v" in self._form
+                else []
             )
-            return self._either([*any_of, *([Condition(f"{x} IS NULL")] if "n" in self._form else [])])
-        is_not = kind == "not_equal"
+            return self._any_of([*any_of, *([Condition(f"{x} IS NULL")] if "n" in self._form else [])])
+        is_not = operation == "not_equal"
         if self._form == "n":
             return Condition(f"{x} IS NOT NULL" if is_not else f"{x} IS NULL")
-        if is_not and type_of in SCALED_TYPES:
-            return not_true(Condition(f"{x} = {self._place(type_)}"))
-        return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._place(type_)}")
+        if is_not and field_type in SCALED_TYPES:
+            return not_true(Condition(f"{x} = {self._placeholder(type_)}"))
+        return Condition(f"{x} {'IS DISTINCT FROM' if is_not else '='} {self._placeholder(type_)}")
 
     def _list(self) -> Condition:
-        dialect, x = self._engine.dialect, operand(self._field, self._store)
+        dialect, x = self._engine.dialect, operand(self._field, self._backend)
         type_ = self._engine.parameter_types[self._field.type]
-        if self._kind == "contains":
-            return Condition(dialect.contains(x, self._place(type_)))
-        any_of = [Condition(dialect.overlaps(x, self._place(f"{type_}[]")))] if "v" in self._form else []
-        return self._either([*any_of, *([Condition(dialect.is_empty(x))] if "n" in self._form else [])])
+        if self._operation == "contains":
+            return Condition(dialect.contains(x, self._placeholder(type_)))
+        any_of = [Condition(dialect.overlaps(x, self._placeholder(f"{type_}[]")))] if "v" in self._form else []
+        return self._any_of([*any_of, *([Condition(dialect.is_empty(x))] if "n" in self._form else [])])
 
-    def _flag(self) -> Condition:
-        dialect, name = self._engine.dialect, self._place("TEXT")
-        trues, falses = (render_sql(each, self._store) for each in self._field.flag_columns or ())
+    def _flags(self) -> Condition:
+        dialect, name = self._engine.dialect, self._placeholder("TEXT")
+        trues, falses = (render_sql(each, self._backend) for each in self._field.flag_columns or ())
         is_true, is_false = Condition(dialect.contains(trues, name)), Condition(dialect.contains(falses, name))
         found = {"t": is_true, "f": is_false, "n": not_true(combine("OR", [is_true, is_false], separator=" "))}
-        return self._either([found[letter] for letter in self._form])
+        return self._any_of([found[letter] for letter in self._form])
 
-    def _part(self) -> Condition:
-        dialect, x, name = self._engine.dialect, operand(self._field, self._store), self._place("TEXT")
-        of_type: dict[str, tuple[Callable[[str, str], str], FieldType]] = {
+    def _object_value(self) -> Condition:
+        dialect, x, name = self._engine.dialect, operand(self._field, self._backend), self._placeholder("TEXT")
+        extractors: dict[str, tuple[Callable[[str, str], str], FieldType]] = {
             "b": (dialect.boolean_value, FieldType.BOOLEAN),
             "d": (dialect.number_value, FieldType.NUMBER),
             "s": (dialect.string_value, FieldType.STRING),
         }
-        if self._kind in EQUALITY_OPERATIONS:
-            return self._either(list(self._typed(x, name, of_type)))
-        taken, type_of = of_type[self._form]
-        return self._scalar(f"({taken(x, name)})", type_of)
+        if self._operation in EQUALITY_OPERATIONS:
+            return self._any_of(list(self._equalities(x, name, extractors)))
+        extract, field_type = extractors[self._form]
+        return self._scalar(f"({extract(x, name)})", field_type)
 
-    def _typed(
-        self, x: str, name: str, of_type: Mapping[str, tuple[Callable[[str, str], str], FieldType]]
+    def _equalities(
+        self, x: str, name: str, extractors: Mapping[str, tuple[Callable[[str, str], str], FieldType]]
     ) -> Iterator[Condition]:
-        for letter, (taken, type_of) in of_type.items():
+        for letter, (extract, field_type) in extractors.items():
             if letter in self._form:
-                value, type_ = f"({taken(x, name)})", self._engine.parameter_types[type_of]
-                if self._kind in ("in", "not_in"):
-                    yield Condition(self._engine.dialect.equals_any(value, self._place(f"{type_}[]")))
+                value, type_ = f"({extract(x, name)})", self._engine.parameter_types[field_type]
+                if self._operation in ("in", "not_in"):
+                    yield Condition(self._engine.dialect.equals_any(value, self._placeholder(f"{type_}[]")))
                 else:
-                    yield Condition(f"{value} = {self._place(type_)}")
+                    yield Condition(f"{value} = {self._placeholder(type_)}")
         if "n" in self._form:
             yield Condition(self._engine.dialect.object_value_is_null(x, name))
 
-    def _either(self, conditions: Sequence[Condition]) -> Condition:
+    def _any_of(self, conditions: Sequence[Condition]) -> Condition:
         """Any of the conditions, or none of them where the comparison is negated."""
-        some = combine("OR", conditions or [Condition("FALSE")], separator=" ")
-        return not_true(some) if self._kind in ("not_equal", "not_in") else some
+        any_condition = combine("OR", conditions or [Condition("FALSE")], separator=" ")
+        return not_true(any_condition) if self._operation in ("not_equal", "not_in") else any_condition

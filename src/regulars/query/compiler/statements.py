@@ -91,7 +91,7 @@ _TENANT_PARAMETERS: Mapping[str, Callable[[Tenant, datetime], Any]] = {
 }
 
 
-# Statement cache ------------------------------------------------------------------------------------------------
+# Statement cache ----------------------------------------------------------------------------------------------
 
 _statements: dict[tuple[object, ...], CompiledStatement] = {}
 
@@ -136,7 +136,7 @@ def _filter_value_index(name: str) -> int | None:
     return int(name[1:]) - 1 if name[0] == "v" and name[1:].isdigit() else None
 
 
-# Clauses --------------------------------------------------------------------------------------------------------
+# Clauses ------------------------------------------------------------------------------------------------------
 
 
 def from_clause(source: RowSource, node: FilterNode | None, after: Condition | None = None) -> str:

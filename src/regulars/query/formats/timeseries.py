@@ -102,7 +102,7 @@ def _times(period: TimeRange, interval: Interval, name: str) -> Mapping[Bucket, 
     return {each: each.start for each in local_buckets.buckets_between(period.start, period.end, interval, zone)}
 
 
-# Series ---------------------------------------------------------------------------------------------------------
+# Series -------------------------------------------------------------------------------------------------------
 
 
 class _Keys:
@@ -177,7 +177,7 @@ def _metric(report: Report) -> tuple[GroupLabel, ...]:
     return (GroupLabel(report.metric, ReportField(report.metric, FieldType.STRING, "What is measured.", values=names)),)
 
 
-# Result -----------------------------------------------------------------------------------------------------
+# Result -------------------------------------------------------------------------------------------------------
 
 
 def build_result(period: TimeRange, interval: Interval, series: Iterable[Series]) -> ReportResult:

@@ -65,7 +65,7 @@ def parse(tree: object, report: Report, errors: ErrorCollector) -> FilterNode | 
         return None
 
 
-# Fields ---------------------------------------------------------------------------------------------------------
+# Fields -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _operation_error(filterable: _FilterableField, operation_type: str) -> Param
     return ParameterError("inclusion", f"{message}Allowed: {', '.join(allowed)}.", {"in": allowed})
 
 
-# Nodes ----------------------------------------------------------------------------------------------------------
+# Nodes --------------------------------------------------------------------------------------------------------
 
 
 def _path(position: _Position) -> _Path:

@@ -173,7 +173,7 @@ def _filterable(params: RequestBody, report: Report, errors: ErrorCollector) -> 
     return found
 
 
-# Parameters of each format -----------------------------------------------------------------------------
+# Parameters of each format ------------------------------------------------------------------------------------
 
 
 def _records_parameters(params: RequestBody, report: Report, errors: ErrorCollector) -> RequestBody:
