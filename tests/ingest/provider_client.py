@@ -1,4 +1,4 @@
-"""Providers as tests have them: with keys of the tests' own they sign what they send, by the real cryptography."""
+"""A client that sends webhooks as the providers do, signed by keys of the tests."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ CERTIFICATE_URL = f"{SNS}/SimpleNotificationService-0123456789abcdef0123456789ab
 CONFIRMATION_URL = f"{SNS}/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=2336412f37"
 
 SIGNING_KEY = "key-0123456789abcdef0123456789ab"
-"""Of Mailgun."""
+"""Mailgun's HTTP webhook signing key."""
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
-"""Of Twilio."""
+"""Twilio's auth token."""
 
 _numbers = itertools.count(1)
 
 
 @cache
 def rsa_key() -> rsa.RSAPrivateKey:
-    """The key of SNS, made once a run."""
+    """The key of SNS, generated once per run."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -66,7 +66,7 @@ def certificate(
     since: datetime = datetime(2026, 1, 1, tzinfo=UTC),
     until: datetime = datetime(2027, 1, 1, tzinfo=UTC),
 ) -> bytes:
-    """A certificate that the key has signed itself."""
+    """A self-signed certificate."""
     key = key or rsa_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = (
@@ -92,7 +92,7 @@ class Internet:
     now: float = 0.0
 
     async def fetch(self, url: str) -> bytes:
-        """What is at an address, while others go on. Raises UpstreamUnavailableError."""
+        """The content at an address, after other tasks have run. Raises UpstreamUnavailableError."""
         self.requested.append(url)
         await asyncio.sleep(0)
         if url not in self.pages:
@@ -101,7 +101,7 @@ class Internet:
 
 
 class ProviderClient:
-    """A club whose providers are set up, and what they send it."""
+    """Sends signed webhooks to a club, and queries what it stored."""
 
     def __init__(self, club: Club) -> None:
         self.club = club
@@ -115,17 +115,17 @@ class ProviderClient:
             await providers.upsert(scope, ProviderConfig(name, keys, **names))
 
     def path(self, name: str) -> str:
-        """Where a provider sends to."""
+        """The path of a provider's webhook."""
         return f"/v1/communities/{self.club.community.slug}/providers/{name}"
 
     async def post(self, name: str, body: bytes, headers: Mapping[str, str], query: str = "") -> httpx.Response:
-        """Sends as a provider does, who has no token."""
+        """Sends a request without token."""
         path = f"{self.path(name)}?{query}" if query else self.path(name)
         return await self.club.http.post(path, content=body, headers={"Authorization": "", **headers})
 
     @property
     def now(self) -> int:
-        """The present second."""
+        """The current Unix time."""
         return int(self.club.clock().timestamp())
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ class ProviderClient:
             return [dict(row) for row in await scope.fetch(statement, scope.community_id)]
 
     async def stored_events(self) -> list[tuple[str, str, str | None]]:
-        """The events that are kept: of which sending, which, whose."""
+        """The sending, type and profile of each stored event."""
         rows = await self.rows(
             """
             SELECT s.external_id AS sending, sending_event_name(e.event_type) AS event, p.external_id AS profile
@@ -149,12 +149,12 @@ class ProviderClient:
         return [(row["sending"], row["event"], row["profile"]) for row in rows]
 
     async def event_times(self) -> list[datetime]:
-        """When the events that are kept happened."""
+        """The times of the stored events."""
         rows = await self.rows("SELECT occurred_at FROM sending_events WHERE community_id = $1 ORDER BY occurred_at")
         return [row["occurred_at"] for row in rows]
 
     async def count_dispatches(self) -> int:
-        """How many dispatches they happened to."""
+        """The number of dispatches."""
         return len(await self.rows("SELECT id FROM sending_dispatches WHERE community_id = $1"))
 
     # SendGrid ------------------------------------------------------------------------------------------------
@@ -162,17 +162,17 @@ class ProviderClient:
     async def sendgrid(
         self, events: Any, signed_at: int | str | None = None, key: Any = None, **headers: str
     ) -> httpx.Response:
-        """Sends a batch of events, or bytes as they are."""
+        """Sends a batch of events, or raw bytes."""
         body = events if isinstance(events, bytes) else json.dumps(events).encode()
         timestamp = str(self.now if signed_at is None else signed_at)
         signature = (key or ec_key()).sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
-        given = {
+        all_headers = {
             "Content-Type": "application/json;charset=utf-8",
             "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
             "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
             **headers,
         }
-        return await self.post("sendgrid", body, given)
+        return await self.post("sendgrid", body, all_headers)
 
     def sendgrid_event(self, event: str, **fields: Any) -> dict[str, Any]:
         """An event as SendGrid writes it."""
@@ -194,7 +194,7 @@ class ProviderClient:
     def mailgun_signature(
         self, token: str | None = None, signed_at: int | str | None = None, key: str = SIGNING_KEY
     ) -> dict[str, Any]:
-        """What Mailgun signs; tokens of another community are others, unless `tokens` is the same."""
+        """Mailgun's signature of a time and a token. Tokens contain the community, unless `tokens` is changed."""
         token = f"{self.tokens}-{next(_numbers) if token is None else token}"
         timestamp = str(self.now if signed_at is None else signed_at)
         signature = hmac.new(key.encode(), f"{timestamp}{token}".encode(), hashlib.sha256).hexdigest()
@@ -231,17 +231,17 @@ class ProviderClient:
         body = urlencode(parameters).encode()
         url = f"{address}{self.path('twilio')}{'?' if query else ''}{query}"
         pairs = sorted(set(parse_qsl(body.decode(), keep_blank_values=True)))
-        given = {
+        all_headers = {
             "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
             "X-Twilio-Signature": twilio_signature(url, "".join(f"{name}{value}" for name, value in pairs), token),
             **headers,
         }
-        return await self.post("twilio", body, given, query)
+        return await self.post("twilio", body, all_headers, query)
 
     # Amazon SES ----------------------------------------------------------------------------------------------
 
     def envelope(self, message: str, **fields: Any) -> dict[str, Any]:
-        """A message of the topic that is not signed yet."""
+        """An unsigned message of the topic."""
         return {
             "Type": "Notification",
             "MessageId": f"22b80b92-{next(_numbers)}",
@@ -256,7 +256,7 @@ class ProviderClient:
         }
 
     async def sns(self, envelope: Mapping[str, Any], **more: Any) -> httpx.Response:
-        """Sends a message of the topic, signed."""
+        """Signs and sends a message of the topic."""
         signature = sns_signature(envelope)
         body = json.dumps({**envelope, "Signature": signature, **more}).encode()
         return await self.post("ses", body, {"Content-Type": "text/plain; charset=UTF-8"})
@@ -296,16 +296,16 @@ def sns_signature(envelope: Mapping[str, Any], key: rsa.RSAPrivateKey | None = N
 
 
 def outcome_counts(answer: httpx.Response) -> dict[str, int]:
-    """What became of how many events, without those of which there are none."""
+    """The number of events by outcome, without zeros."""
     return {name: number for name, number in answer.json().items() if isinstance(number, int) and number}
 
 
 def error_paths(answer: httpx.Response) -> list[str]:
-    """The paths of what is wrong with the one thing that was told."""
+    """The paths of the errors of a single event."""
     found = answer.json()
     return list((found["rejections"][0] if "rejections" in found else found).get("errors", {}))
 
 
 def status_and_message(answer: httpx.Response) -> tuple[int, str]:
-    """The status, and what the answer says."""
+    """The status and the message of a response."""
     return answer.status_code, answer.json()["message"]

@@ -1,4 +1,4 @@
-"""A write happens exactly once, whatever becomes of the connection that carries it."""
+"""A commit happens exactly once, even if its connection is lost."""
 
 import asyncio
 import uuid
@@ -25,14 +25,14 @@ Owner = Any
 
 @pytest_asyncio.fixture
 async def owner(database_urls: tuple[str, str]) -> AsyncIterator[Owner]:
-    """A connection of the server's owner, who may end others."""
+    """A connection of the database owner, which may terminate others."""
     connection = await asyncpg.connect(database_urls[0])
     yield connection
     await connection.close()
 
 
 async def end(owner: Owner, connection: Any) -> None:
-    """Ends a connection's backend, and waits until it is gone."""
+    """Terminates the backend of a connection and waits until it has ended."""
     assert await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
 
 
@@ -52,7 +52,7 @@ async def brands(club: Club) -> list[str]:
 
 
 class EndingDatabase(Database):
-    """A database whose connections end just before or just after they commit, the first time."""
+    """A database whose first connection ends just before or just after its COMMIT."""
 
     def __init__(self, club: Club, url: str, ending: Callable[[Any], Awaitable[None]], *, after: bool) -> None:
         super().__init__(url, 2, club.clock)
@@ -70,7 +70,7 @@ class EndingDatabase(Database):
                 return
             self._ended = True
             if self._after:
-                # Committed by the server, but its report is lost with the connection.
+                # Committed by the server, but its response is lost with the connection.
                 await scope.execute(f"{last_statement}; COMMIT")
             await self._ending(scope.connection)
 
@@ -126,7 +126,7 @@ async def test_a_connection_that_wrote_nothing_may_be_lost(
 
 
 @asynccontextmanager
-async def marked(database: Database, marker: CommitMarker) -> AsyncIterator[Scope]:
+async def open_marker_transaction(database: Database, marker: CommitMarker) -> AsyncIterator[Scope]:
     """The transaction that writes a marker, up to its COMMIT."""
     async with database.write_transaction(marker.community_id, marker.lock) as scope:
         await scope.fetchval("SELECT pg_current_xact_id()")
@@ -140,7 +140,7 @@ async def test_a_look_up_waits_for_the_transaction_to_end(club: Club, owner: Own
     started, ending = asyncio.Event(), asyncio.Event()
 
     async def write() -> None:
-        async with marked(club.database, marker):
+        async with open_marker_transaction(club.database, marker):
             started.set()
             await ending.wait()
             if not commits:
@@ -175,7 +175,7 @@ class AwayOnce(Database):
 
 async def test_a_look_up_waits_for_the_server(club: Club, database_urls: tuple[str, str]) -> None:
     marker = new_marker(club.community.id, club.clock().date())
-    async with marked(club.database, marker):
+    async with open_marker_transaction(club.database, marker):
         pass
     async with AwayOnce(database_urls[1], 1, club.clock) as database:
         assert await marker.is_committed(database)
@@ -186,7 +186,7 @@ async def test_an_outcome_that_can_not_be_looked_up_in_time_is_unknown(
 ) -> None:
     monkeypatch.setattr(commit_markers, "LOOKUP_TIMEOUT_SECONDS", 0.2)
     marker = new_marker(club.community.id, club.clock().date())
-    async with marked(club.database, marker):
+    async with open_marker_transaction(club.database, marker):
         with pytest.raises(CommitStatusUnknownError):
             await marker.is_committed(club.database)
 
@@ -235,7 +235,7 @@ async def test_a_lost_connection_hides_no_error(club: Club, owner: Owner, is_par
 async def test_a_compaction_that_fails_after_the_commit_does_not_fail_the_write(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def failing(database: Database, community_id: int, moves: int) -> None:
+    async def failing(database: Database, community_id: int, delta_rows: int) -> None:
         raise ConnectionResetError
 
     monkeypatch.setattr(compaction, "apply_backpressure", failing)

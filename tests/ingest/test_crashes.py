@@ -1,4 +1,4 @@
-"""A write that was reported as stored is there after a crash of the server, and is there once."""
+"""A write that was acknowledged is stored exactly once after a crash of the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Urls = tuple[str, str]
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """A connection of its own, once the server answers again."""
+    """A new connection, once the server accepts connections again."""
     while True:
         try:
             connection = await asyncpg.connect(url)
@@ -43,14 +43,14 @@ async def connected(url: str) -> AsyncIterator[Any]:
         try:
             yield connection
         finally:
-            # Not closed: there may be no server to take leave of.
+            # Not closed, because the server may be down.
             connection.terminate()
         return
 
 
 @pytest_asyncio.fixture(scope="module")
 async def crashing() -> AsyncIterator[Urls]:
-    """The URLs of a server whose backends may be killed: it starts again by itself. WAL that no commit needs stays in
+    """The URLs of a server whose backends may be killed: it restarts by itself. WAL that no commit needs stays in
     memory, where a crash loses it.
     """
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
@@ -64,7 +64,7 @@ async def crashing() -> AsyncIterator[Urls]:
 
 @asynccontextmanager
 async def opened(urls: Urls, kind: type[Database] = Database) -> AsyncIterator[tuple[Any, int]]:
-    """A pool of the app's role, and a community."""
+    """A pool of the server's role, and a community."""
     async with kind(urls[1], 10, lambda: START) as database:
         await retention.maintain_partitions(database, 7)
         await partitions.ensure(database)
@@ -110,7 +110,7 @@ class CrashingDatabase(Database):
             process_id = scope.connection.get_server_pid()
             async with connected(self.owner_url) as owner:
                 os.kill(process_id, signal.SIGKILL)
-                # The server ends all its backends once it has noticed.
+                # The server terminates all backends once it has noticed.
                 with suppress(asyncpg.PostgresError, OSError):
                     await owner.execute("SELECT pg_sleep(60)")
             async with connected(self.owner_url) as owner:
@@ -126,10 +126,10 @@ async def test_the_commit_of_another_transaction_with_the_same_id_proves_nothing
     monkeypatch.setattr(CrashingDatabase, "owner_url", crashing[0])
     async with opened(crashing, CrashingDatabase) as (database, community_id):
         async with connected(crashing[0]) as owner:
-            # So that no id of before the crash is durable but by a commit.
+            # So that ids from before the crash are durable only by a commit.
             await owner.execute("CHECKPOINT")
         await commit(database, community_id, lambda uow: insert_brand(uow, "Acme"))
-        # Or the test would prove nothing.
+        # Otherwise the test would prove nothing.
         assert database.is_reused
         assert await brands(database, community_id) == ["Acme"]
 
@@ -142,9 +142,9 @@ _COMMITTING = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%; COMMIT' AND
 
 
 async def committing_backend(url: str) -> int:
-    """The process of a backend that commits."""
+    """The process id of a backend that is committing."""
     while True:
-        # The crash before may end this connection too.
+        # The previous crash may end this connection too.
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             async with connected(url) as owner:
                 while (process_id := await owner.fetchval(_COMMITTING)) is None:
@@ -175,7 +175,7 @@ async def test_writers_whose_server_crashes_during_commit_write_once(crashing: U
                 try:
                     await commit(database, community_id, work)
                 except CommitStatusUnknownError:
-                    # Sent again, as the answer says; only then may it be there already.
+                    # Sent again, as the response says; only then may it be stored already.
                     is_unknown = True
                     continue
                 except asyncpg.UniqueViolationError:
@@ -184,7 +184,7 @@ async def test_writers_whose_server_crashes_during_commit_write_once(crashing: U
                 except Exception as error:
                     if not is_system_error(error):
                         raise
-                    # Not stored, says the server: sent again, as a till does.
+                    # The server reports that nothing was stored: sent again, as a client does.
                     continue
                 stored.append(name)
                 async with progress:

@@ -1,4 +1,4 @@
-"""Writes that arrive together: one commit, an answer for each, and no one else's refusal."""
+"""Group commit: concurrent writes share a commit, and each caller gets its own response and rejections."""
 
 import asyncio
 from typing import Any
@@ -24,8 +24,8 @@ async def profile(club: Club, **body: Any) -> str:
     return found
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many callers each commit had."""
+def record_group_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Records the number of callers of each commit."""
     sizes: list[int] = []
     together = group_commit.commit_group
 
@@ -38,35 +38,35 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_concurrent_writes_share_a_commit(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 500, shards=1)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 500, shards=1)
     rows = [transaction_write(club, external_id=str(number)) for number in range(20)]
-    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
+    results = await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
     assert sum(sizes) == 20
     assert len(sizes) <= 2
     ids = [each.id for result in results for each in result.outcomes if isinstance(each, StoredTransaction)]
     found = dict(await stored_rows(club, "external_id, id"))
     assert [found[str(number)] for number in range(20)] == ids
-    await committers.finish()
+    await group_committer.finish()
 
 
 async def test_many_rows_go_to_the_shortest_queue(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 500, shards=2)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 500, shards=2)
     callers = [
         [transaction_write(club, external_id=f"{caller}-{number}") for number in range(3)] for caller in range(2)
     ]
-    results = await asyncio.gather(*(committers.write(club.community.id, each) for each in callers))
+    results = await asyncio.gather(*(group_committer.write(club.community.id, each) for each in callers))
     assert sizes == [1, 1]
     assert all(isinstance(each, StoredTransaction) for result in results for each in result.outcomes)
 
 
 async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await profile(club, external_id="M1")
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 500, shards=2)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 500, shards=2)
     rows = [transaction_write(club, external_id=str(number), profile="M1") for number in range(20)]
-    await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
+    await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
     assert sizes == [20]
 
 
@@ -74,40 +74,40 @@ async def test_other_rows_do_not_wait_for_a_slow_profile(club: Club, monkeypatch
     monkeypatch.setattr(group_commit, "MAX_SLOW_PROFILES", 1)
     for name in ("large", "larger", "small"):
         await profile(club, external_id=name)
-    committers = GroupCommitter(club.database, 5_000, shards=1)
+    group_committer = GroupCommitter(club.database, 5_000, shards=1)
     for name in ("large", "larger"):
         many = [
             transaction_write(club, external_id=f"{name}-{number}", profile=name)
             for number in range(SLOW_REFRESH_SALES)
         ]
-        await committers.write(club.community.id, many)
-    sizes = counted(monkeypatch)
-    # Both are found out at once, only the last is remembered.
+        await group_committer.write(club.community.id, many)
+    sizes = record_group_sizes(monkeypatch)
+    # Both profiles are found slow, only the last one is remembered.
     for profiles in (["large", "larger", "small"], ["larger", "small"], ["large", "small"], ["large", "small"]):
         await asyncio.gather(
-            *(committers.write(club.community.id, [transaction_write(club, profile=each)]) for each in profiles)
+            *(group_committer.write(club.community.id, [transaction_write(club, profile=each)]) for each in profiles)
         )
     assert sizes == [3, 1, 1, 2, 1, 1]
 
 
 async def test_batches_have_a_maximum_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 4, shards=1)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 4, shards=1)
     callers = [[transaction_write(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
-    await asyncio.gather(*(committers.write(club.community.id, each) for each in callers))
+    await asyncio.gather(*(group_committer.write(club.community.id, each) for each in callers))
     assert sizes == [2, 1, 1, 1]
     assert len(await stored_rows(club, "id")) == 16
 
 
 async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "MAX_IDEMPOTENCY_KEYS", 5)
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 500, shards=1)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 500, shards=1)
     keys = [idempotency.hash_key(str(number), b"POST", b"", "community") for number in range(12)]
     rows = [transaction_write(club, external_id=str(number)) for number in range(12)]
     await asyncio.gather(
         *(
-            committers.write(club.community.id, [each], idempotency_key=key)
+            group_committer.write(club.community.id, [each], idempotency_key=key)
             for each, key in zip(rows, keys, strict=True)
         )
     )
@@ -115,19 +115,21 @@ async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: py
 
 
 async def test_on_commit_is_called_with_each_committed_batch(club: Club) -> None:
-    committers = GroupCommitter(club.database, 500)
-    told: list[list[WriteOutcome]] = []
-    committers.on_commit = lambda results: told.append([each for result in results for each in result.outcomes])
-    result = await committers.write(club.community.id, [transaction_write(club)])
-    assert told == [result.outcomes]
+    group_committer = GroupCommitter(club.database, 500)
+    committed: list[list[WriteOutcome]] = []
+    group_committer.on_commit = lambda results: committed.append(
+        [each for result in results for each in result.outcomes]
+    )
+    result = await group_committer.write(club.community.id, [transaction_write(club)])
+    assert committed == [result.outcomes]
 
 
 async def test_rows_that_create_profiles_are_batched_separately(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = counted(monkeypatch)
-    committers = GroupCommitter(club.database, 500)
+    sizes = record_group_sizes(monkeypatch)
+    group_committer = GroupCommitter(club.database, 500)
     results = await asyncio.gather(
         *(
-            committers.write(
+            group_committer.write(
                 club.community.id, [transaction_write(club, profile=f"P{place}")], create_profiles=create, shard=0
             )
             for place, create in enumerate((True, False, True))
@@ -140,12 +142,12 @@ async def test_rows_that_create_profiles_are_batched_separately(club: Club, monk
 async def test_only_the_row_that_the_database_rejects_is_rejected(club: Club) -> None:
     await profile(club, external_id="good")
     await fill_spend(club, await profile(club, external_id="bad"))
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
     rows = [transaction_write(club, external_id=str(number), profile="good") for number in range(9)]
     rows[4] = transaction_write(club, profile="bad")
-    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
-    refused = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], ValidationError)]
-    assert refused == [4]
+    results = await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
+    rejected = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], ValidationError)]
+    assert rejected == [4]
     assert len(await stored_rows(club, "id")) == 8 + 1
 
 
@@ -155,26 +157,28 @@ async def test_a_rejection_of_a_whole_batch_concerns_its_own_row_only(
     create_inline = products.get_or_create_inline
 
     async def gone(uow: UnitOfWork, inline: Any) -> Any:
-        # As when a product is deleted between the look and the making.
+        # As if a product were deleted between its lookup and the insert.
         if any(each.sku == "gone" for each in inline):
             raise field_error("product_variant.product_id", "is no product")
         return await create_inline(uow, inline)
 
     monkeypatch.setattr(products, "get_or_create_inline", gone)
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
     rows = [
         transaction_write(club, items=[{"product_variant": {"sku": sku, "name": sku}}]) for sku in ("a", "gone", "b")
     ]
-    results = await asyncio.gather(*(committers.write(club.community.id, [each]) for each in rows))
+    results = await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
     assert [isinstance(result.outcomes[0], StoredTransaction) for result in results] == [True, False, True]
 
 
-# Answers -------------------------------------------------------------------------------------------------
+# Responses -------------------------------------------------------------------------------------------------
 
 
-async def ids(uow: UnitOfWork, outcomes: list[WriteOutcome], shown: Representations) -> tuple[int, bytes] | None:
+async def ids(
+    uow: UnitOfWork, outcomes: list[WriteOutcome], representations: Representations
+) -> tuple[int, bytes] | None:
     found = [each.id for each in outcomes if isinstance(each, StoredTransaction)]
-    assert set(found) <= shown.keys()
+    assert set(found) <= representations.keys()
     return (201, repr(found).encode()) if found else None
 
 
@@ -183,10 +187,10 @@ def key(name: str, body: bytes) -> idempotency.IdempotencyKey:
 
 
 async def test_the_same_key_in_one_batch_and_later_writes_once(club: Club) -> None:
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
 
     async def sent(body: bytes) -> group_commit.CommitResult:
-        return await committers.write(
+        return await group_committer.write(
             club.community.id,
             [transaction_write(club)],
             build_response=ids,
@@ -204,11 +208,11 @@ async def test_the_same_key_in_one_batch_and_later_writes_once(club: Club) -> No
 
 
 async def test_a_rejected_first_request_answers_its_duplicates_in_the_batch(club: Club) -> None:
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
     bad = transaction_write(club, profile="nobody")
     results = await asyncio.gather(
         *(
-            committers.write(
+            group_committer.write(
                 club.community.id, [bad], build_response=ids, idempotency_key=key("k", b"1"), returns_transactions=True
             )
             for _ in range(2)
@@ -218,13 +222,13 @@ async def test_a_rejected_first_request_answers_its_duplicates_in_the_batch(club
     assert all(isinstance(result.outcomes[0], ValidationError) for result in results)
 
 
-# Trouble -------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------------
 
 
 async def test_an_error_of_a_batch_is_raised_to_each_caller_and_the_next_batch_is_committed(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
     together = group_commit.commit_group
 
     async def failing(database: Any, community_id: int, batch: Any) -> Any:
@@ -233,11 +237,11 @@ async def test_an_error_of_a_batch_is_raised_to_each_caller_and_the_next_batch_i
 
     monkeypatch.setattr(group_commit, "commit_group", failing)
     results = await asyncio.gather(
-        *(committers.write(club.community.id, [transaction_write(club)]) for _ in range(3)), return_exceptions=True
+        *(group_committer.write(club.community.id, [transaction_write(club)]) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [OSError] * 3
     assert isinstance(
-        (await committers.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
+        (await group_committer.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
     )
 
 
@@ -246,25 +250,25 @@ async def test_a_deadlock_rejects_no_row(club: Club, monkeypatch: pytest.MonkeyP
     calls = 0
     put = transactions.write
 
-    async def deadlocked(uow: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
+    async def deadlocked(uow: UnitOfWork, writes: Any, **more: Any) -> list[WriteOutcome]:
         nonlocal calls
         calls += 1
         if calls == 1 and halving:
             raise field_error("", "no")
         if calls <= 2:
             await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
-        return await put(uow, puts, **more)
+        return await put(uow, writes, **more)
 
     monkeypatch.setattr(group_commit, "write", deadlocked)
-    committers = GroupCommitter(club.database, 500)
+    group_committer = GroupCommitter(club.database, 500)
     assert isinstance(
-        (await committers.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
+        (await group_committer.write(club.community.id, [transaction_write(club)])).outcomes[0], StoredTransaction
     )
     assert len(await stored_rows(club, "id")) == 1
 
 
 async def test_repeated_deadlocks_are_an_error(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def deadlocked(uow: UnitOfWork, puts: Any, **more: Any) -> list[WriteOutcome]:
+    async def deadlocked(uow: UnitOfWork, writes: Any, **more: Any) -> list[WriteOutcome]:
         raise asyncpg.DeadlockDetectedError
 
     monkeypatch.setattr(group_commit, "write", deadlocked)
@@ -273,9 +277,11 @@ async def test_repeated_deadlocks_are_an_error(club: Club, monkeypatch: pytest.M
 
 
 async def test_the_row_of_a_cancelled_caller_is_committed(club: Club) -> None:
-    committers = GroupCommitter(club.database, 500)
-    waiting = asyncio.ensure_future(committers.write(club.community.id, [transaction_write(club, WriteMode.CREATE)]))
+    group_committer = GroupCommitter(club.database, 500)
+    waiting = asyncio.ensure_future(
+        group_committer.write(club.community.id, [transaction_write(club, WriteMode.CREATE)])
+    )
     await asyncio.sleep(0)
     waiting.cancel()
-    await committers.finish()
+    await group_committer.finish()
     assert len(await stored_rows(club, "id")) == 1

@@ -1,4 +1,4 @@
-"""Which errors of the database refuse a row, and in which words."""
+"""Which database errors reject a row, and with which message."""
 
 import asyncpg
 import pytest
@@ -11,7 +11,7 @@ SECRET = 'relation "profiles" holds Kari'
 
 
 def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyncpg.PostgresError:
-    """An error as the server reports it."""
+    """An error as the database reports it."""
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
     found: asyncpg.PostgresError = asyncpg.PostgresError.new(fields)
     return found
@@ -32,9 +32,9 @@ def error(sqlstate: str, severity: str = "ERROR", message: str = SECRET) -> asyn
     ],
 )
 def test_an_error_of_a_row_rejects_it_without_text_of_the_database(sqlstate: str, reason: str) -> None:
-    refused = as_validation_error(error(sqlstate))
-    assert refused is not None
-    assert refused.errors == {"": reason}
+    validation_error = as_validation_error(error(sqlstate))
+    assert validation_error is not None
+    assert validation_error.errors == {"": reason}
     assert not is_system_error(error(sqlstate))
 
 
@@ -59,9 +59,9 @@ def test_a_missing_partition_is_not_an_error_of_the_row() -> None:
 def test_an_error_outside_the_database_is_a_defect() -> None:
     assert as_validation_error(KeyError("x")) is None
     assert not is_system_error(KeyError("x"))
-    refused = field_error("total", "is required")
-    assert as_validation_error(refused) is refused
-    assert not is_system_error(refused)
+    validation_error = field_error("total", "is required")
+    assert as_validation_error(validation_error) is validation_error
+    assert not is_system_error(validation_error)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Many transactions put at once: made, replaced where they differ, left where they don't."""
+"""Batches of transactions: inserted, replaced if they differ, unchanged otherwise."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -182,16 +182,16 @@ async def test_a_replaced_transaction_is_attached_to_its_claim(club: Club) -> No
 
 async def test_a_concurrently_deleted_transaction_is_inserted(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await write_all(club, [transaction_write(club, external_id="A", total=1)])
-    known = ingest._lock_existing
+    lock_existing = ingest._lock_existing
     deleted: list[bool] = []
 
     async def deleting(uow: UnitOfWork, external_ids: Any) -> Any:
-        # Another writer deletes it between the clash and the look at what it clashed with.
+        # Another writer deletes it between the conflict and the lookup of the existing row.
         if not deleted:
             deleted.append(True)
             async with club.database.write_transaction(club.community.id) as scope:
                 await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
-        return await known(uow, external_ids)
+        return await lock_existing(uow, external_ids)
 
     monkeypatch.setattr(ingest, "_lock_existing", deleting)
     assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
@@ -221,12 +221,12 @@ async def test_a_retried_row_is_resolved_again(club: Club) -> None:
 
 
 async def test_a_concurrently_deleted_product_rejects_only_its_row(club: Club) -> None:
-    refused = await write_all(
+    rejected = await write_all(
         club,
         [
             transaction_write(club, items=[{"product_variant": {"product_id": 987654321}}]),
             transaction_write(club, external_id="B"),
         ],
     )
-    assert isinstance(refused[0], ValidationError)
-    assert kinds(refused) == [["items.0.product_variant.product_id"], WriteStatus.ACCEPTED]
+    assert isinstance(rejected[0], ValidationError)
+    assert kinds(rejected) == [["items.0.product_variant.product_id"], WriteStatus.ACCEPTED]

@@ -1,4 +1,4 @@
-"""Transactions as ingest takes them, and what is kept of them."""
+"""Builds and writes transactions, and queries what is stored."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +16,18 @@ from regulars.model.unit_of_work import UnitOfWork
 def transaction_write(
     club: Club, mode: WriteMode = WriteMode.UPSERT, *, local: bool = False, **fields: Any
 ) -> TransactionWrite:
-    """A transaction to be put, as it would come in a file."""
+    """A validated transaction to write, as from a file."""
     whole = {"total": 10, "transacted_at": "2026-10-01 12:00:00", "items": []} | fields
-    given = msgspec.json.decode(msgspec.json.encode(whole), type=TransactionIn, strict=False)
-    checked = schema.validate(given, club.community, allow_local=local)
-    checked.fingerprint = schema.fingerprint(given)
+    transaction = msgspec.json.decode(msgspec.json.encode(whole), type=TransactionIn, strict=False)
+    checked = schema.validate(transaction, club.community, allow_local=local)
+    checked.fingerprint = schema.fingerprint(transaction)
     return TransactionWrite(checked, mode)
 
 
 async def write_all(
     club: Club, puts: Sequence[TransactionWrite], *, create_profiles: bool = False
 ) -> list[WriteOutcome]:
-    """What became of rows that were committed."""
+    """Commits rows and returns their outcomes."""
 
     async def work(uow: UnitOfWork) -> list[WriteOutcome]:
         return await write(uow, puts, create_profiles=create_profiles)
@@ -36,7 +36,7 @@ async def write_all(
 
 
 async def stored_rows(club: Club, columns: str, table: str = "transactions") -> list[tuple[Any, ...]]:
-    """Columns of all that is kept, in order."""
+    """Columns of all stored rows, in order."""
     async with club.database.read_transaction(club.community.id) as scope:
         found = await scope.fetch(
             f"SELECT {columns} FROM {table} WHERE community_id = $1 ORDER BY 1", club.community.id

@@ -13,7 +13,7 @@ from regulars.loading.readers import files
 
 
 class FileLoader:
-    """Loads one text after another."""
+    """Loads files into one club."""
 
     def __init__(self, club: Club, folder: Path) -> None:
         self.club = club
@@ -53,10 +53,10 @@ class FileLoader:
 
 
 def outcome_counts(summary: LoadSummary) -> tuple[int, int, int]:
-    """How many rows were loaded, unchanged, rejected."""
+    """How many rows were accepted, unchanged and rejected."""
     return summary.accepted, summary.unchanged, summary.rejected
 
 
 def reasons_by_line(summary: LoadSummary) -> dict[int, str]:
-    """Why rows were rejected, by their line."""
+    """The reasons of rejections by line."""
     return {each.line: each.reason for each in summary.rejections}

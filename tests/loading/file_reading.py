@@ -1,4 +1,4 @@
-"""Reads files as ingest reads them: which rows are good, and what is said of the others."""
+"""Reads files as loading reads them, and splits valid from rejected rows."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +27,10 @@ def read_rows(path: Path, columns: Any = TRANSACTIONS, limits: FileLimits = UNLI
 
 
 def parsed_rows(rows: Sequence[FileRow]) -> dict[int, Any]:
-    """Those that can be read, by their line."""
+    """Valid rows by line."""
     return {row.number: msgspec.json.decode(row.content) for row in rows if isinstance(row, RawRow)}
 
 
 def rejection_reasons(rows: Sequence[FileRow]) -> dict[int, str]:
-    """What is said of the others, by their line."""
+    """The reasons of rejected rows by line."""
     return {row.line: row.reason for row in rows if isinstance(row, RejectedRow)}

@@ -1,4 +1,4 @@
-"""Files of history, how they are loaded, and what is kept of them."""
+"""Files for large loads, how they are loaded, and queries of what is stored."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from regulars.verify.verify import verify
 MEMBERS = [f"M{number}" for number in range(20)]
 
 PURCHASE_TABLES = ("purchases", "purchase_versions", "purchase_rollups", "purchase_compaction_state", "member_bitmaps")
-"""What is derived of transactions for reports."""
+"""Tables that reports of transactions are derived from."""
 
 
 def write_sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
-    """A file of random sales of members, and of nobody."""
-    chance = random.Random(SEED)
-    # No two at one instant: which of them comes first would be open.
-    minutes = chance.sample(range(1_000_000), rows)
+    """Writes a file of random sales, with and without a member."""
+    rng = random.Random(SEED)
+    # Distinct instants, because the order of simultaneous sales is undefined.
+    minutes = rng.sample(range(1_000_000), rows)
     table = {
         "external_id": [f"T{number}" for number in range(rows)],
-        "profile": [chance.choice([*MEMBERS, None]) for _ in range(rows)],
+        "profile": [rng.choice([*MEMBERS, None]) for _ in range(rows)],
         "transacted_at": [
             datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None) + timedelta(minutes=minute) for minute in minutes
         ],
-        "total": [Decimal(chance.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
-        "location": [chance.choice(["S1", "S2", None]) for _ in range(rows)],
-        "systems": [chance.choice([["pos"], ["WEB", "app"], [], None]) for _ in range(rows)],
+        "total": [Decimal(rng.randrange(-5_000, 50_000)) / 100 for _ in range(rows)],
+        "location": [rng.choice(["S1", "S2", None]) for _ in range(rows)],
+        "systems": [rng.choice([["pos"], ["WEB", "app"], [], None]) for _ in range(rows)],
         **more,
     }
     pyarrow.parquet.write_table(pa.table(table), path)
@@ -52,7 +52,7 @@ def write_sales(path: Path, rows: int = 200, **more: list[Any]) -> Path:
 
 
 async def load_path(load: FileLoader, path: Path, *, by_rows: bool = False, **options: Any) -> LoadSummary:
-    """What comes of a file, by columns or row by row."""
+    """Loads a file, by columns or row by row."""
     source = files.inspect_file(path)
     read = partial(source.rows, catalog.columns_of("transactions"))
     club = load.club
@@ -64,7 +64,7 @@ async def load_path(load: FileLoader, path: Path, *, by_rows: bool = False, **op
 
 @asynccontextmanager
 async def load_without_finishing(load: FileLoader, path: Path) -> AsyncIterator[LoadJob]:
-    """A load whose rows are in, and whose values are not computed."""
+    """A load job with all rows written and no value refreshed."""
     club = load.club
     source = files.inspect_file(path)
     async with open_load_job(club.database, club.server.group_committer, club.community.id) as arrival:
@@ -87,7 +87,7 @@ async def count_dirty(club: Club) -> int:
 
 
 async def verify_differences(club: Club) -> list[str]:
-    """What verify finds, once it is seen that nothing is marked any more."""
+    """The differences that verify finds; asserts that no profile is dirty."""
     assert await count_dirty(club) == 0
     found = [each async for each in verify(club.database, club.community.id)]
     return [str(each) for each in found if not isinstance(each, int)]
@@ -99,16 +99,16 @@ async def count_outbox(club: Club, reason: str) -> int:
 
 
 STORED_TRANSACTIONS = """
-SELECT told.*, own.external_id AS owner
-FROM transactions AS told
+SELECT stored.*, own.external_id AS owner
+FROM transactions AS stored
 LEFT JOIN profiles AS own USING (community_id, profile_id)
-WHERE told.community_id = $1
-ORDER BY told.external_id
+WHERE stored.community_id = $1
+ORDER BY stored.external_id
 """
 
 
 def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows but for what is new each time."""
+    """Rows without ids that differ in each run."""
     return [{name: value for name, value in row.items() if name not in ("id", "profile_id")} for row in rows]
 
 
@@ -128,37 +128,37 @@ AWKWARD: dict[str, list[Any]] = {
 
 
 def write_awkward(path: Path, rows: int = 600) -> Path:
-    """A file in which every column has cells of every form."""
-    chance = random.Random(SEED + 1)
+    """Writes a file whose columns have cells of every form."""
+    rng = random.Random(SEED + 1)
 
     def some(name: str, *usual: str | None) -> list[Any]:
-        return [chance.choice(AWKWARD[name]) if chance.random() < 0.2 else chance.choice(usual) for _ in range(rows)]
+        return [rng.choice(AWKWARD[name]) if rng.random() < 0.2 else rng.choice(usual) for _ in range(rows)]
 
-    ids = [f"T{number if chance.random() < 0.95 else number // 2}" for number in range(rows)]
+    ids = [f"T{number if rng.random() < 0.95 else number // 2}" for number in range(rows)]
     table = {
-        "external_id": [chance.choice(AWKWARD["texts"]) if chance.random() < 0.05 else each for each in ids],
+        "external_id": [rng.choice(AWKWARD["texts"]) if rng.random() < 0.05 else each for each in ids],
         "profile": some("texts", "M1", "M2", "nobody", None),
         "transacted_at": some("times", "2026-10-01 12:00:00", "2026-01-01T10:00:00Z"),
         "timezone": some("zones", "Europe/Oslo", None),
         "total": some("totals", "5.00", "-2.5", "349"),
         "currency": some("currencies", None),
         "location": some("texts", "S1", "S2", None),
-        "systems": [chance.choice([["pos"], ["Web", "pos"], [], None, ["a,b"], [""], [None]]) for _ in range(rows)],
-        "is_void": [chance.choice([True, False, None]) for _ in range(rows)],
+        "systems": [rng.choice([["pos"], ["Web", "pos"], [], None, ["a,b"], [""], [None]]) for _ in range(rows)],
+        "is_void": [rng.choice([True, False, None]) for _ in range(rows)],
         "receipt_ref": some("texts", None, "R1"),
-        "sku": [chance.choice([None] * 9 + ["A"]) for _ in range(rows)],
-        "type": [chance.choice([None] * 9 + ["sale"]) for _ in range(rows)],
+        "sku": [rng.choice([None] * 9 + ["A"]) for _ in range(rows)],
+        "type": [rng.choice([None] * 9 + ["sale"]) for _ in range(rows)],
     }
     pyarrow.parquet.write_table(pa.table(table), path)
     return path
 
 
 def count_plain_rows(path: Path, community: Community) -> int:
-    """How many rows of a file go by columns."""
-    left = SlowRows()
+    """How many rows of a file are plain."""
+    slow = SlowRows()
     with path.open("rb") as file:
         columns = catalog.columns_of("transactions")
-        found = list(read_plain_rows(file, columns, community, 100, left, lambda position: None))
+        found = list(read_plain_rows(file, columns, community, 100, slow, lambda position: None))
     number = sum(len(table) for tables in found for table in tables)
-    assert number + sum(left.flags) == len(left.flags)
+    assert number + sum(slow.flags) == len(slow.flags)
     return number

@@ -1,4 +1,4 @@
-"""CSV: cells and columns, and what is said of rows that can't be read."""
+"""CSV: cells, columns, and the reasons of rejected rows."""
 
 import gzip
 import re
@@ -73,7 +73,7 @@ def test_a_missing_column_is_reported_with_the_columns_found(write_file: WriteFi
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "The file is empty"),
         (b"\n\n", "The file is empty"),
@@ -82,8 +82,8 @@ def test_a_missing_column_is_reported_with_the_columns_found(write_file: WriteFi
         (b'external_id,"total\n', "The header can't be read: line 1 has a quote that is never closed"),
     ],
 )
-def test_a_file_without_valid_header_is_rejected(write_file: WriteFile, content: bytes, said: str) -> None:
-    with pytest.raises(ValidationError, match=said.replace("(", r"\(")):
+def test_a_file_without_valid_header_is_rejected(write_file: WriteFile, content: bytes, message: str) -> None:
+    with pytest.raises(ValidationError, match=message.replace("(", r"\(")):
         read_rows(write_file("sales.csv", content))
 
 
@@ -161,7 +161,7 @@ def test_a_header_of_very_many_columns_is_read_in_linear_time(write_file: WriteF
 
 @pytest.mark.timeout(60)
 def test_quotes_that_are_never_closed_are_read_in_linear_time(write_file: WriteFile) -> None:
-    # Each of these lines leaves a quote open, wherever the line before it ended.
+    # Each of these lines leaves a quote open, whether or not one was open before.
     rows = read_rows(write_file("sales.csv", HEADER + b'a",",\n' * 300_000 + b"1,,2026-01-01,1\n" * MAX_LINES_PER_ROW))
     assert 300_001 + MAX_LINES_PER_ROW in parsed_rows(rows)
     first, *_, last = rejection_reasons(rows).values()

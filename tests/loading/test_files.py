@@ -1,4 +1,4 @@
-"""Files of facts: their formats, and NDJSON."""
+"""Files: formats, folders, NDJSON, and the documented columns."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from regulars.loading.readers.rows import RejectedRow
 
 
 @pytest.mark.parametrize(
-    ("name", "form"),
+    ("name", "file_format"),
     [
         ("sales.csv", FileFormat.CSV),
         ("sales.2026.CSV.gz", FileFormat.CSV),
@@ -25,8 +25,8 @@ from regulars.loading.readers.rows import RejectedRow
         ("sales.parquet", FileFormat.PARQUET),
     ],
 )
-def test_the_format_is_detected_by_the_suffix(name: str, form: FileFormat) -> None:
-    assert files.detect_format(Path(name)) is form
+def test_the_format_is_detected_by_the_suffix(name: str, file_format: FileFormat) -> None:
+    assert files.detect_format(Path(name)) is file_format
 
 
 @pytest.mark.parametrize("name", ["sales", "sales.gz", "sales.xlsx"])
@@ -93,6 +93,6 @@ def test_a_folder_stands_for_its_files_without_hidden_ones(tmp_path: Path) -> No
 @pytest.mark.parametrize("entity", catalog.loadable_names())
 def test_every_column_is_documented(entity: str) -> None:
     pages = (Path(__file__).parent.parent.parent / "docs" / "files.md").read_text().split("\n## ")
-    (told,) = (page for page in pages if page.startswith(f"{entity}\n"))
-    named = set(re.findall(r"`(\w+)`", told))
-    assert {each for each in catalog.columns_of(entity).encodings if each not in named} == set()
+    (section,) = (page for page in pages if page.startswith(f"{entity}\n"))
+    documented = set(re.findall(r"`(\w+)`", section))
+    assert {each for each in catalog.columns_of(entity).encodings if each not in documented} == set()

@@ -1,4 +1,4 @@
-"""Lines of one transaction are put together, wherever they stand."""
+"""Lines of one transaction are grouped, wherever they are in the file."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Histories: plain rows of Parquet go in by columns as they would row by row; values are marked, then written once."""
+"""Large loads: plain rows of Parquet are loaded by columns with the same result, and values are written once at the end."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ from regulars.storage.database import Database
 
 
 @pytest.fixture(autouse=True)
-def marking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loads mark from their first row on, and what they mark is computed in several parts."""
+def deferred_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads defer refreshing from their first row on, and refresh profiles in several ranges."""
     monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 0)
     monkeypatch.setattr(refresh_dirty, "MAX_PROFILES_PER_RANGE", 7)
     monkeypatch.setattr(refresh_dirty, "PROFILES_PER_WRITE", 3)
@@ -111,7 +111,7 @@ async def test_columns_of_any_type_result_in_the_same_rows(
         "profile": pa.array([7, 8]),
         "transacted_at": pa.array(at).cast(pa.timestamp("us")).cast(times, safe=False),
         "total": pa.array([Decimal(5), Decimal(-3)]).cast(totals, safe=False),
-        # Of types that say nothing here; a cell would be for the way by rows to refuse.
+        # Null columns of types that are not plain; a value would be rejected row by row.
         "timezone": pa.array([None, None], pa.int32()),
         "currency": pa.array([None, None], pa.float64()),
         "is_void": pa.array([None, None], pa.string()),
@@ -156,8 +156,8 @@ async def test_the_outbox_has_the_entries_of_a_live_refresh(
         rows = await fetch_rows(
             load.club,
             """
-            SELECT own.external_id, told.reason, told.changes
-            FROM outbox AS told
+            SELECT own.external_id, entry.reason, entry.changes
+            FROM outbox AS entry
             JOIN profiles AS own USING (community_id, profile_id)
             WHERE community_id = $1
             ORDER BY own.external_id
@@ -192,7 +192,7 @@ async def test_a_load_refreshes_profiles_that_a_dead_load_left_dirty(load: FileL
 async def test_a_profile_that_changes_during_the_computation_keeps_the_values_of_the_last_write(
     load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One profile is written live, one marked by another load, one removed, each after its facts were read."""
+    """One profile is written live, one marked by another load, one removed, each after its facts were exported."""
     await load.profiles(*MEMBERS)
     club = load.club
     write = refresh_dirty.write_values
@@ -329,7 +329,7 @@ async def test_a_damaged_file_is_rejected_at_the_same_row_by_columns_and_by_rows
 
 
 async def test_every_value_of_a_dirty_profile_is_stored_as_computed(load: FileLoader, tmp_path: Path) -> None:
-    """Lists, texts with quotes, decimals and dates go by COPY as they are."""
+    """COPY preserves lists, texts with quotes, decimals and dates."""
     brands = ['a "b"', "c\\d", "e,f", "ø", "{}"]
     lines = "".join(
         f'T{n},M1,2026-10-0{n + 1},10,S{n},"{brand.replace(chr(34), chr(34) * 2)}",A\n'

@@ -93,8 +93,8 @@ async def test_communities_are_created_and_updated_by_slug(club: Club) -> None:
     slug = f"{club.community.slug}-new"
     row = {"slug": slug, "name": "New", "country": "NO", "timezone": "Europe/Oslo", "currency": "NOK"}
     wrong = {**row, "slug": f"{slug}-2", "currency": "XXQ"}
-    rehearsal = await loader.load_communities(club.database, rows_of([row, wrong, {}]), LoadOptions(dry_run=True))
-    assert outcome_counts(rehearsal) == (1, 0, 2)
+    dry_run = await loader.load_communities(club.database, rows_of([row, wrong, {}]), LoadOptions(dry_run=True))
+    assert outcome_counts(dry_run) == (1, 0, 2)
     assert outcome_counts(await loader.load_communities(club.database, rows_of([row, wrong]))) == (1, 0, 1)
     assert outcome_counts(await loader.load_communities(club.database, rows_of([row]))) == (0, 1, 0)
     changed = {**row, "timezone": "Europe/Stockholm", "attributes": {"chain": "New"}}

@@ -1,4 +1,4 @@
-"""Files of transactions: what a line is, which lines are one transaction, and what moves with it."""
+"""Files of transactions: items in lists or lines, grouped lines, and the values that change."""
 
 from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
 from regulars.loading import group_lines

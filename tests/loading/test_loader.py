@@ -1,4 +1,4 @@
-"""Files are loaded in batches: what is told of them, what a dry run keeps, and where the bad row is."""
+"""Loading in batches: progress, dry runs, rejected rows and prefetching."""
 
 import asyncio
 import threading
@@ -20,34 +20,34 @@ from regulars.model.unit_of_work import UnitOfWork
 
 
 async def test_batches_have_the_configured_size_and_report_progress(load: FileLoader) -> None:
-    told: list[int] = []
+    progress: list[int] = []
     rejected: list[RejectedRow] = []
     rows = "".join(f"T{number},,2026-10-01,{number or 'x'}\n" for number in range(25))
     summary = await load(
         "transactions",
         "external_id,profile,transacted_at,total\n" + rows,
         batch_rows=10,
-        on_progress=lambda so_far: told.append(so_far.rows),
+        on_progress=lambda so_far: progress.append(so_far.rows),
         on_rejected=rejected.append,
     )
     assert outcome_counts(summary) == (24, 0, 1)
-    assert told == [10, 20, 25]
+    assert progress == [10, 20, 25]
     assert [each.line for each in rejected] == [2]
 
 
 async def test_rows_that_only_the_database_rejects_are_found_by_bisection(club: Club) -> None:
-    tries: list[int] = []
+    attempts: list[int] = []
 
-    async def put(uow: UnitOfWork, rows: Sequence[int]) -> list[RowOutcome]:
-        tries.append(len(rows))
-        if len(tries) == 1:
+    async def write(uow: UnitOfWork, rows: Sequence[int]) -> list[RowOutcome]:
+        attempts.append(len(rows))
+        if len(attempts) == 1:
             raise asyncpg.DeadlockDetectedError("once")
         return [str(await uow.fetchval("SELECT 10 / $1::int", row)) for row in rows]
 
-    outcomes = await loader._write_rows(club.database, club.community.id, put, LoadOptions(), [1, 0, 5])
+    outcomes = await loader._write_rows(club.database, club.community.id, write, LoadOptions(), [1, 0, 5])
     assert (outcomes[0], outcomes[2]) == ("10", "2")
     assert str(outcomes[1]) == ": The row holds a value that the database can't store"
-    assert tries == [3, 3, 1, 2, 1, 1]
+    assert attempts == [3, 3, 1, 2, 1, 1]
 
 
 async def test_a_missing_column_is_an_error_of_the_file(load: FileLoader) -> None:
@@ -136,8 +136,8 @@ async def test_a_prefetched_generator_is_closed_when_its_user_fails() -> None:
             closed.append(True)
 
     async def until_three() -> None:
-        async with prefetch(numbers()) as upcoming:
-            async for number in upcoming:
+        async with prefetch(numbers()) as prefetched:
+            async for number in prefetched:
                 if number == 3:
                     raise ValueError("enough")
 
@@ -158,8 +158,8 @@ async def test_a_prefetched_generator_is_closed_when_its_user_is_cancelled() -> 
             closed.append(True)
 
     async def all_of_them() -> None:
-        async with prefetch(numbers()) as upcoming:
-            async for _ in upcoming:
+        async with prefetch(numbers()) as prefetched:
+            async for _ in prefetched:
                 pass
 
     task = asyncio.create_task(all_of_them())

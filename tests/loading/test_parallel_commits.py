@@ -1,4 +1,4 @@
-"""A file is put by two commits at a time, each of profiles of its own."""
+"""A file is written by two concurrent commits, each with its own profiles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ ROWS = group_commit.WRITERS_PER_COMMUNITY * load_job.MIN_ROWS_PER_SHARD
 
 
 def file(rows: int, bad: Sequence[int] = ()) -> str:
-    """Transactions of profiles that take turns, some of profiles that are not there."""
+    """Transactions of alternating profiles, some of them unknown."""
     lines = [
         f"T{number},{'X' if number in bad else 'M'}{number % PROFILES},2026-10-01T10:00:00Z,{number}"
         for number in range(rows)
@@ -27,26 +27,26 @@ def file(rows: int, bad: Sequence[int] = ()) -> str:
 
 
 async def profiles(load: FileLoader) -> None:
-    """Makes the profiles of the file."""
+    """Creates the profiles of the file."""
     await load.profiles(*(f"M{number}" for number in range(PROFILES)))
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The profiles of each commit, as rows name them."""
+def record_commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Records the profiles of each commit, as rows name them."""
     found: list[list[str]] = []
-    together = group_commit.commit_group
+    commit_group = group_commit.commit_group
 
-    async def watching(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
+    async def recording(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
         found.append([put.row.profile[1] for each in batch for put in each.writes if put.row.profile])
-        return await together(database, community_id, batch)
+        return await commit_group(database, community_id, batch)
 
-    monkeypatch.setattr(group_commit, "commit_group", watching)
+    monkeypatch.setattr(group_commit, "commit_group", recording)
     return found
 
 
 async def test_rows_of_one_profile_are_in_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
-    commits = watched(monkeypatch)
+    commits = record_commits(monkeypatch)
     assert outcome_counts(await load("transactions", file(ROWS))) == (ROWS, 0, 0)
     assert sum(map(len, commits)) == ROWS
     named = [set(each) for each in commits]
@@ -58,7 +58,7 @@ async def test_rows_of_one_profile_are_in_one_commit(load: FileLoader, monkeypat
 
 async def test_few_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
-    commits = watched(monkeypatch)
+    commits = record_commits(monkeypatch)
     assert outcome_counts(await load("transactions", file(ROWS - 1))) == (ROWS - 1, 0, 0)
     assert [len(each) for each in commits] == [ROWS - 1]
 
@@ -76,19 +76,19 @@ async def test_outcomes_are_reported_at_the_line_of_their_row(load: FileLoader, 
 
 async def test_an_error_of_one_commit_leaves_the_other(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:
     await profiles(load)
-    together = group_commit.commit_group
+    commit_group = group_commit.commit_group
 
     async def failing(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
         if any(put.row.profile == (EXTERNAL_ID_OR_ID, "M3") for each in batch for put in each.writes):
             raise asyncpg.DeadlockDetectedError("without end")
-        return await together(database, community_id, batch)
+        return await commit_group(database, community_id, batch)
 
     monkeypatch.setattr(group_commit, "commit_group", failing)
     with pytest.raises(LoadStoppedError) as stopped:
         await load("transactions", file(ROWS))
     assert isinstance(stopped.value.__cause__, asyncpg.DeadlockDetectedError)
-    kept = {row["external_id"] for row in (await load.transactions()).values()}
-    assert "T3" not in kept
+    stored = {row["external_id"] for row in (await load.transactions()).values()}
+    assert "T3" not in stored
     monkeypatch.undo()
     summary = await load("transactions", file(ROWS))
     assert summary.accepted + summary.unchanged == ROWS

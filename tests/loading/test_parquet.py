@@ -1,4 +1,4 @@
-"""Parquet: columns of all types, and files that are damaged."""
+"""Parquet: columns of all types, and damaged files."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Values computed over a lake: taken where the store has the facts that they were computed from, and nowhere else."""
+"""Precomputed values are imported for profiles whose stored transactions they were computed from, and for no others."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ LOCATIONS = "external_id,type,timezone,country_iso_3\nS1,store,Europe/Oslo,NOR\n
 
 
 @pytest.fixture(autouse=True)
-def marking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loads mark from their first row on, and what they mark is taken in several parts."""
+def deferred_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads defer refreshing from their first row on, and import values in several ranges."""
     monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", 0)
     monkeypatch.setattr(refresh_dirty, "MAX_PROFILES_PER_RANGE", 7)
     monkeypatch.setattr(refresh_dirty, "PROFILES_PER_WRITE", 3)
 
 
 class Lake:
-    """A club's facts as files, and the values over them."""
+    """Files of a club's facts, and the values computed from them."""
 
-    def __init__(self, load: FileLoader, folder: Path) -> None:
+    def __init__(self, load: FileLoader, directory: Path) -> None:
         self.load = load
-        self.folder = folder
+        self.directory = directory
         bought = [["Aker", "Bø", 'a "quote"', None][number % 4] for number in range(200)]
         priced = [None if brand is None else "10.10" for brand in bought]
         self.sales = write_sales(
-            folder / "sales.parquet",
+            directory / "sales.parquet",
             sku=[None if brand is None else "A" for brand in bought],
             brand=bought,
             quantity=[None if brand is None else "1" for brand in bought],
@@ -51,36 +51,36 @@ class Lake:
             price_current=[None if brand is None else "13.37" for brand in bought],
             discount=[None if brand is None else "3.27" for brand in bought],
         )
-        (folder / "profiles.csv").write_text(PROFILES)
-        (folder / "locations.csv").write_text(LOCATIONS)
+        (directory / "profiles.csv").write_text(PROFILES)
+        (directory / "locations.csv").write_text(LOCATIONS)
 
-    def computed(self, sold: Path | None = None, **asked: Any) -> Path:
-        path = self.folder / "values.parquet"
-        asked = {"currency": "NOK", "as_of": START, "with_fingerprints": True, **asked}
-        profiles, locations = (str(self.folder / f"{name}.csv") for name in ("profiles", "locations"))
-        compute(str(sold or self.sales), profiles, locations, output=path, **asked)
+    def compute_values(self, sold: Path | None = None, **options: Any) -> Path:
+        path = self.directory / "values.parquet"
+        options = {"currency": "NOK", "as_of": START, "with_fingerprints": True, **options}
+        profiles, locations = (str(self.directory / f"{name}.csv") for name in ("profiles", "locations"))
+        compute(str(sold or self.sales), profiles, locations, output=path, **options)
         return path
 
-    async def taken(self, values: Path) -> int:
-        """How many profiles' values a load of the sales takes over, once it is seen that all of them are right."""
+    async def import_count(self, values: Path) -> int:
+        """How many profiles' values a load of the sales imports; asserts that all values are right."""
         await self.load("locations", LOCATIONS)
         await self.load("profiles", PROFILES)
-        given = PrecomputedValues(values)
+        precomputed = PrecomputedValues(values)
         async with load_without_finishing(self.load, self.sales) as arrival:
-            taken = await arrival.finish(precomputed=given)
-        given.close()
+            import_count = await arrival.finish(precomputed=precomputed)
+        precomputed.close()
         assert await verify_differences(self.load.club) == []
-        return taken
+        return import_count
 
 
 @pytest.fixture
 def lake(load: FileLoader, tmp_path: Path) -> Lake:
-    """The lake of a club that has nothing yet."""
+    """The lake of an empty club."""
     return Lake(load, tmp_path)
 
 
 async def test_values_over_the_same_transactions_are_imported(lake: Lake) -> None:
-    assert await lake.taken(lake.computed()) == len(MEMBERS)
+    assert await lake.import_count(lake.compute_values()) == len(MEMBERS)
 
 
 async def test_values_over_changed_purchases_are_recomputed(lake: Lake) -> None:
@@ -89,9 +89,9 @@ async def test_values_over_changed_purchases_are_recomputed(lake: Lake) -> None:
     (place,) = [owner.index("M3")]
     total = table["total"].to_pylist()
     total[place] += 1
-    other = lake.folder / "other.parquet"
+    other = lake.directory / "other.parquet"
     pq.write_table(table.set_column(table.schema.get_field_index("total"), "total", pa.array(total)), other)
-    assert await lake.taken(lake.computed(other)) == len(MEMBERS) - 1
+    assert await lake.import_count(lake.compute_values(other)) == len(MEMBERS) - 1
 
 
 @pytest.mark.parametrize("column", ["brand", "discount"])
@@ -102,41 +102,41 @@ async def test_values_over_changed_items_are_recomputed(lake: Lake, column: str)
     buyers_of_changed_lines = {
         buyer for buyer, value in zip(table["profile"].to_pylist(), before, strict=True) if value is not None
     }
-    other = lake.folder / "other.parquet"
+    other = lake.directory / "other.parquet"
     pq.write_table(table.set_column(table.schema.get_field_index(column), column, pa.array(changed)), other)
-    # A member may have drawn purchases without lines only: nothing of theirs has changed.
-    assert await lake.taken(lake.computed(other)) == len(set(MEMBERS) - buyers_of_changed_lines)
+    # A member with purchases without items only has no changed facts.
+    assert await lake.import_count(lake.compute_values(other)) == len(set(MEMBERS) - buyers_of_changed_lines)
 
 
-@pytest.mark.parametrize("asked", [{"currency": "EUR"}, {"timezone": "Asia/Tokyo"}])
-async def test_no_value_of_another_club_is_imported(lake: Lake, asked: dict[str, Any]) -> None:
-    assert await lake.taken(lake.computed(**asked)) == 0
+@pytest.mark.parametrize("options", [{"currency": "EUR"}, {"timezone": "Asia/Tokyo"}])
+async def test_no_value_of_another_club_is_imported(lake: Lake, options: dict[str, Any]) -> None:
+    assert await lake.import_count(lake.compute_values(**options)) == 0
 
 
 async def test_profiles_missing_in_the_file_are_refreshed(lake: Lake) -> None:
-    path = lake.computed()
+    path = lake.compute_values()
     pq.write_table(pq.read_table(path).slice(0, 4), path)
-    assert await lake.taken(path) == 4
+    assert await lake.import_count(path) == 4
 
 
 async def test_expired_values_are_recomputed(lake: Lake) -> None:
-    assert await lake.taken(lake.computed(as_of=START - timedelta(days=300))) < len(MEMBERS)
+    assert await lake.import_count(lake.compute_values(as_of=START - timedelta(days=300))) < len(MEMBERS)
 
 
 async def test_values_of_the_future_are_recomputed(lake: Lake) -> None:
-    assert await lake.taken(lake.computed(as_of=START + timedelta(days=1))) == 0
+    assert await lake.import_count(lake.compute_values(as_of=START + timedelta(days=1))) == 0
 
 
 async def test_values_of_a_wrong_type_are_recomputed(lake: Lake) -> None:
-    path = lake.computed()
+    path = lake.compute_values()
     table = pq.read_table(path)
     words = pa.array(["much"] * len(table))
     pq.write_table(table.set_column(table.schema.get_field_index("spend_all"), "spend_all", words), path)
-    assert await lake.taken(path) == 0
+    assert await lake.import_count(path) == 0
 
 
 def test_a_fingerprint_that_is_not_text_is_an_error(lake: Lake, tmp_path: Path) -> None:
-    table = pq.read_table(lake.computed())
+    table = pq.read_table(lake.compute_values())
     lists = pa.array([[1]] * len(table))
     other = tmp_path / "other.parquet"
     pq.write_table(table.set_column(table.schema.get_field_index("fingerprint"), "fingerprint", lists), other)
@@ -149,11 +149,11 @@ async def test_a_file_without_fingerprints_is_rejected(lake: Lake, tmp_path: Pat
         InputNotFoundError,
         match="has no column next_change_at, fingerprint: write it by `regulars compute --with-fingerprints`",
     ):
-        PrecomputedValues(lake.computed(with_fingerprints=False))
+        PrecomputedValues(lake.compute_values(with_fingerprints=False))
     nothing = tmp_path / "nothing.parquet"
     with pytest.raises(InputNotFoundError, match="be read as Parquet"):
         PrecomputedValues(nothing)
-    path = lake.computed()
+    path = lake.compute_values()
     table = pq.read_table(path)
     pq.write_table(pa.concat_tables([table, table]), path)
     with pytest.raises(InputNotFoundError, match="one row per profile"):
@@ -165,6 +165,6 @@ async def test_a_file_without_fingerprints_is_rejected(lake: Lake, tmp_path: Pat
 
 
 def test_fingerprints_need_all_values_in_parquet(lake: Lake) -> None:
-    for asked in ({"values": ["spend_all"]}, {"output": "values.csv"}):
+    for options in ({"values": ["spend_all"]}, {"output": "values.csv"}):
         with pytest.raises(InputNotFoundError, match="with_fingerprints"):
-            compute(str(lake.sales), with_fingerprints=True, **asked)
+            compute(str(lake.sales), with_fingerprints=True, **options)

@@ -19,7 +19,7 @@ from regulars.ingest.providers.http_client import HttpsClient, UpstreamUnavailab
 
 _PAGES: dict[str, tuple[int, bytes]] = {
     "/found": (200, b"content"),
-    "/asked?a=1": (200, b"with a query"),
+    "/page?a=1": (200, b"with a query"),
     "/large": (200, b"x" * (http_client.MAX_RESPONSE_BYTES + 1)),
     "/moved": (302, b""),
     "/broken": (500, b""),
@@ -36,7 +36,7 @@ class _Pages(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, *given: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         pass
 
 
@@ -50,7 +50,7 @@ class _Server(HTTPServer):
         # Who does not trust it breaks off: that is the request's end then, and not the server's.
         return self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False), address
 
-    def handle_error(self, *given: object) -> None:
+    def handle_error(self, *arguments: object) -> None:
         pass
 
 
@@ -76,7 +76,7 @@ def own(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
 async def test_the_content_of_an_address_is_returned(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
     assert await fetch_https(f"{address}/found", trusting) == b"content"
-    assert await fetch_https(f"{address}/asked?a=1", trusting) == b"with a query"
+    assert await fetch_https(f"{address}/page?a=1", trusting) == b"with a query"
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ async def test_a_large_redirected_or_failed_response_is_unavailable(
 
 async def test_error_messages_do_not_contain_the_query(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
-    with pytest.raises(UpstreamUnavailableError) as told:
+    with pytest.raises(UpstreamUnavailableError) as raised:
         await fetch_https(f"{address}/nowhere?Token=2336412f37", trusting)
-    assert "2336412f37" not in str(told.value)
+    assert "2336412f37" not in str(raised.value)
 
 
 async def test_a_server_with_an_untrusted_certificate_gets_no_request(own: tuple[str, ssl.SSLContext]) -> None:
@@ -127,18 +127,18 @@ async def test_a_failed_fetch_is_retried_after_a_delay_and_failures_are_bounded(
     internet, at = Internet(), [1000.0]
     known = HttpsClient(internet.fetch, lambda: at[0])
 
-    async def refused(address: str) -> str:
+    async def error_of(address: str) -> str:
         with pytest.raises(UpstreamUnavailableError) as raised:
             await known.certificate(address)
         return str(raised.value)
 
     for says in ("does not respond.", "It is not fetched again for 10 seconds."):
-        assert [says in each for each in await asyncio.gather(*(refused(CERTIFICATE_URL) for _ in range(5)))] == [
+        assert [says in each for each in await asyncio.gather(*(error_of(CERTIFICATE_URL) for _ in range(5)))] == [
             True
         ] * 5
     assert internet.requested == [CERTIFICATE_URL]
     others = [CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(100)]
-    messages = await asyncio.gather(*map(refused, others))
+    messages = await asyncio.gather(*map(error_of, others))
     assert sum("too many certificates" in each for each in messages) == 100 - (http_client.MAX_FAILURES - 1)
     assert len(internet.requested) == http_client.MAX_FAILURES
     at[0] += http_client.FAILURE_TTL_SECONDS

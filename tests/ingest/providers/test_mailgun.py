@@ -142,7 +142,7 @@ async def test_a_token_is_stored_as_long_as_its_signature_is_accepted(mailgun: P
 
 
 async def used(provider_client: ProviderClient, key: str) -> int:
-    """How many tokens of a key are kept."""
+    """How many tokens of a key are stored."""
     async with provider_client.club.database.unscoped_connection() as connection:
         found: int = await connection.fetchval(
             "SELECT count(*) FROM webhook_replay_guard WHERE key_hash = $1", hash_key(key)

@@ -1,4 +1,4 @@
-"""Whatever a provider signs is answered: taken, or refused with a reason, and never half kept."""
+"""Property test: every signed request is processed or rejected with a reason, and never partly stored."""
 
 from __future__ import annotations
 

@@ -21,26 +21,26 @@ from regulars.ingest.providers.registry import PROVIDERS
 from reports.sending_recount import SendingClub
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "providers.md"
-_SENT = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
-_LOADED = re.compile(r"```ndjson sendings\n(.*?)```", re.DOTALL)
-_ASKED = re.compile(r"```json query\n(.*?)```\n\n```json result\n(.*?)```", re.DOTALL)
+_EXAMPLE = re.compile(r"```(json|bash) (ses|sendgrid|mailgun|twilio)\n(.*?)```\n\n```json answer\n(.*?)```", re.DOTALL)
+_SENDINGS = re.compile(r"```ndjson sendings\n(.*?)```", re.DOTALL)
+_QUERY = re.compile(r"```json query\n(.*?)```\n\n```json result\n(.*?)```", re.DOTALL)
 _ROW = re.compile(r"^\| `(\w+)` \|(.*)\|$", re.MULTILINE)
 
 
 class Page:
-    """The page, whose answers are held to what is answered, or renewed by it."""
+    """The page, whose examples are compared with the actual responses, or updated by them."""
 
     def __init__(self) -> None:
         self.text = PAGE.read_text()
 
-    def holds(self, after: str, written: str, found: Any) -> None:
-        """Whether the page says, after some text, what was found."""
-        told = json.dumps(found, indent=2) + "\n"
+    def check(self, after: str, written: str, found: Any) -> None:
+        """Asserts that the page has a response after some text, or updates it."""
+        actual = json.dumps(found, indent=2) + "\n"
         if is_renewing():
             before, _, rest = self.text.partition(after)
-            self.text = before + after + rest.replace(written, told, 1)
+            self.text = before + after + rest.replace(written, actual, 1)
         else:
-            assert told == written, f"The page says otherwise: {RENEW_COMMAND.replace('query', 'ingest')}"
+            assert actual == written, f"The page differs: {RENEW_COMMAND.replace('query', 'ingest')}"
 
 
 def words_of(script: str, environment: Mapping[str, str]) -> list[str]:
@@ -52,10 +52,10 @@ def words_of(script: str, environment: Mapping[str, str]) -> list[str]:
 
 
 async def by_shell(club: Club, script: str) -> Any:
-    """What a script of the page is answered, whose curl asks the club, at the club's time."""
-    told = 'date() { echo "$NOW"; }; curl() { printf "%s\\0" "$@"; }; '
+    """The response to a script of the page, whose curl calls the club, at the club's time."""
+    mocks = 'date() { echo "$NOW"; }; curl() { printf "%s\\0" "$@"; }; '
     now = str(int(club.clock().timestamp()))
-    words = iter(words_of(told + script.replace("/nord/", f"/{club.community.slug}/"), {"NOW": now}))
+    words = iter(words_of(mocks + script.replace("/nord/", f"/{club.community.slug}/"), {"NOW": now}))
     url, headers, data = "", {"Authorization": ""}, []
     for word in words:
         if word == "-H":
@@ -77,7 +77,7 @@ async def test_each_example_of_the_page_has_the_documented_response(
     keys = {"ses": TOPIC, "sendgrid": verification_key(), "mailgun": SIGNING_KEY, "twilio": AUTH_TOKEN}
     for name, key in keys.items():
         await provider_client.set_up(name, key)
-    sent = _SENT.findall(page.text)
+    sent = _EXAMPLE.findall(page.text)
     assert {name for _, name, _, _ in sent} == set(keys)
     for kind, name, content, answer in sent:
         if kind == "bash":
@@ -86,12 +86,12 @@ async def test_each_example_of_the_page_has_the_documented_response(
             found = (await provider_client.sns(provider_client.envelope(content))).json()
         else:
             found = (await provider_client.sendgrid(content.encode())).json()
-        page.holds(content, answer, found)
-    (sendings,) = _LOADED.findall(page.text)
+        page.check(content, answer, found)
+    (sendings,) = _SENDINGS.findall(page.text)
     await post.load("sendings", sendings.encode().splitlines())
-    ((asked, counted),) = _ASKED.findall(page.text)
-    body = json.loads(asked)
-    page.holds(asked, counted, await post.query(body.pop("report"), **body))
+    ((query, counted),) = _QUERY.findall(page.text)
+    body = json.loads(query)
+    page.check(query, counted, await post.query(body.pop("report"), **body))
     if is_renewing():
         PAGE.write_text(page.text)
 

@@ -1,4 +1,4 @@
-"""Batches of SendGrid: signed, mapped, kept where they are good, told where they are not."""
+"""Batches of SendGrid: verified, mapped, stored if valid, reported if not."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def test_each_event_type_is_mapped_to_ours(sendgrid: ProviderClient, load:
     await load.profiles("C1")
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event(kind, regulars_profile="C1") for kind in KINDS])
     assert (answer.status_code, outcome_counts(answer)) == (200, {"accepted": len(KINDS)})
-    told = await sendgrid.stored_events()
-    assert sorted(told) == sorted(("autumn", event, "C1") for event in KINDS.values())
+    events = await sendgrid.stored_events()
+    assert sorted(events) == sorted(("autumn", event, "C1") for event in KINDS.values())
     assert await sendgrid.count_dispatches() == 1
     assert set(await sendgrid.event_times()) == {datetime(2026, 10, 31, 23, 59, tzinfo=UTC)}
 

@@ -125,14 +125,14 @@ async def test_a_repeated_message_is_unchanged(ses: ProviderClient, version: str
 
 
 def subscription(ses: ProviderClient, **fields: Any) -> dict[str, Any]:
-    """A message that asks to confirm a subscription."""
-    asked = {
+    """A message that requests the confirmation of a subscription."""
+    confirmation = {
         "Type": "SubscriptionConfirmation",
         "Token": "2336412f37",
         "SubscribeURL": CONFIRMATION_URL,
         "Subject": None,
     }
-    return ses.envelope("You have chosen to subscribe to the topic.", **{**asked, **fields})
+    return ses.envelope("You have chosen to subscribe to the topic.", **{**confirmation, **fields})
 
 
 async def test_a_subscription_of_the_topic_is_confirmed(ses: ProviderClient) -> None:

@@ -130,7 +130,7 @@ async def test_a_proxy_may_terminate_tls_and_twilio_may_sign_the_port(twilio: Pr
 
 
 @pytest.mark.parametrize(
-    ("settings", "headers", "accepted", "refused"),
+    ("settings", "headers", "accepted", "rejected"),
     [
         ({}, {}, "https://test", "https://hooks.example"),
         ({"trusted_proxies": "10.0.0.0/8"}, {}, "https://test", "https://hooks.example"),
@@ -147,11 +147,11 @@ async def test_a_proxy_may_terminate_tls_and_twilio_may_sign_the_port(twilio: Pr
     ],
 )
 async def test_the_signed_address_follows_settings_and_trusted_proxies(
-    twilio: ProviderClient, settings: dict[str, Any], headers: dict[str, str], accepted: str, refused: str
+    twilio: ProviderClient, settings: dict[str, Any], headers: dict[str, str], accepted: str, rejected: str
 ) -> None:
     twilio.club.server.public_address = PublicAddress(Settings(**settings))
     forwarded = {"X-Forwarded-Host": "hooks.example:8443", "X-Forwarded-Proto": "https", **headers}
-    assert (await twilio.twilio(status("sent"), address=refused, **forwarded)).status_code == 401
+    assert (await twilio.twilio(status("sent"), address=rejected, **forwarded)).status_code == 401
     assert outcome_counts(await twilio.twilio(status("sent"), address=accepted, **forwarded)) == {"accepted": 1}
 
 
