@@ -373,15 +373,15 @@ async def values(club: Club) -> dict[str, Json]:
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             """
-            SELECT profiles.external_id, to_jsonb(kept) AS kept
-            FROM profile_aggregations AS kept
-            JOIN profiles ON profiles.community_id = $1 AND profiles.profile_id = kept.profile_id
-            WHERE kept.community_id = $1
+            SELECT profiles.external_id, to_jsonb(stored) AS stored
+            FROM profile_aggregations AS stored
+            JOIN profiles ON profiles.community_id = $1 AND profiles.profile_id = stored.profile_id
+            WHERE stored.community_id = $1
             """,
             scope.community_id,
         )
     own = ("community_id", "profile_id", "calculated_at", "values_version")
-    found = {row["external_id"]: msgspec.json.decode(row["kept"]) for row in rows}
+    found = {row["external_id"]: msgspec.json.decode(row["stored"]) for row in rows}
     return {name: {key: each for key, each in row.items() if key not in own} for name, row in found.items()}
 
 
@@ -402,5 +402,5 @@ async def test_the_published_values_of_real_purchases_are_reproduced_from_a_file
     assert sum(row["spend_all"] for row in from_file.values()) == 250_031_563
     async for club in create_club(database, clock, replace(new, slug="cdnow-http")):
         await over_http(club)
-        told = await values(club)
-    assert told == {name: row for name, row in from_file.items() if is_a_hundredth(name)}
+        over_http_values = await values(club)
+    assert over_http_values == {name: row for name, row in from_file.items() if is_a_hundredth(name)}

@@ -63,7 +63,7 @@ async def ids(club: Club, **query: Any) -> list[str]:
         ("filter[created_at][lte]=2026-11-01 01:00:00", "A1 B2"),
         ("filter[created_at][in]=2026-11-01,2026-11-01 03:00:00", "A1 D4"),
         ("filter[type]=store&filter[name][gt]=alpha", "D4"),
-        ("filter[name]=nobody", ""),
+        ("filter[name]=unknown", ""),
         ("sort=-external_id", "D4 C3 B2 A1"),
         ("sort=is_published,-created_at", "B2 D4 C3 A1"),
         ("sort=-created_at&filter[type]=store", "D4 A1"),

@@ -234,7 +234,7 @@ async def test_values_of_many_profiles_are_in_the_order_of_the_request_with_null
     theirs = await create_profile(other_club)
     names = ["shop_count", "profile_id"]
     await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=second))
-    profile_ids = [second, str(uuid4()), first, "nobody", theirs, second]
+    profile_ids = [second, str(uuid4()), first, "unknown", theirs, second]
     bought = {"profile_id": second, "shop_count": 1}
     expected = [bought, None, {"profile_id": first, "shop_count": 0}, None, None, bought]
     assert await query_values(club, {"profile_ids": profile_ids, "names": names}) == expected
@@ -287,7 +287,7 @@ ALL_PATHS = ("", "/calculate", "/explain?name=channel", "/history?name=channel&f
 
 @pytest.mark.parametrize("path", ALL_PATHS)
 async def test_an_unknown_profile_has_no_values(club: Club, other_club: Club, path: str) -> None:
-    for unknown in (str(uuid4()), "nobody", await create_profile(other_club)):
+    for unknown in (str(uuid4()), "unknown", await create_profile(other_club)):
         assert await status(club, "GET", aggregations_path(unknown, path)) == 404
 
 
