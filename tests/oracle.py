@@ -17,7 +17,7 @@ from functools import cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-# ISO 4217: the currencies whose minor unit has more than two decimals. Fewer than two are kept as two.
+# ISO 4217: the currencies whose minor unit has more than two decimals. Fewer than two are stored as two.
 LONG_MINOR_UNITS = {"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3, "CLF": 4, "UYW": 4}
 
 # ISO 3166-1: each word is an alpha-2 code and its alpha-3 code.
@@ -111,7 +111,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known of one community, each kind by its id."""
+    """The facts of one community by id."""
 
     community: Community
     locations: dict[int, Location]

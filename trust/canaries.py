@@ -1,4 +1,4 @@
-"""Erased members: texts that are planted everywhere are found nowhere afterwards, in tables, dumps, logs and files."""
+"""Erasure: unique texts of erased members are searched in tables, dumps, logs and files."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ _PIECE = 1 << 22
 
 
 def run(run: Run) -> None:
-    """Plants canaries in many members, erases all of them, and searches everything that is on disk."""
+    """Writes unique texts into many members, erases all of them, and searches everything on disk."""
     members = run.scaled_count(MEMBERS, 2)
     run.describe(
         f"{members} members are created, changed, merged and rejected by every kind of request and import, each "
@@ -95,7 +95,7 @@ async def _plant(planted: Planted) -> None:
 
 
 async def _compact(database: Database, club: Club) -> None:
-    """Adds up what is not yet, as the jobs do within seconds, and deletes counts of nobody, as they do within hours."""
+    """Runs compaction and deletes empty counts, as the background jobs do."""
     for work in (compaction.compact_pending, purchases.compact_pending, maintenance.delete_empty_counts):
         while await work(database, club.id):
             pass
@@ -176,7 +176,7 @@ def _around(piece: bytes, found: "re.Match[bytes]") -> str:
 
 
 def _pieces(file: Path) -> Iterator[bytes]:
-    """The content of a file, in pieces that overlap; nothing where it was removed meanwhile."""
+    """Yields the content of a file in overlapping parts; nothing if it was removed."""
     try:
         with file.open("rb") as opened:
             before = b""

@@ -1,4 +1,4 @@
-"""Clients that hold connections and send nothing, or slowly, or take no answer; meanwhile others are answered."""
+"""Silent and slow clients do not delay other clients."""
 
 import http.client
 import json
@@ -14,11 +14,11 @@ from trust.run import Run
 from trust.server import RunningServer, serving, stop
 
 ANSWER_SECONDS = 2.0
-"""How long a new client may wait for /api/health."""
+"""Time within which a new client must get the response of /api/health."""
 
 STOP_SECONDS = 10.0
 SLOW_SECONDS = 10.0
-"""How often a slow client sends one byte."""
+"""Interval at which a slow client sends one byte."""
 
 WORKERS = (1, 2)
 
@@ -28,7 +28,7 @@ _BODY = "POST /api/v3/profiles HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {
 
 
 def run(run: Run) -> None:
-    """Holds the connections with one worker and with several."""
+    """Runs the proof with one worker and with several."""
     run.describe(
         "Clients hold connections: silent ones, with half of the headers sent, with one byte of a body every 10 "
         "s, with unread responses, and with finished requests. The server has its default settings. Meanwhile "
@@ -77,7 +77,7 @@ def _hold(run: Run, workers: int) -> None:
 
 @contextmanager
 def _many_files() -> Iterator[None]:
-    """Lets this process hold the connections; the servers that it starts begin with the limit that is usual."""
+    """Raises the limit of open files of this process, but not of the servers that it starts."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     try:
@@ -104,7 +104,7 @@ def _open(stack: ExitStack, server: RunningServer, number: int, sent: bytes) -> 
 def _ask(
     run: Run, server: RunningServer, token: str, slow: Sequence[socket.socket], workers: int, seconds: float
 ) -> None:
-    """Asks and writes, each time by a new connection, while slow clients go on."""
+    """Requests /api/health and writes over new connections while slow clients continue."""
     health, writes = [], []
     end, next_byte = time.monotonic() + seconds, 0.0
     while time.monotonic() < end:
@@ -137,7 +137,7 @@ def _send_a_byte(connections: Sequence[socket.socket]) -> None:
 def _request(
     server: RunningServer, method: str, path: str, status: int, token: str = "", body: str | None = None
 ) -> float:
-    """Seconds that a request takes over a connection of its own. Raises where it is not answered as it should be."""
+    """Returns the seconds of a request over a new connection. Raises for an unexpected response."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(*_address(server), timeout=30)
     headers = {"Authorization": f"Bearer {token}"} if token else {}

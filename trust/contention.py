@@ -1,4 +1,4 @@
-"""Many writers on few profiles: every acknowledged write is counted once, and no writer sees a deadlock."""
+"""Many writers on few profiles: every acknowledged write is counted once, and no writer gets a deadlock."""
 
 import asyncio
 import multiprocessing
@@ -48,7 +48,7 @@ WAYS: tuple[WriteOperation, ...] = (
 
 
 def run(run: Run) -> None:
-    """Writers in several processes, all on the same profiles, for a set time."""
+    """Runs writers in several processes on the same profiles for some time."""
     seconds = run.scaled_seconds(SECONDS, 2)
     run.describe(
         f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to "
@@ -83,7 +83,7 @@ def _written(server: RunningServer, token: str, shared: list[str], seed: int, se
 
 
 def _write(url: str, token: str, shared: list[str], numbers: list[int], seed: int, seconds: float) -> list[Ledger]:
-    """What runs in each process."""
+    """Runs the writers of one process."""
     return asyncio.run(_write_all(url, token, shared, numbers, seed, seconds))
 
 

@@ -1,4 +1,4 @@
-"""Faults of the database at every entry point: each is answered by 503, rejects no row and loses nothing."""
+"""Faults of the database: every request gets 503, no row is rejected and no write is lost."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ Owner = psycopg.Connection[tuple[object, ...]]
 Fault = Callable[[RunningServer], AbstractContextManager[None]]
 
 TEXT = "fault text of the database"
-"""Is in the message of every error that is raised, and must be in no answer."""
+"""Is part of the message of every error, and must not be in any response."""
 
 SQLSTATES = {
     "53100": "disk full",
@@ -42,7 +42,7 @@ SQLSTATES = {
 
 
 def run(run: Run) -> None:
-    """Each fault while every request is sent, and the same requests once it is over."""
+    """Sends every request during each fault, and the same requests afterwards."""
     faults = dict(list(_faults().items())[:: 1 if run.scale >= 1 else 5])
     run.describe(
         f"{len(faults)} faults of the database, one after the other: errors with {len(SQLSTATES)} codes from "
@@ -133,7 +133,7 @@ def _rejected(answer: httpx.Response) -> object:
 
 
 async def _recovered(tenant: Tenant) -> None:
-    """Waits until the server's connections are made again."""
+    """Waits until the server has reconnected."""
     for _ in range(100):
         answer = await tenant.http.get("/api/health")
         if answer.status_code == 200:
@@ -154,7 +154,7 @@ def _doubled(server: RunningServer, tenant: Tenant, name: str) -> list[str]:
 
 
 def _writes(tenant: Tenant, number: int) -> list[TenantRequest]:
-    """One request of each kind that writes, each of something new."""
+    """Returns a request of each kind of write, with new objects."""
     profile, transaction = tenant.ids["profiles id"][0], tenant.ids["transactions id"][0]
     names = iter(f"fault-{number}-{place}" for place in range(100))
 
@@ -217,7 +217,7 @@ def _writes(tenant: Tenant, number: int) -> list[TenantRequest]:
 
 
 def _faults() -> dict[str, tuple[Fault, bool]]:
-    """Each fault, and whether it stops reads too."""
+    """Returns each fault, and whether it affects reads as well."""
     return {
         **{f"{name} ({code}) on writes": (partial(_raising, code), False) for code, name in SQLSTATES.items()},
         "read-only": (_read_only, False),

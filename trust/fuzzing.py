@@ -1,4 +1,4 @@
-"""Hostile values in each place of each request, and requests drawn from the OpenAPI document, by two organizations."""
+"""Hostile values in each part of each request, and requests generated from the OpenAPI document."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 @dataclass
 class Identity:
-    """One organization: its tokens, its ids, and a text that only its own things hold."""
+    """An organization with its tokens, its ids, and a unique text in all its objects."""
 
     club: Club
     canary: str
@@ -58,7 +58,7 @@ class Identity:
     seeds: Seeds = field(default_factory=lambda: Seeds({}))
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
-        """What a request of an endpoint is authorized by."""
+        """Returns the headers that authorize a request to an endpoint."""
         if endpoint.caller is Caller.REPORTING:
             return {"Authorization": f"Bearer {self.club.report_token}", "X-Loyalty-Club-Slug": self.club.slug}
         token = self.member if endpoint.caller is Caller.MEMBER else self.club.token
@@ -66,7 +66,7 @@ class Identity:
 
 
 def run(run: Run) -> None:
-    """Sends hostile values, then requests that the OpenAPI document allows and forbids."""
+    """Sends hostile values, then valid and invalid requests of the OpenAPI document."""
     run.describe(
         "Every part of a request that accepts a value is derived from the declarations of the endpoints: each "
         "part of a path, each parameter and filter, each field of a body, of a row of a batch and of an import, "
@@ -99,7 +99,7 @@ async def _run(run: Run, server: RunningServer, identities: Sequence[Identity]) 
 
 
 def _crossing(identities: Sequence[Identity]) -> Sequence[tuple[Identity, str, Seeds]]:
-    """Who sends, whose text must not come back, and whose ids are in the paths: their own, and each other's."""
+    """Yields the sender, the organization whose text must not be returned, and the one whose ids are in the paths."""
     one, other = identities
     return (
         (one, other.canary, one.seeds),
@@ -175,7 +175,7 @@ _CARD = {"handle": "card", "identifier": "4711"}
 
 
 def _drawn(strategy: st.SearchStrategy[T], number: int, chosen: int) -> list[T]:
-    """So many examples of a strategy, the same for the same seed; none where there are none."""
+    """Returns a number of examples of a strategy for a seed; none if it has none."""
     found: list[T] = []
 
     @seed(chosen)
@@ -250,7 +250,7 @@ def _bytes(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 async def _all_of(work: Iterator[Coroutine[Any, Any, None]]) -> None:
-    """Runs coroutines, so many at once."""
+    """Runs coroutines with limited concurrency."""
 
     async def some() -> None:
         for each in work:
@@ -261,7 +261,7 @@ async def _all_of(work: Iterator[Coroutine[Any, Any, None]]) -> None:
 
 _DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)
 _ELSEWHERE = {307, 404, 405}
-"""What a path is answered that is another's once a part of it is replaced, or nobody's."""
+"""Statuses of a path that belongs to another organization, or does not exist, after a part is replaced."""
 
 
 def _problem(sent: HostileRequest, kind: str, answer: httpx.Response) -> str:
@@ -337,7 +337,7 @@ def _words(failure: Failure | FailureGroup) -> str:
 
 
 async def _answer(http: httpx.AsyncClient, case: Any, headers: Mapping[str, str]) -> httpx.Response | None:
-    """The answer to a case; None where no client can send it."""
+    """Returns the response to a case; None if no client can send it."""
     arguments = case.as_transport_kwargs(base_url=str(http.base_url).rstrip("/"))
     given = {name: str(value) for name, value in arguments.get("headers", {}).items()}
     for name in ("Authorization", "X-Customer", "X-Loyalty-Club-Slug"):

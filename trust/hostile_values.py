@@ -1,4 +1,4 @@
-"""The table of hostile values, and the places of the API that each is sent to, derived from its declarations."""
+"""Hostile values, and the parts of requests that they are sent in, derived from the endpoints."""
 
 import csv
 import io
@@ -60,18 +60,18 @@ JSON = (
 
 
 def fragments() -> tuple[str, ...]:
-    """Every value of the table as it is written in JSON; some are no JSON."""
+    """Returns every value as a fragment of JSON; some are not valid JSON."""
     texts = (*TEXTS, *TIMES, *ZONES, *IDS, *NUMBERS)
     return (*NUMBERS, *JSON, *(json.dumps(each) for each in texts))
 
 
 def texts() -> tuple[str, ...]:
-    """Every value of the table as a text of its own: for queries, paths and cells."""
+    """Returns every value as text, for queries, paths and cells."""
     return (*TEXTS, *TIMES, *ZONES, *IDS, *NUMBERS, *(each for each in JSON if len(each) < 3_000))
 
 
 def is_json(fragment: str) -> bool:
-    """Whether a fragment leaves the body around it JSON that can be read whole."""
+    """Whether a body with the fragment is valid JSON."""
     try:
         msgspec.json.decode(b"[" + fragment.encode() + b"]", type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
@@ -84,14 +84,14 @@ def is_json(fragment: str) -> bool:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Ids of one organization's things: by how a path starts, the names of its parts."""
+    """Ids of objects of one organization, by the start of a path and the name of a parameter."""
 
     path: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class HostileRequest:
-    """One request: `place` says where the hostile value is, `rows` how many valid rows have to be kept."""
+    """A request: `injection_point` is the part with the hostile value, `rows` the number of valid rows to be stored."""
 
     endpoint: Endpoint
     injection_point: str
@@ -137,7 +137,7 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     },
     "Query": {"profile_ids": ["00000000-0000-0000-0000-000000000001"]},
 }
-"""A valid body of each struct that is required to have something."""
+"""A valid body of each struct with required fields."""
 
 _BATCHES = {
     "/api/v3/locations/batch.json": ("locations", "LocationIn"),
@@ -154,7 +154,7 @@ _ROWS: Mapping[str, Mapping[str, Any]] = {
     "offer_events": {"offer": "O", "event": "seen", "at": "2026-10-01T12:00:00Z"},
     "transactions": {"profile": "", "transacted_at": "2026-10-01T12:00:00Z", "total": 5},
 }
-"""What a valid row of an import has besides its external id."""
+"""Fields of a valid row of an import in addition to its external id."""
 
 _DESTRUCTIVE = ("/purge", "/depersonalise", "/merge", "/update-type", "/unattach")
 
@@ -164,7 +164,7 @@ def _is_destructive(endpoint: Endpoint) -> bool:
 
 
 def _path(endpoint: Endpoint, seeds: Seeds, replaced: str = "", value: str = "") -> str:
-    """The path with the organization's own ids, but for one part."""
+    """Returns the path with ids of the organization, except for one part."""
     own = next((ids for start, ids in seeds.path.items() if endpoint.path.startswith(start)), {})
     path = endpoint.path
     for name in _parts(endpoint):
@@ -181,7 +181,7 @@ def _parts(endpoint: Endpoint) -> list[str]:
 
 
 def _fields(kind: Any) -> Iterator[tuple[str, ...]]:
-    """The paths of a struct's fields, and of those of structs within it; `0` is the first of a list."""
+    """Yields the paths of a struct's fields and nested fields; `0` is the first item of a list."""
     for each in kind.fields:
         yield (each.encode_name,)
         for inner, step in _structs(each.type):
@@ -202,7 +202,7 @@ def _structs(kind: Any, step: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple
 
 
 def _with(body: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
-    """A body with the mark at a path."""
+    """Returns a body with the marker at a path."""
     name, *rest = path
     if not rest:
         return {**body, name: _HERE}
@@ -217,7 +217,7 @@ def _written(body: object, fragment: str) -> bytes:
 
 
 def _bodies(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
-    """Bodies of an endpoint with the mark at each place in turn."""
+    """Yields bodies of an endpoint with the marker at each field in turn."""
     yield "the body", _HERE
     shape = endpoint.request_model
     if isinstance(shape, type) and issubclass(shape, msgspec.Struct):
@@ -295,17 +295,17 @@ class InjectionPoint:
     entity: str = ""
 
     def build_request(self, value: str, seeds: Seeds) -> HostileRequest:
-        """The request with a value in this place."""
+        """Returns the request with a value in this part."""
         return _SENT[self.kind](self, value, seeds)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values of the table that it takes."""
+        """Returns the hostile values for this part."""
         return fragments() if self.kind in ("body", "ndjson") else texts()
 
 
 def injection_points() -> list[InjectionPoint]:
-    """Every place of every request that a value can be sent in."""
+    """Returns every part of every request that accepts a value."""
     return [place for endpoint in ENDPOINTS for place in _places(endpoint)]
 
 
@@ -383,7 +383,7 @@ def _in_header(place: InjectionPoint, value: str, seeds: Seeds) -> HostileReques
 
 
 def _rows(entity: str) -> list[dict[str, Any]]:
-    """Three rows, of which the second is to have the hostile value."""
+    """Returns three rows, the second of which gets the hostile value."""
     return [{"external_id": name, **_ROWS.get(entity, {})} for name in ("kept-1", "hostile", "kept-2")]
 
 
@@ -416,7 +416,7 @@ _numbers = itertools.count(1)
 
 
 def _apart(content: bytes) -> bytes:
-    """The same with names of its own for the valid rows: a transaction is created once."""
+    """Returns the content with unique ids of the valid rows, because a transaction is created once."""
     return content.replace(b"kept-", b"kept-%d-" % next(_numbers))
 
 

@@ -1,4 +1,4 @@
-"""Two organizations with the same keys, interleaved: no answer to one holds anything of the other."""
+"""Two organizations with the same keys: no response to one contains data of the other."""
 
 import asyncio
 import itertools
@@ -23,10 +23,10 @@ from trust.tenant import Tenant, TenantRequest, populate_all
 from trust.without_tenant_conditions import COUNTS
 
 CLIENTS = 4
-"""Of each organization, at the same time."""
+"""Number of concurrent clients per organization."""
 ROUNDS = 12
 MEMBERS = (30, 47)
-"""Of either organization, so that a count of both is seen."""
+"""Number of members per organization; they differ, so that a mixed count is detected."""
 SERVER_WORKERS = 2
 
 FACTS = (
@@ -36,12 +36,12 @@ FACTS = (
     *("sendings", "sending_dispatches", "sending_events", "offers", "offer_events", "link_visits"),
     *("idempotency_keys", "import_batches"),
 )
-"""Tables that change by requests alone; jobs add up the others at moments of their own."""
+"""Tables that change by requests only; background jobs change the others at any time."""
 
 
 @dataclass
 class _Answers:
-    """What came back, and what of it crossed."""
+    """The responses, and those that contain data of the other organization."""
 
     tenants: tuple[Tenant, Tenant]
     count: Counter[str] = field(default_factory=Counter)
@@ -51,7 +51,7 @@ class _Answers:
     faults: list[str] = field(default_factory=list)
 
     def take(self, tenant: Tenant, kind: str, what: str, answer: httpx.Response) -> None:
-        """Looks through an answer to one organization for the other's canary and ids."""
+        """Searches a response to one organization for the canary and ids of the other."""
         (other,) = (each for each in self.tenants if each is not tenant)
         text = answer.text + str(answer.headers)
         self.count[kind] += 1
@@ -66,7 +66,7 @@ class _Answers:
 
 
 def run(run: Run) -> None:
-    """Reads, writes, reports and imports of both at once; attempts on ids of the other; all without conditions."""
+    """Runs requests of both concurrently, requests with ids of the other, and reads without conditions."""
     members = [run.scaled_count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
     run.describe(
         f"Two organizations of {members[0]} and {members[1]} members have the same external ids, e-mails, card "
@@ -85,7 +85,7 @@ def run(run: Run) -> None:
 
 
 UNLIMITED = {f"{kind}_{name}": 10_000_000 for kind in ("general", "reporting") for name in ("burst", "rate_per_second")}
-"""Settings under which no client meets a rate limit."""
+"""Settings without effective rate limits."""
 
 
 async def _with_server(run: Run, server: RunningServer, members: list[int]) -> None:
@@ -127,12 +127,12 @@ async def _interleave(run: Run, answers: _Answers, rounds: int) -> None:
 
 
 def _share(run: Run) -> int:
-    """A round has one of so many requests: all of them but in a short run."""
+    """Returns every n-th request, or all of them in a full run."""
     return 1 if run.scale >= 0.02 else 10
 
 
 async def _client_round(answers: _Answers, tenant: Tenant, number: int, draw: random.Random, share: int) -> None:
-    """A client sends its share of all requests, in random order."""
+    """Sends the share of one client of all requests, in random order."""
     work = [partial(_sent, answers, tenant, "read", sent, token) for sent, token in tenant.reads()]
     work += [partial(_queried, answers, tenant, path, body) for path, body in tenant.queries()]
     work += [partial(_sent, answers, tenant, "import", sent) for sent in tenant.imports()]
@@ -163,7 +163,7 @@ async def _queried(answers: _Answers, tenant: Tenant, path: str, body: dict[str,
 
 
 async def _counts_are_own(run: Run, answers: _Answers) -> None:
-    """The number of members of each organization is its own, and of both none can be asked."""
+    """Checks that each organization gets its own number of members."""
     wrong = []
     for tenant in answers.tenants:
         answer = await tenant.report({"report": "members_count"}, **{"X-Customer": "all=all"})
@@ -179,7 +179,7 @@ async def _counts_are_own(run: Run, answers: _Answers) -> None:
 
 
 async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
-    """Sends everything with ids of the other; gives the tables in which the other's rows changed."""
+    """Sends requests with ids of the other; returns the tables in which the other's rows changed."""
     changed = []
     for tenant, other in itertools.permutations(answers.tenants, 2):
         before = await asyncio.to_thread(_rows, server, other)
@@ -198,7 +198,7 @@ async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
 
 
 def _rows(server: RunningServer, tenant: Tenant) -> dict[str, str]:
-    """A digest of an organization's rows in each table of facts."""
+    """Returns a hash of an organization's rows in each table of facts."""
     found = {}
     with connect(server.owner_url) as connection:
         for table in FACTS:
@@ -213,7 +213,7 @@ def _rows(server: RunningServer, tenant: Tenant) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Bare:
-    """What the server without conditions answered."""
+    """The responses of the server without conditions."""
 
     answers: _Answers
     statements: int
@@ -245,7 +245,7 @@ async def _read_one(answers: _Answers, tenant: Tenant, share: int) -> None:
 
 @contextmanager
 def _bare_server(server: RunningServer) -> Iterator[str]:
-    """A second server of one process on the same database."""
+    """Runs a second server with one process on the same database."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port), "trust.unconditioned:app"]

@@ -1,4 +1,4 @@
-"""What can be killed: the server, the processes that it started, PostgreSQL and its single connections."""
+"""Targets of kills: the server, its workers, PostgreSQL and its backends."""
 
 import random
 import signal
@@ -12,14 +12,14 @@ import psycopg
 from trust.server import RunningServer, connect
 
 COMMIT_DELAY = 20_000
-"""Microseconds that every commit waits before it is flushed, so that a kill within one is no matter of luck."""
+"""Delay of every commit in microseconds, so that kills hit commits in progress."""
 
 Find = Callable[[RunningServer, random.Random], int | None]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A kind of kill: what is killed, and by which signal."""
+    """A kind of kill: the target and the signal."""
 
     target: str
     signal: signal.Signals
@@ -27,7 +27,7 @@ class Kill:
 
     @property
     def name(self) -> str:
-        """How the page calls it."""
+        """The name on the page."""
         return f"{self.target}, {self.signal.name}"
 
 
@@ -36,7 +36,7 @@ def _server(server: RunningServer, draw: random.Random) -> int:
 
 
 def workers(server: RunningServer) -> list[int]:
-    """The processes of a server that answer requests."""
+    """Returns the process ids of the workers of a server."""
     children = psutil.Process(server.process.pid).children()
     return [each.pid for each in children if "resource_tracker" not in " ".join(each.cmdline())]
 
@@ -95,7 +95,7 @@ KILLS = (
 
 
 def slow_commits(server: RunningServer) -> None:
-    """Has every commit of a server's database take COMMIT_DELAY longer."""
+    """Delays every commit of a server's database by COMMIT_DELAY."""
     with connect(server.owner_url) as connection:
         connection.execute(f"ALTER SYSTEM SET commit_delay = {COMMIT_DELAY}".encode())
         connection.execute("ALTER SYSTEM SET commit_siblings = 0")
@@ -103,4 +103,4 @@ def slow_commits(server: RunningServer) -> None:
 
 
 TARGET_GONE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, FileNotFoundError, psutil.NoSuchProcess)
-"""What a search for a target raises where the server or its database is just not there."""
+"""Errors of a search for a target while the server or its database is down."""

@@ -1,4 +1,4 @@
-"""Processes killed under mixed writes: what was acknowledged is there, once, and nothing else."""
+"""Processes killed during mixed writes: every acknowledged write is stored exactly once, and nothing else."""
 
 import asyncio
 import os
@@ -28,13 +28,13 @@ WRITERS = 8
 SHARED_PROFILES = 12
 SERVER_WORKERS = 2
 PATIENCE = 20.0
-"""Seconds after a kill within which a write must be acknowledged again without help."""
+"""Time after a kill within which a write must be acknowledged without intervention."""
 REPEATED = 300
-"""Requests of a round that are sent once more at its end."""
+"""Number of requests that are repeated at the end of a round."""
 
 
 class Round(msgspec.Struct, kw_only=True):
-    """What one round of kills came to."""
+    """The results of one round of kills."""
 
     kills: dict[str, int] = {}
     survived: dict[str, int] = {}
@@ -54,7 +54,7 @@ class Round(msgspec.Struct, kw_only=True):
 
 
 def run(run: Run) -> None:
-    """Rounds of kills, each on a database of its own; a run that is aborted goes on after its last whole round."""
+    """Runs rounds of kills, each on a new database. An aborted run continues after its last complete round."""
     kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
     run.describe(
         f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} each on a new database. `regulars serve "
@@ -83,7 +83,7 @@ def run(run: Run) -> None:
 
 
 def planned(kills: int, draw: random.Random) -> list[list[Kill]]:
-    """The kills of each round: every kind as often as any other, in random order."""
+    """Returns the kills of each round: the same number of each kind, in random order."""
     drawn = (
         [KILLS[number % len(KILLS)] for number in range(kills)] if kills >= len(KILLS) else draw.sample(KILLS, kills)
     )
@@ -93,7 +93,7 @@ def planned(kills: int, draw: random.Random) -> list[list[Kill]]:
 
 @dataclass
 class _Scene:
-    """One round while it runs."""
+    """The state of a running round."""
 
     run: Run
     supervisor: Supervisor
@@ -160,7 +160,7 @@ async def _kill(scene: _Scene, place: int, kill: Kill) -> None:
 
 
 def _killed(scene: _Scene, kill: Kill) -> None:
-    """Kills once there is something to kill: the kill before may have taken it along, and a restart takes its time."""
+    """Kills the target once it exists: it may have ended with the previous kill and be restarting."""
     until = time.monotonic() + 3 * PATIENCE
     while True:
         try:
@@ -195,13 +195,13 @@ async def _compare(scene: _Scene, http: httpx.AsyncClient, ledger: Ledger, share
 
 
 def _state(folder: Path) -> str:
-    """What runs in a folder, and the end of the server's log: for who looks why it does not answer."""
+    """Returns the processes of a folder and the end of the server's log, to debug a server that does not respond."""
     running = [f"  {each.pid} {each.status()} {' '.join(each.cmdline())[:150]}" for each in processes_in(folder)]
     return "\n".join(["processes:", *running, "log:", (folder / "server.log").read_text()[-3_000:]])
 
 
 def _leftovers(folder: Path) -> list[str]:
-    """The processes that are still there some seconds after a clean stop."""
+    """Returns the processes that remain some seconds after a clean stop."""
     until = time.monotonic() + 5
     while (found := processes_in(folder)) and time.monotonic() < until:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What a server acknowledged, and how that compares with what its database holds."""
+"""Records acknowledged writes and compares them with the database."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import psycopg
 
 @dataclass(frozen=True)
 class Sale:
-    """A transaction as it was last acknowledged. Each has a receipt number of its own."""
+    """A transaction as last acknowledged. Each has a unique receipt number."""
 
     profile_id: str | None
     total: Decimal
@@ -20,7 +20,7 @@ class Sale:
 
     @property
     def stored(self) -> "Stored":
-        """What its row must hold."""
+        """The expected content of its row."""
         return self.total, self.profile_id, self.is_void
 
 
@@ -30,7 +30,7 @@ Stored = tuple[Decimal, str | None, bool]
 
 @dataclass(frozen=True)
 class Request:
-    """A request with an Idempotency-Key, and the answer that it got."""
+    """A request with an Idempotency-Key and its response."""
 
     path: str
     body: bytes
@@ -42,27 +42,27 @@ class Request:
 
 @dataclass
 class Ledger:
-    """What one writer knows: what was acknowledged, what was never answered, and which answers were wrong."""
+    """The acknowledged writes, the writes without a response, and the unexpected responses of a writer."""
 
     sales: dict[str, Sale] = field(default_factory=dict)
-    """By receipt number: what must be there, once."""
+    """Transactions that must be stored once, by receipt number."""
     deleted: set[str] = field(default_factory=set)
-    """Receipt numbers that must not be there."""
+    """Receipt numbers that must not be stored."""
     unanswered: set[str] = field(default_factory=set)
-    """Receipt numbers of writes that were given up: they may be there, at most once."""
+    """Receipt numbers of abandoned writes, which may be stored at most once."""
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many events of a kind a sending has."""
+    """Number of events by sending and type."""
     profiles: dict[str, str] = field(default_factory=dict)
-    """What became of a profile, by its id: active, merged, deleted or purged."""
+    """State of each profile by id: active, merged, deleted or purged."""
     requests: list[Request] = field(default_factory=list)
     acknowledged: Counter[str] = field(default_factory=Counter)
-    """How many writes of each kind were acknowledged."""
+    """Number of acknowledged writes by kind."""
     answers: Counter[str] = field(default_factory=Counter)
-    """How often each status came back; `no response` if the connection was lost."""
+    """Number of responses by status; `no response` if the connection was lost."""
     violations: list[str] = field(default_factory=list)
 
     def add(self, other: "Ledger") -> None:
-        """Adds what another writer knows."""
+        """Adds the ledger of another writer."""
         self.sales |= other.sales
         self.deleted |= other.deleted
         self.unanswered |= other.unanswered
@@ -74,7 +74,7 @@ class Ledger:
         self.violations += other.violations
 
     def spend_by_profile(self) -> dict[str, Decimal]:
-        """The sum of totals by profile."""
+        """Returns the sum of totals by profile."""
         sums = {each: Decimal(0) for each, state in self.profiles.items() if state == "active"}
         for sale in self.sales.values():
             if sale.profile_id in sums and not sale.is_void:
@@ -83,7 +83,7 @@ class Ledger:
 
 
 def merge(ledgers: Iterable[Ledger]) -> Ledger:
-    """What all writers together know."""
+    """Returns the combined ledger of several writers."""
     found = Ledger()
     for each in ledgers:
         found.add(each)
@@ -91,7 +91,7 @@ def merge(ledgers: Iterable[Ledger]) -> Ledger:
 
 
 def differences(ledger: Ledger, connection: "psycopg.Connection[Any]", community_id: int) -> list[str]:
-    """In what a database differs from what was acknowledged, one sentence each."""
+    """Returns the differences between a database and the acknowledged writes."""
     rows = connection.execute(
         "SELECT receipt_ref, total, profile_id::text, is_void FROM transactions WHERE community_id = %s", [community_id]
     ).fetchall()

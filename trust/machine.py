@@ -1,4 +1,4 @@
-"""The machine that a proof runs on, and the versions of what it runs."""
+"""The machine of a proof, and the versions of the software."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ _PACKAGES = ("regulars", "granian", "starlette", "msgspec", "asyncpg", "pixeltab
 
 
 def machine() -> Machine:
-    """What this machine is."""
+    """Returns the description of this machine."""
     versions = {"python": platform.python_version(), "postgresql": _postgresql()}
     return Machine(**hardware(), versions=versions | {name: version(name) for name in _PACKAGES})
 

@@ -1,4 +1,4 @@
-"""The folder of a run, and the processes that work in it: none of them outlives the run."""
+"""The folder of a run and the processes in it, which are ended with the run."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import psutil
 
 @contextmanager
 def run_folder() -> Iterator[Path]:
-    """An empty folder that the block alone uses; REGULARS_TRUST_FOLDER names the disk it is made on."""
+    """Yields a new folder, which is removed with its processes. REGULARS_TRUST_FOLDER is its parent."""
     folder = Path(tempfile.mkdtemp(prefix="regulars-trust-", dir=os.environ.get("REGULARS_TRUST_FOLDER"))).resolve()
     # The embedded PostgreSQL runs as a user of its own where the run is root's.
     folder.chmod(0o755)
@@ -24,7 +24,7 @@ def run_folder() -> Iterator[Path]:
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
-    """The processes that work in a folder, or whose command names it; this process excepted."""
+    """Returns the processes with a working directory in a folder, or whose command contains it, except this one."""
     return [each for each in psutil.process_iter() if each.pid != os.getpid() and _is_in(each, folder)]
 
 
@@ -36,7 +36,7 @@ def _is_in(process: psutil.Process, folder: Path) -> bool:
 
 
 def end_leftovers(folder: Path) -> int:
-    """Kills every process that works in a run's folder; gives how many there were."""
+    """Kills the processes in a folder and returns their number."""
     found = processes_in(folder)
     for each in found:
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The proofs by name, and how one is run."""
+"""The proofs by name, and how to run one."""
 
 import importlib
 import random
@@ -33,7 +33,7 @@ class Proof:
 
     @property
     def run(self) -> Callable[[Run], None]:
-        """What it does."""
+        """Runs the proof."""
         found: Callable[[Run], None] = importlib.import_module(f"trust.{self.name}").run
         return found
 
@@ -84,7 +84,7 @@ def run_proof(proof: Proof, scale: float = FULL_SCALE, seed: int | None = None, 
 
 
 def _seed(scale: float, seed: int | None, progress: Path | None) -> int:
-    """The seed of the run; a progress file of another run is removed."""
+    """Returns the seed of the run; removes a progress file of another run."""
     if progress is not None and progress.exists():
         aborted = msgspec.json.decode(progress.read_bytes(), type=Progress[msgspec.Raw])
         if aborted.scale == scale and seed in (None, aborted.seed):

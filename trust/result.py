@@ -1,4 +1,4 @@
-"""What a proof found: figures, checks that hold or fail, and where and how it ran."""
+"""Results of a proof: figures, checks, and the machine."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "results"
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What a proof ran on."""
+    """The machine of a run."""
 
     processor: str
     cores: int
@@ -19,7 +19,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One number: how many requests were sent, how many kills were survived, how long a restart took."""
+    """A number, such as a count of requests or a duration."""
 
     name: str
     value: int | float
@@ -27,7 +27,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A claim, what was measured of it, and whether it holds."""
+    """A claim, its measurement, and whether it holds."""
 
     claim: str
     measured: str
@@ -35,7 +35,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """All that one proof found in one run. `scale` 1 is the full size."""
+    """The result of one run of a proof. `scale` 1 is the full size."""
 
     name: str
     title: str
@@ -57,7 +57,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 def number(value: int | float) -> str:
-    """A number with the digits that matter."""
+    """Formats a number with its significant digits."""
     if value == int(value):
         return f"{value:,.0f}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -71,6 +71,6 @@ def store(result: Result, folder: Path = FOLDER) -> None:
 
 
 def load_all(folder: Path = FOLDER) -> dict[str, Result]:
-    """The last run of each proof, by name."""
+    """Returns the last run of each proof by name."""
     found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
     return {result.name: result for result in found}

@@ -1,4 +1,4 @@
-"""One run of a proof: its size, its seed, its folder, and the figures and checks that it records."""
+"""A run of a proof: its size, seed and folder, and the figures and checks that it records."""
 
 import random
 import time
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Progress(msgspec.Struct, Generic[T], frozen=True):
-    """The finished parts of a run that is under way, or was aborted."""
+    """The finished parts of a running or aborted run."""
 
     seed: int
     scale: float
@@ -42,15 +42,15 @@ class Run:
         self.tables: list[Table] = []
 
     def scaled_count(self, full: int, least: int) -> int:
-        """How many kills, requests or values a run of this size has."""
+        """Returns the number of kills, requests or values for the scale of this run."""
         return max(least, int(full * self.scale))
 
     def scaled_seconds(self, full: float, least: float) -> float:
-        """How long a part of a run of this size lasts."""
+        """Returns the duration of a part for the scale of this run."""
         return max(least, full * self.scale)
 
     def describe(self, text: str) -> None:
-        """Says in a sentence or two what is done, for the page."""
+        """Adds a description for the page."""
         self.description.append(text)
 
     def figure(self, name: str, value: int | float, unit: str = "") -> None:
@@ -70,19 +70,19 @@ class Run:
         self.check(claim, f"{len(violations):,} violations in {of:,} {noun}", not violations and of > 0)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Records figures that are read side by side."""
+        """Records a table."""
         self.tables.append(Table(title, list(columns), [[str(cell) for cell in row] for row in rows]))
 
     # A run that is aborted ------------------------------------------------------------------------------
 
     def progress(self, kind: type[T]) -> list[T]:
-        """The parts of this run that were finished before it was aborted."""
+        """Returns the parts of this run that were finished before it was aborted."""
         if self.progress_file is None or not self.progress_file.exists():
             return []
         return msgspec.json.decode(self.progress_file.read_bytes(), type=Progress[kind]).parts  # type: ignore[valid-type]
 
     def save_progress(self, parts: list[T]) -> None:
-        """Stores the parts that are finished, so that a run with the same seed and size goes on after them."""
+        """Stores the finished parts, so that a run with the same seed and scale continues after them."""
         if self.progress_file is not None:
             self.progress_file.parent.mkdir(parents=True, exist_ok=True)
             self.progress_file.write_bytes(msgspec.json.encode(Progress(self.seed, self.scale, parts)))

@@ -1,4 +1,4 @@
-"""The product as it is run: `regulars serve` in processes of its own, with its embedded PostgreSQL."""
+"""Runs `regulars serve` with its embedded PostgreSQL."""
 
 import os
 import re
@@ -22,7 +22,7 @@ STOP_SECONDS = 30
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that answers: where, which process, and the folder that holds its data and its log."""
+    """A running server: its URL, process, and the folder of its data and log."""
 
     url: str
     process: "subprocess.Popen[str]"
@@ -40,11 +40,11 @@ class RunningServer:
 
     @property
     def log(self) -> str:
-        """What it wrote so far."""
+        """Returns the log so far."""
         return (self.folder / "server.log").read_text()
 
     def postmaster(self) -> int:
-        """The process id of its PostgreSQL. Raises FileNotFoundError where none runs."""
+        """Returns the process id of its PostgreSQL. Raises FileNotFoundError if it is not running."""
         return int(_pid_file(self.folder).read_text().split()[0])
 
 
@@ -53,7 +53,7 @@ def _pid_file(folder: Path) -> Path:
 
 
 def database_url(folder: Path, role: str) -> str:
-    """The URL of the PostgreSQL that runs in a server's folder. Raises FileNotFoundError where none runs."""
+    """Returns the URL of the PostgreSQL in a folder. Raises FileNotFoundError if it is not running."""
     socket_folder = _pid_file(folder).read_text().splitlines()[4].strip()
     return f"postgresql://{role}@/{embedded.DATABASE_NAME}?host={socket_folder.replace('/', '%2F')}"
 
@@ -146,7 +146,7 @@ def serving(folder: Path, *, port: int = 0, workers: int = 1, **settings: object
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

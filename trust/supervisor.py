@@ -1,4 +1,4 @@
-"""Keeps a server running as a service manager would: where it ends, it is started again on the same port."""
+"""Restarts a server on the same port when it ends, as a service manager does."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ RETRY_SECONDS = 0.3
 
 
 class Supervisor:
-    """A server that is started again whenever its process ends."""
+    """A server that is restarted whenever its process ends."""
 
     def __init__(self, folder: Path, port: int, *, workers: int) -> None:
         self.folder = folder
@@ -51,11 +51,11 @@ class Supervisor:
             time.sleep(0.05)
 
     def restart(self) -> None:
-        """Kills the server, as an operator would who finds that it does not answer."""
+        """Kills the server, as an operator would if it does not respond."""
         self.running.process.kill()
 
     def stop(self) -> tuple[int, float]:
-        """Ends the server by SIGTERM; gives its exit code and the seconds that it took."""
+        """Stops the server with SIGTERM; returns its exit code and the seconds that it took."""
         self._stopped.set()
         self._watching.join(60)
         began = time.monotonic()
@@ -68,5 +68,5 @@ class Supervisor:
 
     @property
     def server(self) -> RunningServer:
-        """The server that runs now."""
+        """The running server."""
         return self.running

@@ -1,4 +1,4 @@
-"""One of two organizations that hold the same external ids, e-mails, card numbers and keys, each with a canary text."""
+"""An organization with the same external ids, e-mails, card numbers and keys as another, and a unique canary."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ NDJSON = "application/x-ndjson"
 
 @dataclass(frozen=True)
 class TenantRequest:
-    """A request as it is sent."""
+    """A request."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ class Tenant:
         return await self.http.request(sent.method, sent.path, content=content, headers=headers)
 
     async def report(self, body: dict[str, Any], *, path: str = "query", **headers: str) -> httpx.Response:
-        """Queries a report of this organization, of its own club where no header says otherwise."""
+        """Queries a report of this organization, by default for its own club."""
         chosen = headers or {"X-Loyalty-Club-Slug": self.club.slug}
         return await self.send(TenantRequest("POST", f"/v1/reporting/{path}", body, chosen), self.club.report_token)
 
@@ -68,7 +68,7 @@ class Tenant:
         return shown
 
     async def populate(self) -> None:
-        """Stores the same facts as the other organization does, with this one's canary in every text."""
+        """Stores the same facts as the other organization, with its own canary in every text."""
         mark = self.canary
         await self._made("brands", {"name": f"Brand {mark}"}, "brands id")
         await self._made(
@@ -125,7 +125,7 @@ class Tenant:
             await self._made(f"profiles/{shown['id']}/transactions/claims", claim, "profiles claim")
 
     def sale(self, external_id: str, profile_id: str) -> dict[str, Any]:
-        """A transaction with the canary in its texts."""
+        """Returns a transaction with the canary in its texts."""
         item = {"name": f"Thing {self.canary}", "quantity": 1, "price_current": 10, "price_sell": 10, "sku": "sku-0"}
         return {
             "external_id": external_id,
@@ -140,7 +140,7 @@ class Tenant:
         }
 
     def files(self) -> dict[str, list[dict[str, Any]]]:
-        """Rows to import, by entity, with the same external ids in both organizations."""
+        """Returns rows to import by entity, with the same external ids in both organizations."""
         mark = self.canary
         at = "2026-06-02T10:00:00Z"
         event = {"external_id": "e1", "sending": "autumn", "profile": "member-0", "event": "opened", "at": at}
@@ -187,7 +187,7 @@ class Tenant:
         yield from found
 
     def reads(self) -> Iterator[tuple[TenantRequest, str]]:
-        """Every read of the Profile API that this organization can do, with the token that it takes."""
+        """Yields every read of the Profile API of this organization, with its token."""
         for endpoint in ENDPOINTS:
             if endpoint.method != "GET" or endpoint.caller in (Caller.REPORTING, Caller.PROVIDER):
                 continue
@@ -210,7 +210,7 @@ class Tenant:
         yield TenantRequest("POST", f"{V3}/profiles/availability", {"email": "member-0@example.com"}), ""
 
     def queries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every report with each of its aggregations, and the values of each of its fields."""
+        """Yields every report with each of its aggregations, and the values of each of its fields."""
         ranged = {"from": "2026-05-01T00:00:00", "to": "2026-07-01T00:00:00"}
         for report in REPORTS:
             body: dict[str, Any] = {"report": report.name}
@@ -229,7 +229,7 @@ class Tenant:
                 )
 
     def cross_tenant_requests(self, other: "Tenant") -> Iterator[TenantRequest]:
-        """Requests with this organization's token and the ids of another: every endpoint that takes an id."""
+        """Yields requests with this organization's token and ids of another, for every endpoint with an id."""
         profile, victim = self.ids["profiles id"][0], other.ids["profiles id"]
         own_sale, sale = self.ids["transactions id"][0], self.sale("crossing", victim[0])
         for endpoint in ENDPOINTS:

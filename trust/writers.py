@@ -1,4 +1,4 @@
-"""A client that writes in every way there is, tries again until it is answered, and keeps a ledger of the answers."""
+"""A client that writes in every way, retries until it gets a response, and records the responses."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from trust.ledger import EVENTS, Ledger, Request, Sale
 TRANSACTIONS = "/api/v3/transactions"
 PROFILES = "/api/v3/profiles"
 GIVE_UP_SECONDS = 60.0
-"""Seconds after which a write that is not answered is given up."""
+"""Seconds after which a write without a response is abandoned."""
 MAX_REQUESTS = 400
-"""Most requests that a ledger holds to be sent again later."""
+"""Maximum number of requests that a ledger records to be repeated."""
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 
 class UnansweredError(Exception):
-    """A write got no answer within PATIENCE."""
+    """A write got no response within GIVE_UP_SECONDS."""
 
 
 class Writer:
-    """One client, which does one thing after the other; its profiles and transactions are changed by no other."""
+    """A sequential client. Its profiles and transactions are not changed by other clients."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Writer:
         self._number = 0
 
     async def write(self, stop: Callable[[], bool]) -> None:
-        """Writes until `stop` returns true; a write that is running then is finished."""
+        """Writes until `stop` returns True, and finishes the running write."""
         while not stop():
             await self.write_once(self.random.choice(self.ways))
 
     async def write_once(self, way: "WriteOperation") -> None:
-        """Writes once. What is not answered in time, or answered wrongly, goes to the ledger."""
+        """Writes once, and records a missing or unexpected response in the ledger."""
         try:
             await way(self)
         except UnansweredError as error:
@@ -66,7 +66,7 @@ class Writer:
     # Requests ---------------------------------------------------------------------------------------------
 
     def next_name(self) -> str:
-        """A name that nothing else has."""
+        """Returns a unique name."""
         self._number += 1
         return f"{self.name}-{self._number}"
 
@@ -109,7 +109,7 @@ class Writer:
     async def send_until_answered(
         self, method: str, path: str, content: bytes, headers: dict[str, str], receipts: tuple[str, ...]
     ) -> tuple[httpx.Response, int]:
-        """The answer below 500 that a request gets at last, and how often it was sent. Raises UnansweredError."""
+        """Repeats a request until its response is below 500; returns it and the number of attempts. Raises UnansweredError."""
         until, tries, last = time.monotonic() + GIVE_UP_SECONDS, 0, ""
         while time.monotonic() < until:
             tries += 1
@@ -148,7 +148,7 @@ class Writer:
         return body
 
     def acknowledge(self, body: dict[str, Any], transaction_id: int | None) -> None:
-        """Notes a transaction as acknowledged."""
+        """Records a transaction as acknowledged."""
         sale = Sale(body["profile_id"], Decimal(str(body["total"])), id=transaction_id)
         self.ledger.sales[body["receipt_ref"]] = sale
 
@@ -290,7 +290,7 @@ async def invalid(writer: Writer) -> None:
 
 
 async def repeated(writer: Writer) -> None:
-    """One transaction, sent three times at once with the same key."""
+    """Sends one transaction three times concurrently with the same key."""
     receipt = writer.next_name()
     body = writer.sale(receipt, writer.random.choice(writer.shared), named=False)
     content, headers = json.dumps(body).encode(), {"Idempotency-Key": receipt, "Content-Type": JSON}
@@ -298,7 +298,7 @@ async def repeated(writer: Writer) -> None:
         *(writer.send_until_answered("POST", TRANSACTIONS, content, headers, (receipt,)) for _ in range(3))
     )
     contents = {(answer.status_code, answer.content) for answer, _ in answers}
-    assert len(contents) == 1, f"POST {TRANSACTIONS}, three times at once: {contents}"
+    assert len(contents) == 1, f"POST {TRANSACTIONS}, three times concurrently: {contents}"
     assert answers[0][0].status_code == 201, f"POST {TRANSACTIONS}: {contents}"
     writer.acknowledge(body, json.loads(answers[0][0].content)["data"]["id"])
     writer.ledger.acknowledged["transaction, sent three times concurrently"] += 1
@@ -378,11 +378,11 @@ WRITE_OPERATIONS: tuple[WriteOperation, ...] = (
     leave,
     purge,
 )
-"""Each as often as it is in the list."""
+"""Operations are selected as often as they are listed."""
 
 
 async def replay_requests(http: httpx.AsyncClient, requests: list[Request]) -> list[str]:
-    """Sends requests once more; gives how the answers differ from the first ones."""
+    """Repeats requests, and returns the differences of the responses."""
     found = []
     for each in requests:
         headers = {"Idempotency-Key": each.key, "Content-Type": each.content_type}

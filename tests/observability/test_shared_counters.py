@@ -32,7 +32,7 @@ class Process:
         self.numbers = self._process.stdout.readline().strip()
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kills the process."""
         self._process.kill()
         self._process.communicate(timeout=60)
 

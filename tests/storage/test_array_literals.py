@@ -1,4 +1,4 @@
-"""Columns as array literals: what goes in comes out of the database, whatever it is made of."""
+"""Array literals: values of every type survive a round trip through the database."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime

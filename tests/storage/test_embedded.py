@@ -49,7 +49,7 @@ def start(folder: Path, *user_id: int) -> tuple[subprocess.Popen[str], str]:
 
 
 def leave(process: subprocess.Popen[str]) -> None:
-    """Tells a process to leave, and waits until it has."""
+    """Stops a process and waits for its end."""
     process.communicate("\n", timeout=60)
     assert process.returncode == 0
 
@@ -89,11 +89,11 @@ def test_data_survives_a_restart(data_folder: Path) -> None:
     for expected in (0, 1):
         with embedded.run_server(data_folder / "new" / "folder") as (owner, app):
             with psycopg.connect(owner, autocommit=True) as connection:
-                connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
-                assert connection.execute("SELECT count(*) FROM kept").fetchone() == (expected,)
-                connection.execute("INSERT INTO kept VALUES (1)")
+                connection.execute("CREATE TABLE IF NOT EXISTS numbers (n int)")
+                assert connection.execute("SELECT count(*) FROM numbers").fetchone() == (expected,)
+                connection.execute("INSERT INTO numbers VALUES (1)")
             with psycopg.connect(app) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute("SELECT * FROM kept")
+                connection.execute("SELECT * FROM numbers")
 
 
 def test_a_killed_user_does_not_keep_the_server_running(data_folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_killed_server_is_restarted_at_the_same_address(data_folder: Path) -> 
         first = postmaster.process()
         assert first is not None
         with psycopg.connect(owner, autocommit=True) as connection:
-            connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+            connection.execute("CREATE TABLE numbers AS SELECT 1 AS n")
             # A session at work outlives the postmaster for a while, and its memory with it.
             first.send_signal(signal.SIGKILL)
             with pytest.raises(psycopg.OperationalError):
@@ -141,7 +141,7 @@ def test_a_killed_server_is_restarted_at_the_same_address(data_folder: Path) -> 
         while not answers(app) and time.monotonic() < deadline:
             continue
         with psycopg.connect(owner) as connection:
-            assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+            assert connection.execute("SELECT n FROM numbers").fetchone() == (1,)
         second = postmaster.process()
         assert second is not None
         assert second.pid != first.pid

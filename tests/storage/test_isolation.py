@@ -1,4 +1,4 @@
-"""No community sees or touches what is another's, whatever a statement forgets to say."""
+"""Row-level security isolates communities even if a statement lacks the condition."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ async def filled(club: Club, other_club: Club, database_urls: tuple[str, str]) -
             f"SET regulars.organization_id = '{each.community.organization_id}'"
         )
         for table in await tables(club.database):
-            kept = await owner.fetchrow(f"SELECT * FROM {table} WHERE community_id = $1", each.community.id)
-            if kept is None:
+            stored = await owner.fetchrow(f"SELECT * FROM {table} WHERE community_id = $1", each.community.id)
+            if stored is None:
                 columns = await owner.fetch(_COLUMNS, table)
                 row = {column["attname"]: _VALUES[column["type"]] for column in columns}
                 row["community_id"] = each.community.id

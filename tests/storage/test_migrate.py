@@ -83,7 +83,7 @@ async def test_a_changed_definition_makes_every_profile_outdated(
         first, _ = await store_facts(database, world.facts)
         second, _ = await store_facts(database, world.facts)
 
-        async def epochs() -> list[int]:
+        async def versions() -> list[int]:
             found = []
             for each in (first, second):
                 async with database.read_transaction(each.id) as scope:
@@ -91,16 +91,16 @@ async def test_a_changed_definition_makes_every_profile_outdated(
             return found
 
         await asyncio.to_thread(bring_up, empty_urls)
-        assert await epochs() == [1, 1]
+        assert await versions() == [1, 1]
         async with database.write_transaction(second.id) as scope:
             await scope.execute("UPDATE profile_aggregations SET shop_count = 7")
         assert (await read_live(ValueReader(database), second, ME))["shop_count"] == 7
         monkeypatch.setattr(table, "definitions_version", lambda: "of another release")
         await asyncio.to_thread(bring_up, empty_urls)
-        assert await epochs() == [2, 2]
+        assert await versions() == [2, 2]
         assert (await read_live(ValueReader(database), second, ME))["shop_count"] == 1
         await asyncio.to_thread(bring_up, empty_urls)
-        assert await epochs() == [2, 2]
+        assert await versions() == [2, 2]
 
 
 def test_the_app_s_role_has_no_privileged_attributes(database_urls: tuple[str, str]) -> None:

@@ -182,12 +182,12 @@ async def test_partitions_within_their_retention_can_t_be_dropped(database: Data
         for feed in retention.PARTITIONED_TABLES:
             for ago in (0, 1):
                 await connection.execute("SELECT ensure_partition($1, $2)", feed, now.date() - timedelta(days=ago))
-        kept: set[str] = set()
+        retained: set[str] = set()
         for interval, unit in partitions_module.PARTITION_UNITS.items():
             first = partitions_module.retention_start(interval, now)
             await connection.execute("SELECT ensure_rollup_partitions($1, $2, $3, $4)", interval.code, unit, first, now)
             prefix = f"offer_rollups_{interval.code}_"
-            kept |= {
+            retained |= {
                 each
                 for each in await partitions(connection)
                 if each.startswith(prefix) and each[len(prefix) :] >= f"{first:%Y%m%d}"
@@ -198,8 +198,8 @@ async def test_partitions_within_their_retention_can_t_be_dropped(database: Data
         for feed in retention.PARTITIONED_TABLES:
             await connection.execute("SELECT drop_partitions($1, $2)", feed, far.date())
         left = await partitions(connection)
-    assert len(kept) > 15
-    assert kept <= left
+    assert len(retained) > 15
+    assert retained <= left
     for feed in retention.PARTITIONED_TABLES:
         assert {f"{feed}_{now.date() - timedelta(days=ago):%Y%m%d}" for ago in (0, 1)} <= left
 
@@ -303,12 +303,12 @@ async def test_row_level_security_covers_a_missing_condition_but_not_injected_sq
     for each in (club, other_club):
         made = await each.http.post("/api/v3/locations", json={"external_id": each.community.slug, "name": "Shop"})
         assert made.status_code == 201
-    forgotten = "SELECT external_id FROM locations"
+    unfiltered = "SELECT external_id FROM locations"
     async with club.database.read_transaction(club.community.id) as scope:
-        assert [row[0] for row in await scope.fetch(forgotten)] == [club.community.slug]
+        assert [row[0] for row in await scope.fetch(unfiltered)] == [club.community.slug]
         # A caller who can run SQL as the app's role can set another community.
         await scope.execute(f"SET LOCAL regulars.community_id = '{other_club.community.id}'")
-        assert [row[0] for row in await scope.fetch(forgotten)] == [other_club.community.slug]
+        assert [row[0] for row in await scope.fetch(unfiltered)] == [other_club.community.slug]
 
 
 async def test_the_app_s_role_can_t_disable_row_level_security(club: Club) -> None:

@@ -17,7 +17,7 @@ from regulars.storage.database import Database
 
 
 async def days(database: Database, feed: str) -> list[str]:
-    """The days that a feed has room for."""
+    """Returns the days with a partition."""
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(
             "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass ORDER BY 1",

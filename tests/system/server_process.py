@@ -69,5 +69,5 @@ async def community_with_token(database_url: str) -> tuple[Community, str]:
         now = system_clock()
         new = NewCommunity(slug="club", name="Club", country="NO", timezone="Europe/Oslo", currency="NOK")
         community = await communities.create(connection, new, now)
-        asked = tokens.NewToken(community.organization_id, "writers", community_id=community.id)
-        return community, await tokens.create(connection, asked, now)
+        new_token = tokens.NewToken(community.organization_id, "writers", community_id=community.id)
+        return community, await tokens.create(connection, new_token, now)

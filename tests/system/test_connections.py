@@ -73,8 +73,8 @@ def token(servers: Servers) -> str:
         async with Database(servers.urls("embedded")[1], 1) as database, database.unscoped_connection() as connection:
             new = NewCommunity(slug="connections", name="Club", country="NO", timezone="UTC", currency="NOK")
             community = await communities.create(connection, new, START)
-            asked = tokens.NewToken(community.organization_id, "test", community_id=community.id)
-            return await tokens.create(connection, asked, START)
+            new_token = tokens.NewToken(community.organization_id, "test", community_id=community.id)
+            return await tokens.create(connection, new_token, START)
 
     return asyncio.run(made())
 

@@ -125,5 +125,5 @@ async def test_members_loaded_during_changes_and_a_kill_are_counted_correctly(
             await changes
             assert await differences(database, community.id) == []
             async with database.read_transaction(community.id) as scope:
-                kept = "SELECT count(*) FROM members WHERE community_id = $1 AND is_member"
-                assert await scope.fetchval(kept, community.id) == ROWS + HOT
+                statement = "SELECT count(*) FROM members WHERE community_id = $1 AND is_member"
+                assert await scope.fetchval(statement, community.id) == ROWS + HOT

@@ -100,5 +100,5 @@ async def test_a_backfill_during_live_writes_and_a_kill_ends_consistently(data_f
             found = [str(each) async for each in verify(database, community.id) if not isinstance(each, int)]
             assert found == []
             async with database.read_transaction(community.id) as scope:
-                kept = "SELECT count(*) FROM transactions WHERE community_id = $1 AND external_id LIKE 'H%'"
-                assert await scope.fetchval(kept, community.id) == ROWS
+                statement = "SELECT count(*) FROM transactions WHERE community_id = $1 AND external_id LIKE 'H%'"
+                assert await scope.fetchval(statement, community.id) == ROWS
