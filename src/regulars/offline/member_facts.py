@@ -18,6 +18,7 @@ from regulars.model.member_dimensions import (
     MIN_AGE,
     NAMED_PLATFORMS,
     OTHER_PLATFORM,
+    counts_as_member,
 )
 from regulars.offline import casting, values
 from regulars.offline.array_functions import ArrayFunctions
@@ -86,7 +87,7 @@ def profile_states(
        coalesce({lists.keys_with_value("p.consents", "false")}, {lists.empty_strings}) AS consents_false,
        coalesce({lists.without_keys("p.properties", personal)}, '{{}}') AS properties,
        coalesce(home.country, phone.country) AS country,
-       coalesce(p.profile_type, 'active') NOT IN ('deleted', 'system', 'temporary') AS is_counted,
+       {counts_as_member("coalesce(p.profile_type, 'active')")} AS is_counted,
        p.member_id, {times["joined_at"]} AS joined_at,
        coalesce({times["created_at"]}, {now}) AS created_at,
        coalesce({times["updated_at"]}, {times["created_at"]}, {now}) AS updated_at

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from regulars.facts.purchases import BUYER_DIMENSIONS
+from regulars.model.member_dimensions import channel_code
 from regulars.offline import member_facts, values
 from regulars.offline.casting import CastDialect
 from regulars.offline.column_pruning import BRAND_AMOUNT
@@ -22,7 +23,7 @@ from regulars.reports.transactions import BRAND
 
 _BORN = {"birth_year", "birth_month", "birth_day"}
 _INPUTS_BY_FIELD = {"location": "location_id", "channel": "channels", BRAND.name: BRAND_AMOUNT}
-_CHANNEL_CODE = "CASE t.channels WHEN 1 THEN 'CF' WHEN 2 THEN 'CO' WHEN 3 THEN 'CM' END"
+_CHANNEL_CODE = channel_code("t.channels")
 
 # All transactions of files are within this range.
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
