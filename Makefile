@@ -56,6 +56,7 @@ trust: $(DEVELOPMENT_INSTALLED)
 
 docs: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m regulars.docsgen docs
+	$(BIN)/python -m bench.roadmap
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
