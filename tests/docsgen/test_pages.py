@@ -10,8 +10,11 @@ import pytest
 from cyclopts import App
 from cyclopts.argument import Argument
 
+from regulars.aggregations.aggregation import Aggregation
+from regulars.aggregations.definitions import REGISTRY
 from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
+from regulars.core.field_type import FieldType
 from regulars.docsgen import cli_page, pages, profile_api
 from regulars.docsgen.markdown import anchor, table
 from regulars.settings import GROUPS, Settings, variable_name
@@ -59,6 +62,17 @@ def test_links_within_the_profile_api_page_lead_to_a_heading() -> None:
 def test_a_table_escapes_its_cells_and_is_empty_without_rows() -> None:
     assert table(("a", "b"), [("x|y", "1\n2")]) == "| a | b |\n|---|---|\n| x\\|y | 1 2 |\n\n"
     assert table(("a",), []) == ""
+
+
+@pytest.mark.parametrize("aggregation", REGISTRY.aggregations, ids=lambda each: each.name)
+def test_every_value_is_documented_with_its_codes(aggregation: Aggregation) -> None:
+    page = (DOCS / "values.md").read_text()
+    assert page.count(f"\n| `{aggregation.name}` | {aggregation.type.aggregation_name} |") == 1
+    assert aggregation.description.endswith(".")
+    iso_codes = ("likely_country", "latest_shop_currency")
+    assert (aggregation.type is FieldType.ENUM) == bool(aggregation.codes or aggregation.name in iso_codes)
+    for code, meaning in aggregation.codes.items():
+        assert page.count(f"\n| `{code}` | `{aggregation.name}` | {meaning} |") == 1
 
 
 @pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)

@@ -1,7 +1,7 @@
 """Declaration of aggregations: SQL for every engine, table columns and documentation are generated from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regulars.core.field_type import FieldType
 
@@ -46,7 +46,8 @@ class Aggregation:
     `sql` is an aggregate over the rows of `relation`, or an expression over measures and other aggregations if
     `relation` is None. `default` is the value of a profile without such rows. `explain_filter` selects the rows of
     `history` that determine the value, which /explain lists (None: the value does not depend on transactions).
-    `explain_fields` are the fields of the profile that it depends on. `codes` are the values of an ENUM.
+    `explain_fields` are the fields of the profile that it depends on. `codes` are
+    the values of an ENUM with their meaning; with `has_more_codes` they continue in the same way.
     """
 
     name: str
@@ -58,6 +59,8 @@ class Aggregation:
     time_triggers: tuple[TimeTrigger, ...] = ()
     explain_filter: str | None = None
     explain_fields: tuple[str, ...] = ()
+    codes: Mapping[str, str] = field(default_factory=dict)
+    has_more_codes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

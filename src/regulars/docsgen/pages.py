@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from regulars.docsgen import cli_page, configuration_page, metrics_page, profile_api, report_pages
+from regulars.docsgen import cli_page, configuration_page, metrics_page, profile_api, report_pages, values_page
 
 GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
     lambda: {f"reports/{name}": text for name, text in report_pages.render_pages().items()},
@@ -11,6 +11,7 @@ GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
     lambda: {"configuration.md": configuration_page.render()},
     lambda: {"cli.md": cli_page.render()},
     lambda: {"metrics.md": metrics_page.render()},
+    lambda: {"values.md": values_page.render()},
 )
 """Functions that return pages by their path within the folder of the documentation."""
 

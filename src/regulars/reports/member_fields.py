@@ -14,25 +14,7 @@ PLATFORMS = enum_values(member_dimensions.PLATFORMS)
 AGE_GROUPS = enum_values(member_dimensions.AGE_GROUPS)
 STATUSES = enum_values(CHANNEL_STATUSES)
 AGGREGATION_CODES = {
-    "dimension_frequency": (
-        EnumValue("F0", "No sale."),
-        EnumValue("F1", "One sale."),
-        EnumValue("F2", "Two sales."),
-        EnumValue("FL", "Three sales or more, on average above 30 days apart."),
-        EnumValue("FH", "Three sales or more, at most 30 days apart."),
-    ),
-    "dimension_recency": (
-        EnumValue("R0", "No sale."),
-        EnumValue("RC", "The last sale within 3 months."),
-        EnumValue("RS", "Within 6 months."),
-        EnumValue("RA", "Within 12 months."),
-        EnumValue("RI", "Longer ago."),
-    ),
-    "channel": enum_values(dict(member_dimensions.CHANNEL_CODES.values())),
-    "join_day": tuple(
-        EnumValue(day.upper()[:3], f"{day}.")
-        for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    ),
+    each.name: enum_values(each.codes) for each in REGISTRY.aggregations if each.codes and not each.has_more_codes
 }
 """The codes of aggregations with a fixed set of codes, in order; dimension_join has no fixed set."""
 

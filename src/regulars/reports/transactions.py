@@ -9,11 +9,11 @@ from regulars.core.field_type import FieldType
 from regulars.facts.purchases import METRIC_FAMILY
 from regulars.model.member_dimensions import CHANNEL_CODES
 from regulars.reports.member_balance import AGE, GENDER
+from regulars.reports.member_fields import AGGREGATION_CODES
 from regulars.reports.report import (
     COMMUNITY_ID,
     LOYALTY_CLUB_ID,
     Backend,
-    EnumValue,
     PreAggregation,
     Report,
     ReportField,
@@ -26,8 +26,8 @@ from regulars.rollups import member_bitmaps
 from regulars.rollups.intervals import ALL_INTERVALS
 
 
-def _dimension(name: str, meaning: str, codes: str = "") -> ReportField:
-    values = tuple(map(EnumValue, codes.split()))
+def _dimension(name: str, meaning: str) -> ReportField:
+    values = AGGREGATION_CODES.get(name, ())
     return ReportField(
         name, FieldType.STRING, f"{meaning} at this purchase.", filterable=True, values=values, groupable=True
     )
@@ -48,8 +48,8 @@ BRAND = ReportField(
 FIELDS = (
     LOCATION,
     CHANNEL,
-    _dimension("dimension_frequency", "Frequency code of the buyer", "F0 F1 F2 FL FH"),
-    _dimension("dimension_recency", "Recency code of the buyer", "R0 RC RS RA RI"),
+    _dimension("dimension_frequency", "Frequency code of the buyer"),
+    _dimension("dimension_recency", "Recency code of the buyer"),
     _dimension("dimension_join", "Code of the length of membership of the buyer"),
     GENDER,
     AGE,

@@ -8,8 +8,8 @@ AGGREGATIONS = (
     Aggregation(
         "purchased_brands",
         FieldType.STRING_LIST,
-        description="The distinct brands of the sold items, in the order of their code points: the product's brand as it "
-        "is now, else the item's.",
+        description="Distinct brands of the sold items, in the order of their code points: the current brand of the product, "
+        "else that of the item.",
         relation=SOLD_BRANDS,
         sql="distinct_sorted(brand)",
         default="empty_strings()",

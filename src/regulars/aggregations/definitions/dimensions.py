@@ -3,7 +3,7 @@
 from regulars.aggregations.aggregation import Aggregation, TimeTrigger
 from regulars.aggregations.definitions.relations import HISTORY, LAST_SALE_AT, NEXT_FUTURE_FACT
 from regulars.core.field_type import FieldType
-from regulars.model.member_dimensions import channel_code
+from regulars.model.member_dimensions import CHANNEL_CODES, channel_code
 
 MEASURES = (LAST_SALE_AT,)
 
@@ -31,8 +31,14 @@ AGGREGATIONS = (
     Aggregation(
         "dimension_frequency",
         FieldType.ENUM,
-        description="F0 no sale, F1 one, F2 two; from three on FL where the exact average interval between shop days is "
-        "above 30 days, else FH.",
+        description="Frequency: the number of sales, from three on the exact average interval between shop days.",
+        codes={
+            "F0": "No sale.",
+            "F1": "One sale.",
+            "F2": "Two sales.",
+            "FL": "Three or more sales, more than 30 days apart on average.",
+            "FH": "Three or more sales, at most 30 days apart on average.",
+        },
         sql="""CASE WHEN shop_count = 0 THEN 'F0'
                     WHEN shop_count = 1 THEN 'F1'
                     WHEN shop_count = 2 THEN 'F2'
@@ -44,7 +50,14 @@ AGGREGATIONS = (
     Aggregation(
         "dimension_recency",
         FieldType.ENUM,
-        description="By the last sale: R0 none, RC within 3 months, RS within 6, RA within 12, RI longer ago.",
+        description="Recency: the time since the last sale, in calendar months.",
+        codes={
+            "R0": "No sale.",
+            "RC": "The last sale is within 3 months.",
+            "RS": "The last sale is within 6 months.",
+            "RA": "The last sale is within 12 months.",
+            "RI": "The last sale is longer ago.",
+        },
         sql="""CASE WHEN last_sale_at IS NULL THEN 'R0'
                     WHEN within(last_sale_at, 3) THEN 'RC'
                     WHEN within(last_sale_at, 6) THEN 'RS'
@@ -56,8 +69,15 @@ AGGREGATIONS = (
     Aggregation(
         "dimension_join",
         FieldType.ENUM,
-        description="By whole days since the join date, in the community's zone: JN up to 90, JC up to 365, J1 up to 730, "
-        "J2 up to 1095 and so on; JN for a join date in the future, null without one.",
+        description="Length of membership: days since the join date, in the time zone of the community; null without a "
+        "join date.",
+        codes={
+            "JN": "Up to 90 days, or a join date in the future.",
+            "JC": "Up to 365 days.",
+            "J1": "Up to 730 days.",
+            "J2": "Up to 1095 days; J3 up to 1460 days and so on.",
+        },
+        has_more_codes=True,
         sql="""CASE WHEN joined_on IS NULL THEN NULL
                     WHEN days_between(joined_on, today) <= 90 THEN 'JN'
                     WHEN days_between(joined_on, today) <= 365 THEN 'JC'
@@ -68,8 +88,8 @@ AGGREGATIONS = (
     Aggregation(
         "channel",
         FieldType.ENUM,
-        description="Over the sales: CM at a point of sale and on the web, CF point of sale only, CO web only; "
-        "null where no sale has a channel.",
+        description="Channels of all sales; null if no sale has a channel.",
+        codes=dict(CHANNEL_CODES.values()),
         relation=HISTORY,
         sql=channel_code("bit_or(channels) FILTER (WHERE is_sale)"),
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -78,14 +98,23 @@ AGGREGATIONS = (
     Aggregation(
         "join_hour",
         FieldType.INTEGER,
-        description="The hour of the join instant, 0 to 23, in UTC.",
+        description="Hour of the join instant, 0 to 23, in UTC.",
         sql="hour_of(joined_at)",
         explain_fields=("joined_at",),
     ),
     Aggregation(
         "join_day",
         FieldType.ENUM,
-        description="The weekday of the join instant, MON to SUN, in UTC.",
+        description="Weekday of the join instant, in UTC.",
+        codes={
+            "MON": "Monday.",
+            "TUE": "Tuesday.",
+            "WED": "Wednesday.",
+            "THU": "Thursday.",
+            "FRI": "Friday.",
+            "SAT": "Saturday.",
+            "SUN": "Sunday.",
+        },
         sql="""CASE weekday_of(joined_at) WHEN 1 THEN 'MON' WHEN 2 THEN 'TUE' WHEN 3 THEN 'WED' WHEN 4 THEN 'THU'
                                          WHEN 5 THEN 'FRI' WHEN 6 THEN 'SAT' WHEN 7 THEN 'SUN' END""",
         explain_fields=("joined_at",),

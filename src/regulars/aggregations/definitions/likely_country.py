@@ -107,7 +107,7 @@ MEASURES: tuple[SharedMeasure, ...] = ()
 
 _EXPLAIN_FIELDS = ("joined_location_id", "preferred_location_id", "addresses")
 _EXPLAIN_FILTER = "is_sale AND within_24m AND has_country"
-_SCORE = "How strong {} is: 1 for a share of at least 3/4 of the votes, 2 for 1/2, 3 for 1/4, else 4."
+_SCORE = "Confidence of {}: 1 for a share of at least 3/4 of the votes, 2 for 1/2, 3 for 1/4, else 4."
 
 
 def _by_vote(name: str, kind: FieldType, over: Relation, sql: str, meaning: str) -> Aggregation:
@@ -141,7 +141,7 @@ AGGREGATIONS = (
         FieldType.ENUM,
         COUNTRIES,
         "min(winner)",
-        "The country, as ISO 3166-1 alpha-2, with the largest share of the votes of the sales within 24 months "
+        "Country (ISO 3166-1 alpha-2) with the largest share of the votes of the sales within 24 months "
         "(weight 4), the joined location (2), the preferred location (2) and the addresses (2).",
     ),
     _by_vote("likely_country_score", FieldType.INTEGER, COUNTRIES, "min(score)", _SCORE.format("likely_country")),
@@ -156,7 +156,7 @@ AGGREGATIONS = (
         FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 1)",
-        "The state, as ISO 3166-2, with the largest share of the same votes among places within likely_country.",
+        "State (ISO 3166-2) within likely_country with the largest share of the same votes.",
     ),
     _by_vote(
         "likely_state_iso_score",
@@ -170,7 +170,7 @@ AGGREGATIONS = (
         FieldType.STRING,
         STATES,
         "min(winner) FILTER (WHERE level = 2)",
-        "The state, by name, with the largest share of the same votes among places within likely_country.",
+        "Name of the state within likely_country with the largest share of the same votes.",
     ),
     _by_vote(
         "likely_region_score",

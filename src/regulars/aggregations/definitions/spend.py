@@ -33,7 +33,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_atv_12m",
         FieldType.MONEY,
-        description="Average transaction value within 12 months: net spend by number of sales, rounded half-even; "
+        description="Average transaction value within 12 months: net spend divided by the number of sales, rounded half-even; "
         "null without a sale.",
         sql="half_even(spend_12m, sales_12m)",
         time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
@@ -42,7 +42,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_atv_all",
         FieldType.MONEY,
-        description="Average transaction value of all time: net spend by number of sales, rounded half-even; "
+        description="Average transaction value of all time: net spend divided by the number of sales, rounded half-even; "
         "null without a sale.",
         sql="half_even(spend_all, shop_count)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -51,7 +51,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_first_date",
         FieldType.TIMESTAMP,
-        description="The instant of the first counted transaction, a return or a zero total too.",
+        description="Instant of the first counted transaction, including returns and zero totals.",
         relation=HISTORY,
         sql="min(transacted_at)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -60,7 +60,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_last_date",
         FieldType.TIMESTAMP,
-        description="The instant of the last counted transaction, a return or a zero total too.",
+        description="Instant of the last counted transaction, including returns and zero totals.",
         relation=HISTORY,
         sql="max(transacted_at)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -69,7 +69,7 @@ AGGREGATIONS = (
     Aggregation(
         "spend_12m_now",
         FieldType.MONEY,
-        description="As spend_12m.",
+        description="Same as spend_12m.",
         sql="spend_12m",
         time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
         explain_filter="within_12m",
@@ -78,7 +78,7 @@ AGGREGATIONS = (
         "discount_avg",
         FieldType.PERCENT,
         description="Discounts as a percentage of price_current * quantity over the sold items of sales, each at its "
-        "transaction's rate, rounded half-even to 2 decimals; null where the divisor is 0.",
+        "transaction's rate, rounded half-even to 2 decimals; null if the divisor is 0.",
         sql="half_even(discount_total * 10000, list_price_total)",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="is_sale AND list_value IS NOT NULL",

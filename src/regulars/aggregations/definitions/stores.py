@@ -46,7 +46,7 @@ AGGREGATIONS = (
     Aggregation(
         "store_join",
         FieldType.LOCATION,
-        description="The location of the first sale that has one.",
+        description="Location of the first sale with a location.",
         relation=HISTORY,
         sql=f"first_of(location_id, {_SALE_WITH_LOCATION})",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -55,8 +55,8 @@ AGGREGATIONS = (
     Aggregation(
         "most_transacted_location",
         FieldType.LOCATION,
-        description="The location with most sales within 24 months, or of all time where those months hold no sale; "
-        "ties go to the later last sale, then to the order of locations.",
+        description="Location with the most sales within 24 months, or of all time without a sale in these months; "
+        "ties are resolved by the later last sale, then by the order of locations.",
         sql="CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END",
         time_triggers=(NEXT_FUTURE_FACT, SALE_LEAVES_24M_WINDOW),
         explain_filter=f"{_SALE_WITH_LOCATION} AND location_id = most_transacted_location AND (within_24m OR sales_24m = 0)",
@@ -64,7 +64,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_transacted_location",
         FieldType.LOCATION,
-        description="The location of the last sale that has one.",
+        description="Location of the last sale with a location.",
         relation=HISTORY,
         sql=f"last_of(location_id, {_SALE_WITH_LOCATION})",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -73,7 +73,7 @@ AGGREGATIONS = (
     Aggregation(
         "most_spend_location",
         FieldType.LOCATION,
-        description="The location with the largest net spend of all time, where that is above 0; ties as for "
+        description="Location with the largest net spend of all time, if above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
         sql="most(location_id, net, store_rank)",
@@ -83,7 +83,7 @@ AGGREGATIONS = (
     Aggregation(
         "most_spend_12m_location",
         FieldType.LOCATION,
-        description="The location with the largest net spend within 12 months, where that is above 0; ties as for "
+        description="Location with the largest net spend within 12 months, if above 0; ties as for "
         "most_transacted_location.",
         relation=STORE_TOTALS,
         sql="most(location_id, net_12m, store_rank)",
@@ -93,7 +93,7 @@ AGGREGATIONS = (
     Aggregation(
         "transacted_locations",
         FieldType.LOCATION_LIST,
-        description="The ids of the locations that the profile has bought at, in the order of locations.",
+        description="Ids of the locations with a sale, in the order of locations.",
         relation=STORE_TOTALS,
         sql="in_order(location_id, external_id, sales > 0)",
         default="empty_list()",

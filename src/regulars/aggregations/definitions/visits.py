@@ -48,7 +48,7 @@ AGGREGATIONS = (
     Aggregation(
         "first_shop_date",
         FieldType.DATE,
-        description="The first shop day, by the local calendar of the sale.",
+        description="First shop day, in the local time of the sale.",
         relation=SHOP_DAYS,
         sql="min(transacted_on)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -57,7 +57,7 @@ AGGREGATIONS = (
     Aggregation(
         "second_shop_date",
         FieldType.DATE,
-        description="The second shop day.",
+        description="Second shop day.",
         relation=SHOP_DAYS,
         sql="next_to_first(transacted_on, later)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -66,7 +66,7 @@ AGGREGATIONS = (
     Aggregation(
         "previous_shop_date",
         FieldType.DATE,
-        description="The last shop day but one.",
+        description="Second-to-last shop day.",
         relation=SHOP_DAYS,
         sql="next_to_last(transacted_on, earlier)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -75,7 +75,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_shop_date",
         FieldType.DATE,
-        description="The last shop day.",
+        description="Last shop day.",
         relation=SHOP_DAYS,
         sql="max(transacted_on)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -84,7 +84,7 @@ AGGREGATIONS = (
     Aggregation(
         "first_shop_days",
         FieldType.INTEGER,
-        description="Days from the join date, in the community's zone, to the first shop day; 0 where negative.",
+        description="Days from the join date, in the community's zone, to the first shop day; 0 if negative.",
         sql="CASE WHEN first_shop_date < joined_on THEN 0 ELSE days_between(joined_on, first_shop_date) END",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="is_sale AND transacted_on = first_shop_date",
@@ -101,7 +101,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_shop_days",
         FieldType.INTEGER,
-        description="Days from the last shop day but one to the last.",
+        description="Days from the second-to-last to the last shop day.",
         sql="days_between(previous_shop_date, latest_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="is_sale AND transacted_on IN (previous_shop_date, latest_shop_date)",
@@ -109,8 +109,8 @@ AGGREGATIONS = (
     Aggregation(
         "average_shop_days",
         FieldType.INTEGER,
-        description="Days from the first to the last shop day by the number of shop days, rounded half up; "
-        "from the third shop day on.",
+        description="Days from the first to the last shop day divided by the number of shop days, rounded half up; "
+        "null with fewer than three shop days.",
         sql="""CASE WHEN total_shop_days > 2
                THEN half_up(days_between(first_shop_date, latest_shop_date), total_shop_days) END""",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -129,7 +129,7 @@ AGGREGATIONS = (
     Aggregation(
         "at_risk_date",
         FieldType.DATE,
-        description="The last shop day plus three times average_shop_days: past it, the profile may be lost.",
+        description="The last shop day plus three times average_shop_days: after it, the member may be lost.",
         sql="days_after(latest_shop_date, 3 * average_shop_days)",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter=_SALES,
@@ -137,7 +137,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_shop_spend",
         FieldType.MONEY,
-        description="Net spend on the last shop day, returns of that day included.",
+        description="Net spend on the last shop day, including returns.",
         relation=SHOP_DAYS,
         sql="of_last(net, transacted_on, later)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -146,7 +146,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_shop_currency",
         FieldType.ENUM,
-        description="The currency that latest_shop_spend is in: the community's.",
+        description="Currency of latest_shop_spend: that of the community.",
         sql="CASE WHEN latest_shop_date IS NOT NULL THEN currency END",
         time_triggers=(NEXT_FUTURE_FACT,),
         explain_filter="transacted_on = latest_shop_date",
