@@ -248,14 +248,14 @@ def _bare_server(server: RunningServer) -> Iterator[str]:
     """Runs a second server with one process on the same database."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "trust.unconditioned:app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "trust.without_tenant_conditions:app"]
     variables = environment(server.folder, database_url=server.app_url, workers=1, log_level="warning", **UNLIMITED)
     root = Path(__file__).parents[1]
     variables["PYTHONPATH"] = f"{root / 'src'}:{root}"
-    with (server.folder / "unconditioned.log").open("wb") as log:
+    with (server.folder / "without_tenant_conditions.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=server.folder, env=variables, stdout=log, stderr=log)
     try:
-        _await_health(process, f"http://127.0.0.1:{port}", server.folder / "unconditioned.log")
+        _await_health(process, f"http://127.0.0.1:{port}", server.folder / "without_tenant_conditions.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -57,7 +57,7 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
         except Exception as error:
             if attempt == MAX_ATTEMPTS or not (is_transient(error) or isinstance(error, ProfileRemovedError)):
                 raise
-            _log.warning("commit.retry", attempt=attempt, why=type(error).__name__)
+            _log.warning("commit.retry", attempt=attempt, error=type(error).__name__)
             await asyncio.sleep(0.01 * 2**attempt)
         else:
             await _apply_backpressure(database, uow)
@@ -92,7 +92,7 @@ async def _attempt(
         # After an error during COMMIT the transaction may have been stored. Only its marker proves it.
         if not is_committing or proves_rollback(error) or not await marker.is_committed(database):
             raise
-        _log.warning("commit.proven", why=type(error).__name__)
+        _log.warning("commit.proven", error=type(error).__name__)
     return result, uow
 
 

@@ -143,7 +143,7 @@ async def _write_members(
             written = await write(some, is_backfill=True, update_member_rollups=update_rollups if is_large else None)
         except duckdb.Error as error:
             # Most likely DuckDB ran out of memory. The commit was rolled back.
-            _log.warning("load.rollup_fallback", why=type(error).__name__)
+            _log.warning("load.rollup_fallback", error=type(error).__name__)
             written = await write(some, is_backfill=True)
         outcomes |= zip(indexes, written, strict=True)
     return [outcomes[index] for index in range(len(rows))]

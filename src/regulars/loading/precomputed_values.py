@@ -224,7 +224,7 @@ async def import_values(database: Database, community_id: int, load_id: int, pre
             imported += await _import_range(database, community_id, load_id, profile_range, precomputed)
     except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
         # A value has an unexpected type, or the role may not create temporary tables.
-        _log.warning("load.values_skipped", why=_first_line(error))
+        _log.warning("load.values_skipped", error=_first_line(error))
     return imported
 
 

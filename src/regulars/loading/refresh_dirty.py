@@ -132,7 +132,7 @@ async def _refresh_range(database: Database, community_id: int, load_id: int, pr
             await write_values(database, community_id, table.slice(start, PROFILES_PER_WRITE))
     except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
         # A sum is too large for DuckDB, or the role may not create temporary tables.
-        _log.warning("load.refresh_fallback", why=type(error).__name__)
+        _log.warning("load.refresh_fallback", error=type(error).__name__)
         await _refresh_in_database(database, community_id, dirty)
 
 
