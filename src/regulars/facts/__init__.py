@@ -1,1 +1,1 @@
-"""Who and what: one module an entity, with its shape on the wire, its table and its rules."""
+"""Fact types, each declared in one file: its rows, how they are stored and counted, erased and verified."""

@@ -9,7 +9,8 @@ WITH visits AS MATERIALIZED (
 -- include: buckets
 INSERT INTO link_rollups (link_id, bucket, community_id, segment_no, visits, granularity, visitor_nos)
 SELECT
-    link_id, bucket, $1, bucket_index / $5::int, count(*), granularity, coalesce(string_agg(int4send(visitor_no), ''), '')
+    link_id, bucket, $1, bucket_index / $5::int, count(*), granularity,
+    coalesce(string_agg(int4send(visitor_no), ''), '')
 FROM (
     SELECT
         v.link_id, b.granularity, b.bucket, v.visitor_no,

@@ -73,7 +73,8 @@ bucketed_visits AS MATERIALIZED (
 -- The last segment of each bucket, which is filled before the next one begins.
 last_segments AS MATERIALIZED (
     SELECT
-        v.link_id, v.granularity, v.bucket, coalesce(last.segment_no, 0) AS segment_no, coalesce(last.visits, 0) AS visits
+        v.link_id, v.granularity, v.bucket, coalesce(last.segment_no, 0) AS segment_no,
+        coalesce(last.visits, 0) AS visits
     FROM bucketed_visits AS v
     LEFT JOIN LATERAL (
         SELECT segment_no, visits

@@ -1,6 +1,6 @@
 -- Recomputes the member dimensions of profiles $2 of community $1 at $3, by the clock of time zone $4, without the
--- properties $5. The changes of counts, and of joins and leaves, are appended as deltas (members_append_deltas.sql), and
--- the dimensions stored (members_store.sql). Returns the number of deltas.
+-- properties $5. The changes of counts, and of joins and leaves, are appended as deltas (members_append_deltas.sql),
+-- and the dimensions stored (members_store.sql). Returns the number of deltas.
 --
 -- An earlier statement locked the profiles. Tables are read by laterals with OFFSET: one index lookup per profile,
 -- independent of the number of rows that the planner expects.
@@ -120,7 +120,8 @@ updated AS MATERIALIZED (
                 stored.groups, stored.optin_channel, stored.optin_subchannel, stored.gender, stored.birth_date,
                 stored.consents_true, stored.consents_false
             ) IS NOT DISTINCT FROM (
-                with_groups.groups, with_groups.optin_channel, with_groups.optin_subchannel, with_groups.gender, with_groups.birth_date,
+                with_groups.groups, with_groups.optin_channel, with_groups.optin_subchannel, with_groups.gender,
+                with_groups.birth_date,
                 with_groups.consents_true, with_groups.consents_false
             ) THEN stored.valid_from
             ELSE greatest(stored.valid_from, $3::timestamptz)
@@ -156,8 +157,8 @@ stored_states AS MATERIALIZED (
     SELECT profile_id, valid_from, 'infinity', groups FROM stored
 ),
 -- Each membership with the dimensions of its time; those that it lacks are the profile's. A profile that leaves by a
--- change of its type leaves with its earlier state, one that joins by it joins with its new state. Consents equal to the
--- profile's, as most are, are not parsed again.
+-- change of its type leaves with its earlier state, one that joins by it joins with its new state. Consents equal to
+-- the profile's, as most are, are not parsed again.
 events AS MATERIALIZED (
     SELECT DISTINCT ON (c.id)
         c.profile_id, c.id AS membership_id, c.type, c.at, s.groups <> '{}' AS is_counted,
@@ -195,7 +196,8 @@ spans AS MATERIALIZED (
     WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
 ),
 member_spans AS MATERIALIZED (
-    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since, least(span.until, s.until) AS until
+    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since,
+        least(span.until, s.until) AS until
     FROM spans AS span
     JOIN states AS s ON s.profile_id = span.profile_id
     WHERE span.type = 'in' AND span.sign = 1

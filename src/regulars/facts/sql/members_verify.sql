@@ -1,4 +1,4 @@
--- What is stored of the members of community $1 and differs from group_name the facts say at $2; rollups of the granularities
+-- What is stored of the members of community $1 and differs from what the facts say at $2; rollups of the granularities
 -- $3, each from the bucket $4 on. Recomputed in another way than recorded: not from spans, but from the groups of each
 -- profile before and after each timestamp at which something changed. Earlier states of a profile are only known from
 -- member_dimension_history.
@@ -101,7 +101,8 @@ change_times AS MATERIALIZED (
 groups_at AS MATERIALIZED (
     SELECT change_times.profile_id, change_times.at, name AS group_name
     FROM change_times
-    JOIN states AS s ON s.profile_id = change_times.profile_id AND s.since <= change_times.at AND change_times.at < s.until
+    JOIN states AS s ON s.profile_id = change_times.profile_id AND s.since <= change_times.at
+        AND change_times.at < s.until
     CROSS JOIN unnest(s.groups) AS name
     WHERE change_times.type = 'in'
 ),
@@ -121,7 +122,8 @@ group_changes AS MATERIALIZED (
     GROUP BY group_name, at
 ),
 uncompacted AS MATERIALIZED (
-    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, n FROM group_count_deltas WHERE community_id = $1
+    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, n FROM group_count_deltas
+    WHERE community_id = $1
 ),
 granularities AS MATERIALIZED (
     SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
@@ -130,14 +132,16 @@ granularities AS MATERIALIZED (
 group_rollup_totals AS MATERIALIZED (
     SELECT granularity, bucket, group_name, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.n AS stored, 0 AS recomputed
+        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.n AS stored,
+            0 AS recomputed
         FROM group_rollups AS r
         JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
         WHERE r.community_id = $1
         UNION ALL
         SELECT granularity, bucket, group_name, stored, recomputed
         FROM (
-            SELECT granularities.granularity, granularities.retention_start, bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, group_name, stored,
+            SELECT granularities.granularity, granularities.retention_start,
+                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, group_name, stored,
                    recomputed
             FROM (
                 SELECT group_name, bucket AS at, n AS stored, 0 AS recomputed FROM uncompacted
@@ -162,7 +166,8 @@ flow_totals AS MATERIALIZED (
         UNION ALL
         SELECT granularity, bucket, type, stored, recomputed
         FROM (
-            SELECT granularities.granularity, granularities.retention_start, bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, type, stored,
+            SELECT granularities.granularity, granularities.retention_start,
+                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, type, stored,
                    recomputed
             FROM (
                 SELECT type, bucket AS at, n AS stored, 0 AS recomputed FROM member_flow_deltas WHERE community_id = $1
@@ -215,9 +220,11 @@ FROM (
     ) AS counted
     GROUP BY group_name
     UNION ALL
-    SELECT 'group ' || group_name, 'change in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM group_rollup_totals
+    SELECT 'group ' || group_name, 'change in the ' || granularity || ' from ' || bucket, stored::text,
+        recomputed::text FROM group_rollup_totals
     UNION ALL
-    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text FROM flow_totals
+    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text
+    FROM flow_totals
 ) AS changes
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

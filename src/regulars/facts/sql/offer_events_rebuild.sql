@@ -1,5 +1,6 @@
--- Builds the rollups of all offers of community $1 from their events, by the clock of time zone $2: of the granularities
--- $3, each from the bucket $4 on. An earlier statement locked the offers and deleted the existing rollups.
+-- Builds the rollups of all offers of community $1 from their events, by the clock of time zone $2: of the
+-- granularities $3, each from the bucket $4 on. An earlier statement locked the offers and deleted the existing
+-- rollups.
 WITH event_deltas AS MATERIALIZED (
     SELECT offer_id, bucket, event_type, location_id, count(*) AS delta
     FROM (

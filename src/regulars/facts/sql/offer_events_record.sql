@@ -1,7 +1,7 @@
--- Stores events of offers of community $1 and updates everything that is counted of them. The events are arrays of offers
--- $2, hashes of event ids $3, event types $4, timestamps $5, profiles $6 (the nil UUID for none), locations $7 (0 for
--- none) and external ids of transactions $8. Rollups have the granularities $9, each from the bucket $10 on (null: all).
--- Returns the row numbers, from 1, of the events that are new.
+-- Stores events of offers of community $1 and updates everything that is counted of them. The events are arrays of
+-- offers $2, hashes of event ids $3, event types $4, timestamps $5, profiles $6 (the nil UUID for none), locations $7
+-- (0 for none) and external ids of transactions $8. Rollups have the granularities $9, each from the bucket $10 on
+-- (null: all). Returns the row numbers, from 1, of the events that are new.
 --
 -- An earlier statement locked the offers.
 WITH
@@ -22,7 +22,8 @@ new_events AS MATERIALIZED (
 ),
 inserted_events AS (
     INSERT INTO offer_events (
-        offer_id, occurred_at, event_key_hash, profile_id, location_id, community_id, event_type, transaction_external_id
+        offer_id, occurred_at, event_key_hash, profile_id, location_id, community_id, event_type,
+        transaction_external_id
     )
     SELECT
         offer_id, occurred_at, event_key_hash, profile_id, nullif(location_id, 0), $1, event_type,

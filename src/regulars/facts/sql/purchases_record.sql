@@ -1,5 +1,6 @@
--- Records transactions $2 of community $1 at $3 as purchases, by the clock of time zone $4: created, changed or deleted.
--- Returns how many of them were recorded differently before. An earlier statement locked them and their profiles.
+-- Records transactions $2 of community $1 at $3 as purchases, by the clock of time zone $4: created, changed or
+-- deleted. Returns how many of them were recorded differently before. An earlier statement locked them and their
+-- profiles.
 WITH requested AS MATERIALIZED (
     SELECT ($2::bigint[])[k] AS id
     FROM generate_subscripts($2::bigint[], 1) AS k
@@ -94,7 +95,8 @@ changed AS MATERIALIZED (
     FROM stored
     LEFT JOIN recomputed ON recomputed.id = stored.id
     WHERE (
-        recomputed.at, recomputed.counted, recomputed.sales, recomputed.amount, recomputed.member_id, recomputed.location, recomputed.channel,
+        recomputed.at, recomputed.counted, recomputed.sales, recomputed.amount, recomputed.member_id,
+        recomputed.location, recomputed.channel,
         recomputed.brands, recomputed.brand_amounts
     ) IS DISTINCT FROM (
         stored.at, stored.counted, stored.sales, stored.amount, stored.member_id, stored.location, stored.channel,

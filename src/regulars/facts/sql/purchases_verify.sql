@@ -1,5 +1,5 @@
--- What is stored of the purchases of community $1 and differs from their transactions, and what is aggregated of them by
--- day and month and differs from the purchases recorded below the watermark.
+-- What is stored of the purchases of community $1 and differs from their transactions, and what is aggregated of them
+-- by day and month and differs from the purchases recorded below the watermark.
 WITH state AS (
     SELECT watermark, timezone FROM purchase_compaction_state WHERE community_id = $1
 ),
@@ -15,7 +15,8 @@ compacted_purchases AS (
     WHERE community_id = $1 AND counted AND since < watermark AND until >= watermark
 ),
 parts AS (
-    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, state.timezone) AS bucket, part.grain, part.value, p.sales,
+    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, state.timezone) AS bucket,
+        part.grain, part.value, p.sales,
            part.amount, p.member_id
     FROM compacted_purchases AS p
     CROSS JOIN state
@@ -67,7 +68,8 @@ transaction_facts AS (
     WHERE t.community_id = $1
 ),
 compared AS (
-    SELECT 'transaction ' || coalesce(transaction_facts.id, stored.id) AS key, 'purchase' AS name, stored.compared AS stored,
+    SELECT 'transaction ' || coalesce(transaction_facts.id, stored.id) AS key, 'purchase' AS name,
+        stored.compared AS stored,
            transaction_facts.compared AS recomputed
     FROM transaction_facts
     FULL JOIN (

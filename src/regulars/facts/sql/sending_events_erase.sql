@@ -1,6 +1,6 @@
 -- Deletes the dispatches to profiles $2 of community $1 with their events, and subtracts them from everything that is
--- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Returns the sendings. An earlier
--- statement locked them.
+-- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Returns the sendings. An
+-- earlier statement locked them.
 WITH
 -- include: community
 deleted_dispatches AS MATERIALIZED (

@@ -1,5 +1,6 @@
--- Makes profile $3 of community $1 the recipient of what was sent to profile $2, in rollups of the granularities $4, each
--- from the bucket $5 on: a sending that went to both has one recipient less. An earlier statement locked the sendings.
+-- Makes profile $3 of community $1 the recipient of what was sent to profile $2, in rollups of the granularities $4,
+-- each from the bucket $5 on: a sending that went to both has one recipient less. An earlier statement locked the
+-- sendings.
 WITH
 -- include: community
 dispatches AS MATERIALIZED (

@@ -1,8 +1,8 @@
--- Deletes the deltas of community $1 and adds them to its counts and to the rollups of the granularities $3, each from the
--- bucket $4 on (null: all), by the clock of time zone $2. Returns the number of deltas.
+-- Deletes the deltas of community $1 and adds them to its counts and to the rollups of the granularities $3, each from
+-- the bucket $4 on (null: all), by the clock of time zone $2. Returns the number of deltas.
 --
--- Deltas are deleted and added in one statement, so a read sees either. The watermark only spares reads the deleted rows:
--- all transactions below it had ended, so no delta can appear existing any more.
+-- Deltas are deleted and added in one statement, so a read sees either. The watermark only spares reads the deleted
+-- rows: all transactions below it had ended, so no delta can appear existing any more.
 WITH state AS (
     SELECT coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0') AS watermark
 ),
@@ -37,7 +37,8 @@ updated_counts AS (
 buckets AS MATERIALIZED (
     SELECT base_bucket, granularity, bucket
     FROM (
-        SELECT base.bucket AS base_bucket, granularities.granularity, granularities.retention_start, bucket_start(base.bucket, granularities.granularity, $2) AS bucket
+        SELECT base.bucket AS base_bucket, granularities.granularity, granularities.retention_start,
+            bucket_start(base.bucket, granularities.granularity, $2) AS bucket
         FROM (SELECT bucket FROM group_changes UNION SELECT bucket FROM flow_changes) AS base
         CROSS JOIN unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
@@ -46,7 +47,8 @@ buckets AS MATERIALIZED (
 ),
 updated_group_rollups AS (
     INSERT INTO group_rollups AS stored (community_id, granularity, bucket, grouping_type, grouping_value, n)
-    SELECT $1, buckets.granularity, buckets.bucket, group_changes.grouping_type, group_changes.grouping_value, sum(group_changes.n)
+    SELECT $1, buckets.granularity, buckets.bucket, group_changes.grouping_type, group_changes.grouping_value,
+        sum(group_changes.n)
     FROM group_changes
     JOIN buckets ON buckets.base_bucket = group_changes.bucket
     GROUP BY buckets.granularity, buckets.bucket, group_changes.grouping_type, group_changes.grouping_value
@@ -91,7 +93,8 @@ flow_sums AS MATERIALIZED (
 -- The hash identifies all of the fields.
 updated_balance_rollups AS (
     INSERT INTO balance_rollups AS stored (
-        community_id, granularity, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform, gender,
+        community_id, granularity, grain, bucket, dimensions, type, optin_channel, optin_subchannel, optin_platform,
+        gender,
         age, consents_true, consents_false, n
     )
     SELECT

@@ -1,5 +1,5 @@
--- Rebuilds the rollups of the members of community $1 from their history, by the clock of time zone $2: deletes them, and
--- appends deltas for everything. A compaction must follow, and snapshots_rebuild.sql.
+-- Rebuilds the rollups of the members of community $1 from their history, by the clock of time zone $2: deletes them,
+-- and appends deltas for everything. A compaction must follow, and snapshots_rebuild.sql.
 --
 -- One statement has one snapshot: deltas that others append meanwhile are not in the history that it sees, and those
 -- that it sees are subtracted. No count changes, so none gets a new time of update.

@@ -1,10 +1,11 @@
--- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6, by the clock of time zone $3: by
--- their memberships, or not at all if they were erased. Updates the rollups of the granularities $4, each from the bucket
--- $5 on (null: all). Returns the number of periods in which the profiles are stored_periods.
+-- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6, by the clock of time zone $3:
+-- by their memberships, or not at all if they were erased. Updates the rollups of the granularities $4, each from the
+-- bucket $5 on (null: all). Returns the number of periods in which the profiles are stored_periods.
 --
 -- Earlier statements locked the snapshots and the profiles.
 WITH stored_periods AS MATERIALIZED (
-    SELECT profile_id, since, until, dimensions_hash FROM snapshot_members WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
+    SELECT profile_id, since, until, dimensions_hash FROM snapshot_members WHERE community_id = $1
+        AND profile_id = ANY ($2::uuid[])
 ),
 states AS MATERIALIZED (
     SELECT
@@ -20,7 +21,8 @@ states AS MATERIALIZED (
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 ),
 spans AS MATERIALIZED (
-    SELECT profile_id, type, at, lead(at, 1, 'infinity') OVER (PARTITION BY profile_id ORDER BY at, membership_id) AS until
+    SELECT profile_id, type, at,
+        lead(at, 1, 'infinity') OVER (PARTITION BY profile_id ORDER BY at, membership_id) AS until
     FROM membership_events
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 ),
@@ -103,10 +105,12 @@ stored_members AS (
 ),
 inserted_counts AS (
     INSERT INTO snapshot_counts (
-        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age,
+        country, consents_true, consents_false
     )
     SELECT DISTINCT ON (dimensions_hash)
-        $1, dimensions_hash, coalesce(total.n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        $1, dimensions_hash, coalesce(total.n, 0), optin_channel, optin_subchannel, optin_platform, gender, age,
+        country, consents_true, consents_false
     FROM periods
     LEFT JOIN (SELECT dimensions_hash, sum(n) AS n FROM changes GROUP BY dimensions_hash) AS total USING (dimensions_hash)
     ON CONFLICT (community_id, dimensions_hash) DO UPDATE

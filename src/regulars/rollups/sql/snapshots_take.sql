@@ -53,7 +53,8 @@ closed_periods AS (
     UPDATE snapshot_members AS stored
     SET until = $2
     FROM differing
-    WHERE stored.community_id = $1 AND stored.profile_id = differing.profile_id AND stored.since = differing.open_period_since
+    WHERE stored.community_id = $1 AND stored.profile_id = differing.profile_id
+        AND stored.since = differing.open_period_since
         AND differing.open_period_since < $2
 ),
 opened_periods AS (
@@ -64,10 +65,12 @@ opened_periods AS (
 ),
 inserted_counts AS (
     INSERT INTO snapshot_counts AS stored (
-        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age,
+        country, consents_true, consents_false
     )
     SELECT DISTINCT ON (dimensions_hash)
-        $1, dimensions_hash, coalesce(n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        $1, dimensions_hash, coalesce(n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country,
+        consents_true, consents_false
     FROM differing
     LEFT JOIN changes USING (dimensions_hash)
     WHERE dimensions_hash IS NOT NULL

@@ -1,5 +1,5 @@
--- The days of a dispatch form a chain for each event type, and for any event (0): each day refers to the previous one. A
--- day inserted into the chain changes the previous day of its successor.
+-- The days of a dispatch form a chain for each event type, and for any event (0): each day refers to the previous one.
+-- A day inserted into the chain changes the previous day of its successor.
 chains AS MATERIALIZED (
     SELECT
         d.sending_id, types.event_type, d.day, d.mask_before & (1 << types.event_type) <> 0 AS was_linked,

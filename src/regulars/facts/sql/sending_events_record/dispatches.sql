@@ -1,7 +1,8 @@
 -- What the new events add to each dispatch.
 dispatch_changes AS MATERIALIZED (
     SELECT
-        dispatch_id, bit_or(1 << event_type) AS event_mask, min(occurred_at) FILTER (WHERE event_type = 2) AS transmitted_at,
+        dispatch_id, bit_or(1 << event_type) AS event_mask,
+        min(occurred_at) FILTER (WHERE event_type = 2) AS transmitted_at,
         CAST(min(CAST(profile_id AS text) COLLATE "C") AS uuid) AS profile_id
     FROM new_events
     GROUP BY dispatch_id
@@ -29,7 +30,8 @@ new_active_days AS MATERIALIZED (
 -- transmission, or its recipient, is another one, so that the dimensions are read again.
 merged_dispatches AS MATERIALIZED (
     SELECT
-        d.*, d.event_mask | c.event_mask AS new_event_mask, coalesce(days.active_days, d.active_days) AS new_active_days,
+        d.*, d.event_mask | c.event_mask AS new_event_mask,
+        coalesce(days.active_days, d.active_days) AS new_active_days,
         coalesce(d.profile_id, c.profile_id) AS new_profile_id,
         least(d.transmitted_at, c.transmitted_at) AS new_transmitted_at,
         d.profile_id IS NULL AND c.profile_id IS NOT NULL AS is_linked,
