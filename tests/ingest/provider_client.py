@@ -69,7 +69,7 @@ def certificate(
     """A self-signed certificate."""
     key = key or rsa_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -80,7 +80,7 @@ def certificate(
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return made.public_bytes(serialization.Encoding.PEM)
+    return signed.public_bytes(serialization.Encoding.PEM)
 
 
 @dataclass

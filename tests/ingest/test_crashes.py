@@ -91,7 +91,7 @@ async def brands(database: Database, community_id: int) -> list[str]:
 
 
 class CrashingDatabase(Database):
-    """A server that crashes when the first write is about to commit; another transaction then takes its id."""
+    """A server that crashes when the first write is about to commit; another transaction then reuses its id."""
 
     owner_url = ""
     has_crashed = False
@@ -106,7 +106,7 @@ class CrashingDatabase(Database):
             if self.has_crashed:
                 return
             self.has_crashed = True
-            mine = await scope.fetchval("SELECT pg_current_xact_id()::text::bigint")
+            own_id = await scope.fetchval("SELECT pg_current_xact_id()::text::bigint")
             process_id = scope.connection.get_server_pid()
             async with connected(self.owner_url) as owner:
                 os.kill(process_id, signal.SIGKILL)
@@ -114,9 +114,9 @@ class CrashingDatabase(Database):
                 with suppress(asyncpg.PostgresError, OSError):
                     await owner.execute("SELECT pg_sleep(60)")
             async with connected(self.owner_url) as owner:
-                while await owner.fetchval("SELECT pg_current_xact_id()::text::bigint") < mine:
+                while await owner.fetchval("SELECT pg_current_xact_id()::text::bigint") < own_id:
                     continue
-                status = await owner.fetchval("SELECT pg_xact_status($1::text::xid8)", str(mine))
+                status = await owner.fetchval("SELECT pg_xact_status($1::text::xid8)", str(own_id))
             self.is_reused = status == "committed"
 
 

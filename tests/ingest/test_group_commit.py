@@ -130,9 +130,9 @@ async def test_rows_that_create_profiles_are_batched_separately(club: Club, monk
     results = await asyncio.gather(
         *(
             group_committer.write(
-                club.community.id, [transaction_write(club, profile=f"P{place}")], create_profiles=create, shard=0
+                club.community.id, [transaction_write(club, profile=f"P{index}")], create_profiles=create, shard=0
             )
-            for place, create in enumerate((True, False, True))
+            for index, create in enumerate((True, False, True))
         )
     )
     assert sizes == [1, 1, 1]
@@ -140,13 +140,13 @@ async def test_rows_that_create_profiles_are_batched_separately(club: Club, monk
 
 
 async def test_only_the_row_that_the_database_rejects_is_rejected(club: Club) -> None:
-    await profile(club, external_id="good")
-    await fill_spend(club, await profile(club, external_id="bad"))
+    await profile(club, external_id="member")
+    await fill_spend(club, await profile(club, external_id="large"))
     group_committer = GroupCommitter(club.database, 500)
-    rows = [transaction_write(club, external_id=str(number), profile="good") for number in range(9)]
-    rows[4] = transaction_write(club, profile="bad")
+    rows = [transaction_write(club, external_id=str(number), profile="member") for number in range(9)]
+    rows[4] = transaction_write(club, profile="large")
     results = await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
-    rejected = [place for place, result in enumerate(results) if isinstance(result.outcomes[0], ValidationError)]
+    rejected = [index for index, result in enumerate(results) if isinstance(result.outcomes[0], ValidationError)]
     assert rejected == [4]
     assert len(await stored_rows(club, "id")) == 8 + 1
 
@@ -209,11 +209,15 @@ async def test_the_same_key_in_one_batch_and_later_writes_once(club: Club) -> No
 
 async def test_a_rejected_first_request_answers_its_duplicates_in_the_batch(club: Club) -> None:
     group_committer = GroupCommitter(club.database, 500)
-    bad = transaction_write(club, profile="nobody")
+    invalid = transaction_write(club, profile="unknown")
     results = await asyncio.gather(
         *(
             group_committer.write(
-                club.community.id, [bad], build_response=ids, idempotency_key=key("k", b"1"), returns_transactions=True
+                club.community.id,
+                [invalid],
+                build_response=ids,
+                idempotency_key=key("k", b"1"),
+                returns_transactions=True,
             )
             for _ in range(2)
         )
@@ -248,7 +252,7 @@ async def test_an_error_of_a_batch_is_raised_to_each_caller_and_the_next_batch_i
 @pytest.mark.parametrize("halving", [False, True])
 async def test_a_deadlock_rejects_no_row(club: Club, monkeypatch: pytest.MonkeyPatch, halving: bool) -> None:
     calls = 0
-    put = transactions.write
+    original = transactions.write
 
     async def deadlocked(uow: UnitOfWork, writes: Any, **more: Any) -> list[WriteOutcome]:
         nonlocal calls
@@ -257,7 +261,7 @@ async def test_a_deadlock_rejects_no_row(club: Club, monkeypatch: pytest.MonkeyP
             raise field_error("", "no")
         if calls <= 2:
             await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
-        return await put(uow, writes, **more)
+        return await original(uow, writes, **more)
 
     monkeypatch.setattr(group_commit, "write", deadlocked)
     group_committer = GroupCommitter(club.database, 500)

@@ -75,12 +75,12 @@ async def test_profiles_are_found_by_external_id_or_id_and_created_on_request(cl
         ["profile"],
         WriteStatus.ACCEPTED,
     ]
-    made = [
+    writes = [
         transaction_write(club, profile="P8"),
         transaction_write(club, profile="P8"),
         transaction_write(club, profile="P1"),
     ]
-    assert kinds(await write_all(club, made, create_profiles=True)) == [WriteStatus.ACCEPTED] * 3
+    assert kinds(await write_all(club, writes, create_profiles=True)) == [WriteStatus.ACCEPTED] * 3
     assert await spend(club, member) == 30
     async with club.database.read_transaction(club.community.id) as scope:
         new = await scope.fetchval(
@@ -118,7 +118,10 @@ async def test_rows_with_and_without_location_may_be_in_one_batch(club: Club) ->
     await write_all(
         club, [transaction_write(club, external_id="1", location="A"), transaction_write(club, external_id="2")]
     )
-    assert [place is None for _, place in await stored_rows(club, "external_id, location_id")] == [False, True]
+    assert [location_id is None for _, location_id in await stored_rows(club, "external_id, location_id")] == [
+        False,
+        True,
+    ]
 
 
 async def test_many_brands_of_one_transaction_are_read_from_its_items(club: Club) -> None:
@@ -202,13 +205,13 @@ async def test_a_concurrently_deleted_transaction_is_inserted(club: Club, monkey
 
 async def test_a_retried_row_is_resolved_again(club: Club) -> None:
     inline = {"sku": "S1", "product": {"name": "Boots"}}
-    puts = [transaction_write(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
+    writes = [transaction_write(club, items=[{"product_variant": inline}, {"sku": "S1"}])]
     calls = 0
 
     async def work(uow: UnitOfWork) -> Any:
         nonlocal calls
         calls += 1
-        outcomes = await ingest.write(uow, puts)
+        outcomes = await ingest.write(uow, writes)
         if calls == 1:
             await uow.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return outcomes

@@ -25,12 +25,12 @@ def transaction_write(
 
 
 async def write_all(
-    club: Club, puts: Sequence[TransactionWrite], *, create_profiles: bool = False
+    club: Club, writes: Sequence[TransactionWrite], *, create_profiles: bool = False
 ) -> list[WriteOutcome]:
     """Commits rows and returns their outcomes."""
 
     async def work(uow: UnitOfWork) -> list[WriteOutcome]:
-        return await write(uow, puts, create_profiles=create_profiles)
+        return await write(uow, writes, create_profiles=create_profiles)
 
     return await commit(club.database, club.community.id, work)
 

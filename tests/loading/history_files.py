@@ -56,9 +56,9 @@ async def load_path(load: FileLoader, path: Path, *, by_rows: bool = False, **op
     source = files.inspect_file(path)
     read = partial(source.rows, catalog.columns_of("transactions"))
     club = load.club
-    place = (club.database, club.server.group_committer, club.community.id)
+    target = (club.database, club.server.group_committer, club.community.id)
     return await loader.load_and_finish(
-        *place, "transactions", read, LoadOptions(**options), None if by_rows else source
+        *target, "transactions", read, LoadOptions(**options), None if by_rows else source
     )
 
 
@@ -137,7 +137,7 @@ def write_awkward(path: Path, rows: int = 600) -> Path:
     ids = [f"T{number if rng.random() < 0.95 else number // 2}" for number in range(rows)]
     table = {
         "external_id": [rng.choice(AWKWARD["texts"]) if rng.random() < 0.05 else each for each in ids],
-        "profile": some("texts", "M1", "M2", "nobody", None),
+        "profile": some("texts", "M1", "M2", "unknown", None),
         "transacted_at": some("times", "2026-10-01 12:00:00", "2026-01-01T10:00:00Z"),
         "timezone": some("zones", "Europe/Oslo", None),
         "total": some("totals", "5.00", "-2.5", "349"),

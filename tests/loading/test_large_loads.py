@@ -106,7 +106,7 @@ async def test_columns_of_any_type_result_in_the_same_rows(
 ) -> None:
     await load.profiles("7", "8")
     at = [datetime(2026, 10, 1, 12, 30, 15, micro, tzinfo=UTC) for micro in (0, 250_000)]
-    made = {
+    columns = {
         "external_id": pa.array([1, 2]),
         "profile": pa.array([7, 8]),
         "transacted_at": pa.array(at).cast(pa.timestamp("us")).cast(times, safe=False),
@@ -119,7 +119,7 @@ async def test_columns_of_any_type_result_in_the_same_rows(
         "receipt_ref": pa.array([None, None], pa.float64()),
     }
     path = tmp_path / "typed.parquet"
-    pyarrow.parquet.write_table(pa.table(made), path)
+    pyarrow.parquet.write_table(pa.table(columns), path)
     assert outcome_counts(await load_path(load, path)) == (2, 0, 0)
     assert outcome_counts(await load_path(load, path, by_rows=True)) == (0, 2, 0)
     assert await verify_differences(load.club) == []

@@ -21,7 +21,7 @@ async def test_profiles_are_created_and_updated_by_external_id(load: FileLoader)
         "external_id,first_name,joined_at,favorite_stores,consents,identities\n"
         'M1,Ola,2026-08-03,S1,"{""sms_marketing"": true}","[{""handle"": ""card"", ""identifier"": ""7""}]"\n'
         "M2,Kari,2026-08-03T10:00:00+02:00,,,\n"
-        ",Nobody,,,,\n"
+        ",Unnamed,,,,\n"
         "M4,,yesterday,,,\n"
         "M5,,2026-08-03,S9,,\n"
     )
@@ -37,9 +37,9 @@ async def test_profiles_are_created_and_updated_by_external_id(load: FileLoader)
     assert (second["first_name"], second["joined_at"]) == ("Kari", "2026-08-03 08:00:00")
 
 
-@pytest.mark.parametrize("bad", ["[1]", "{"])
-async def test_rows_of_other_entities_are_validated_too(load: FileLoader, bad: str) -> None:
-    summary = await load("profiles", f'{{"external_id": "M1"}}\n{bad}\n\0\n', name="m.ndjson")
+@pytest.mark.parametrize("content", ["[1]", "{"])
+async def test_rows_of_other_entities_are_validated_too(load: FileLoader, content: str) -> None:
+    summary = await load("profiles", f'{{"external_id": "M1"}}\n{content}\n\0\n', name="m.ndjson")
     assert outcome_counts(summary) == (1, 0, 2)
     assert reasons_by_line(summary)[3] == "holds a NUL character"
 
@@ -92,10 +92,10 @@ def rows_of(rows: Sequence[Mapping[str, object]]) -> Any:
 async def test_communities_are_created_and_updated_by_slug(club: Club) -> None:
     slug = f"{club.community.slug}-new"
     row = {"slug": slug, "name": "New", "country": "NO", "timezone": "Europe/Oslo", "currency": "NOK"}
-    wrong = {**row, "slug": f"{slug}-2", "currency": "XXQ"}
-    dry_run = await loader.load_communities(club.database, rows_of([row, wrong, {}]), LoadOptions(dry_run=True))
+    invalid = {**row, "slug": f"{slug}-2", "currency": "XXQ"}
+    dry_run = await loader.load_communities(club.database, rows_of([row, invalid, {}]), LoadOptions(dry_run=True))
     assert outcome_counts(dry_run) == (1, 0, 2)
-    assert outcome_counts(await loader.load_communities(club.database, rows_of([row, wrong]))) == (1, 0, 1)
+    assert outcome_counts(await loader.load_communities(club.database, rows_of([row, invalid]))) == (1, 0, 1)
     assert outcome_counts(await loader.load_communities(club.database, rows_of([row]))) == (0, 1, 0)
     changed = {**row, "timezone": "Europe/Stockholm", "attributes": {"chain": "New"}}
     assert outcome_counts(await loader.load_communities(club.database, rows_of([changed]))) == (1, 0, 0)
@@ -118,8 +118,8 @@ async def test_a_community_that_can_not_be_stored_now_is_not_rejected(
 
 
 async def test_a_communitys_currency_is_fixed_after_the_first_transaction(load: FileLoader) -> None:
-    mine = load.club.community
-    row = {"slug": mine.slug, "name": "Club", "country": "NO", "timezone": "UTC", "currency": "SEK"}
+    community = load.club.community
+    row = {"slug": community.slug, "name": "Club", "country": "NO", "timezone": "UTC", "currency": "SEK"}
     assert outcome_counts(await loader.load_communities(load.club.database, rows_of([row]))) == (1, 0, 0)
     await load("transactions", "external_id,profile,transacted_at,total\nT1,,2026-10-01,5\n")
     summary = await loader.load_communities(load.club.database, rows_of([{**row, "currency": "NOK"}]))

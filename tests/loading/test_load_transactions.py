@@ -126,7 +126,7 @@ async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -
         '{"external_id": "T2", "transacted_at": "2026-10-01"}\n'
         '{"external_id": "T3", "total": 1}\n'
         '{"transacted_at": "2026-10-01", "total": 1}\n'
-        '{"external_id": "T5", "profile": "nobody", "transacted_at": "2026-10-01", "total": 1}\n'
+        '{"external_id": "T5", "profile": "unknown", "transacted_at": "2026-10-01", "total": 1}\n'
         "{\n"
         '{"external_id": "T7", "transacted_at": "2026-10-01", "total": 1}\n'
         '{"external_id": "T8", "transacted_at": "2026-10-01", "total": 1, "items": [{"quantity": 1e9}]}\n'
@@ -143,7 +143,7 @@ async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -
         2: "total is required",
         3: "transacted_at is required",
         4: "external_id is required: it identifies the transaction in later imports",
-        5: "profile there is no profile nobody",
+        5: "profile there is no profile unknown",
         8: "items.0.quantity must be below 10000000 in size",
     }
 

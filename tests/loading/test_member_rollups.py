@@ -119,13 +119,13 @@ async def report_results(club: Club) -> dict[str, list[Any]]:
     # A group without members may be listed or not.
     found = {"members_grouped_count": [row | {"updated_at": None} for row in grouped if row["members_count"]]}
     starts = [now.replace(hour=0, minute=0, second=0) - timedelta(days=each) for each in reversed(range(100))]
-    asked = ("1d", starts, [each + timedelta(days=1) for each in starts])
+    query = ("1d", starts, [each + timedelta(days=1) for each in starts])
     for report, fields in {
         "members_count_history": ["grouping_type"],
         "member_balance": ["gender", "age"],
         "members_count_snapshot": ["age", "country"],
     }.items():
-        found[report] = await fetch_timeseries_rows(database, community_id, report, fields, *asked)
+        found[report] = await fetch_timeseries_rows(database, community_id, report, fields, *query)
     return {
         name: sorted(repr({k: v for k, v in row.items() if k != "community_id"}) for row in rows)
         for name, rows in found.items()
@@ -139,8 +139,14 @@ async def verify_differences(club: Club) -> list[str]:
 
 async def change_timezone(club: Club, zone: str) -> None:
     """Changes the time zone of a club."""
-    mine = club.community
-    row = {"slug": mine.slug, "name": mine.name, "country": mine.country, "timezone": zone, "currency": mine.currency}
+    community = club.community
+    row = {
+        "slug": community.slug,
+        "name": community.name,
+        "country": community.country,
+        "timezone": zone,
+        "currency": community.currency,
+    }
     assert (
         outcome_counts(
             await loader.load_communities(club.database, lambda: iter([RawRow(1, msgspec.json.encode(row))]))
@@ -163,22 +169,22 @@ async def test_a_load_and_live_writes_result_in_the_same_tables_and_reports(
     club: Club, other_club: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: int
 ) -> None:
     rng = random.Random(SEED + example)
-    began = club.clock.advance(hours=13, minutes=7)
+    start = club.clock.advance(hours=13, minutes=7)
     files: list[tuple[str, str]] = []
-    for known in (0, 50):
-        fresh = [random_profile(rng, number, began) for number in range(known, known + 50)]
-        again = [random_profile(rng, rng.randrange(known), began) for _ in range(10)] if known else []
-        files.append(("profiles", lines([*fresh, *again])))
-        files.append(("memberships", lines([random_membership(rng, n, known + 50, began) for n in range(60)])))
-    for mine, refreshed in ((club, 2**60), (other_club, 0)):
+    for existing in (0, 50):
+        new_profiles = [random_profile(rng, number, start) for number in range(existing, existing + 50)]
+        repeated = [random_profile(rng, rng.randrange(existing), start) for _ in range(10)] if existing else []
+        files.append(("profiles", lines([*new_profiles, *repeated])))
+        files.append(("memberships", lines([random_membership(rng, n, existing + 50, start) for n in range(60)])))
+    for each_club, refreshed in ((club, 2**60), (other_club, 0)):
         monkeypatch.setattr(arrivals, "EAGER_REFRESH_ROWS", refreshed)
-        mine.clock.at = began
-        await change_timezone(mine, ZONES[example % len(ZONES)])
+        each_club.clock.at = start
+        await change_timezone(each_club, ZONES[example % len(ZONES)])
         for entity, content in files:
-            summary = await FileLoader(mine, tmp_path)(entity, content, "facts.ndjson", batch_rows=17)
+            summary = await FileLoader(each_club, tmp_path)(entity, content, "facts.ndjson", batch_rows=17)
             assert summary.accepted
-            await compact(mine.database, mine.community.id)
-            mine.clock.advance(minutes=30)
+            await compact(each_club.database, each_club.community.id)
+            each_club.clock.advance(minutes=30)
     one, other = await derived_rows(club), await derived_rows(other_club)
     # Deltas of one commit that cancel out change no count.
     changed_at = r", 'updated_at': datetime.datetime\([^)]*\)"

@@ -17,10 +17,10 @@ PROFILES = 12
 ROWS = group_commit.WRITERS_PER_COMMUNITY * load_job.MIN_ROWS_PER_SHARD
 
 
-def file(rows: int, bad: Sequence[int] = ()) -> str:
+def file(rows: int, invalid: Sequence[int] = ()) -> str:
     """Transactions of alternating profiles, some of them unknown."""
     lines = [
-        f"T{number},{'X' if number in bad else 'M'}{number % PROFILES},2026-10-01T10:00:00Z,{number}"
+        f"T{number},{'X' if number in invalid else 'M'}{number % PROFILES},2026-10-01T10:00:00Z,{number}"
         for number in range(rows)
     ]
     return "external_id,profile,transacted_at,total\n" + "\n".join(lines) + "\n"
@@ -37,7 +37,7 @@ def record_commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     commit_group = group_commit.commit_group
 
     async def recording(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
-        found.append([put.row.profile[1] for each in batch for put in each.writes if put.row.profile])
+        found.append([write.row.profile[1] for each in batch for write in each.writes if write.row.profile])
         return await commit_group(database, community_id, batch)
 
     monkeypatch.setattr(group_commit, "commit_group", recording)
@@ -66,11 +66,11 @@ async def test_few_rows_are_one_commit(load: FileLoader, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("dry_run", [True, False])
 async def test_outcomes_are_reported_at_the_line_of_their_row(load: FileLoader, dry_run: bool) -> None:
     await profiles(load)
-    bad = [0, 7, ROWS - 1]
-    summary = await load("transactions", file(ROWS, bad), dry_run=dry_run)
-    assert outcome_counts(summary) == (ROWS - len(bad), 0, len(bad))
+    invalid = [0, 7, ROWS - 1]
+    summary = await load("transactions", file(ROWS, invalid), dry_run=dry_run)
+    assert outcome_counts(summary) == (ROWS - len(invalid), 0, len(invalid))
     assert reasons_by_line(summary) == {
-        number + 2: f"profile there is no profile X{number % PROFILES}" for number in bad
+        number + 2: f"profile there is no profile X{number % PROFILES}" for number in invalid
     }
 
 
@@ -79,7 +79,7 @@ async def test_an_error_of_one_commit_leaves_the_other(load: FileLoader, monkeyp
     commit_group = group_commit.commit_group
 
     async def failing(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
-        if any(put.row.profile == (EXTERNAL_ID_OR_ID, "M3") for each in batch for put in each.writes):
+        if any(write.row.profile == (EXTERNAL_ID_OR_ID, "M3") for each in batch for write in each.writes):
             raise asyncpg.DeadlockDetectedError("without end")
         return await commit_group(database, community_id, batch)
 

@@ -86,9 +86,9 @@ async def test_values_over_the_same_transactions_are_imported(lake: Lake) -> Non
 async def test_values_over_changed_purchases_are_recomputed(lake: Lake) -> None:
     table = pq.read_table(lake.sales)
     owner = table["profile"].to_pylist()
-    (place,) = [owner.index("M3")]
+    (index,) = [owner.index("M3")]
     total = table["total"].to_pylist()
-    total[place] += 1
+    total[index] += 1
     other = lake.directory / "other.parquet"
     pq.write_table(table.set_column(table.schema.get_field_index("total"), "total", pa.array(total)), other)
     assert await lake.import_count(lake.compute_values(other)) == len(MEMBERS) - 1

@@ -80,7 +80,7 @@ async def test_the_content_of_an_address_is_returned(own: tuple[str, ssl.SSLCont
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
+    ("path", "message"),
     [
         ("large", "responds with more than"),
         ("moved", "responds with status 302"),
@@ -89,10 +89,10 @@ async def test_the_content_of_an_address_is_returned(own: tuple[str, ssl.SSLCont
     ],
 )
 async def test_a_large_redirected_or_failed_response_is_unavailable(
-    own: tuple[str, ssl.SSLContext], path: str, says: str
+    own: tuple[str, ssl.SSLContext], path: str, message: str
 ) -> None:
     address, trusting = own
-    with pytest.raises(UpstreamUnavailableError, match=f"{path} {says}"):
+    with pytest.raises(UpstreamUnavailableError, match=f"{path} {message}"):
         await fetch_https(f"{address}/{path}", trusting)
 
 
@@ -113,27 +113,27 @@ async def test_concurrent_requests_fetch_a_certificate_once_and_the_cache_is_bou
         CERTIFICATE_URL.replace("0123", f"{number:04}") for number in range(http_client.MAX_CACHED_CERTIFICATES + 1)
     ]
     internet = Internet(dict.fromkeys(addresses, certificate()))
-    known = HttpsClient(internet.fetch)
-    await asyncio.gather(*(known.certificate(addresses[0]) for _ in range(5)))
+    client = HttpsClient(internet.fetch)
+    await asyncio.gather(*(client.certificate(addresses[0]) for _ in range(5)))
     assert internet.requested == addresses[:1]
     for address in addresses:
-        await known.certificate(address)
+        await client.certificate(address)
     assert internet.requested == addresses
-    await known.certificate(addresses[0])
+    await client.certificate(addresses[0])
     assert internet.requested == [*addresses, addresses[0]]
 
 
 async def test_a_failed_fetch_is_retried_after_a_delay_and_failures_are_bounded() -> None:
     internet, at = Internet(), [1000.0]
-    known = HttpsClient(internet.fetch, lambda: at[0])
+    client = HttpsClient(internet.fetch, lambda: at[0])
 
     async def error_of(address: str) -> str:
         with pytest.raises(UpstreamUnavailableError) as raised:
-            await known.certificate(address)
+            await client.certificate(address)
         return str(raised.value)
 
-    for says in ("does not respond.", "It is not fetched again for 10 seconds."):
-        assert [says in each for each in await asyncio.gather(*(error_of(CERTIFICATE_URL) for _ in range(5)))] == [
+    for message in ("does not respond.", "It is not fetched again for 10 seconds."):
+        assert [message in each for each in await asyncio.gather(*(error_of(CERTIFICATE_URL) for _ in range(5)))] == [
             True
         ] * 5
     assert internet.requested == [CERTIFICATE_URL]
@@ -143,7 +143,7 @@ async def test_a_failed_fetch_is_retried_after_a_delay_and_failures_are_bounded(
     assert len(internet.requested) == http_client.MAX_FAILURES
     at[0] += http_client.FAILURE_TTL_SECONDS
     internet.pages[CERTIFICATE_URL] = certificate()
-    await known.certificate(CERTIFICATE_URL)
+    await client.certificate(CERTIFICATE_URL)
     assert len(internet.requested) == http_client.MAX_FAILURES + 1
 
 
@@ -154,9 +154,9 @@ async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others() -> None
         await answer.wait()
         return certificate()
 
-    known = HttpsClient(fetch)
-    given_up, other = (asyncio.create_task(known.certificate(CERTIFICATE_URL)) for _ in range(2))
+    client = HttpsClient(fetch)
+    cancelled, other = (asyncio.create_task(client.certificate(CERTIFICATE_URL)) for _ in range(2))
     await asyncio.sleep(0)
-    given_up.cancel()
+    cancelled.cancel()
     answer.set()
-    assert await other is await known.certificate(CERTIFICATE_URL)
+    assert await other is await client.certificate(CERTIFICATE_URL)

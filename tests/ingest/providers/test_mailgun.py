@@ -1,4 +1,4 @@
-"""Events of Mailgun, whose signature is over a token: it is good for one event."""
+"""Mailgun: events, signatures over a token, and tokens that are valid for one event."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ async def test_a_token_that_two_keys_have_signed_is_consumed_for_both(
     assert (await other.post("mailgun", body, {})).status_code == 406
 
 
-# What is wrong --------------------------------------------------------------------------------------------------
+# Rejections --------------------------------------------------------------------------------------------------
 
 
 async def test_a_signature_by_another_key_is_rejected(mailgun: ProviderClient) -> None:
@@ -201,7 +201,7 @@ async def test_a_signature_by_another_key_is_rejected(mailgun: ProviderClient) -
 
 
 @pytest.mark.parametrize(
-    ("signed_at", "says"),
+    ("signed_at", "message"),
     [
         (1_793_491_200 - 25 * 3600 - 1, "more than 25 hours old"),
         (1_793_491_200 + 301, "more than 5 minutes in the future"),
@@ -209,12 +209,12 @@ async def test_a_signature_by_another_key_is_rejected(mailgun: ProviderClient) -
     ],
 )
 async def test_a_replay_and_a_wrong_clock_are_rejected(
-    mailgun: ProviderClient, signed_at: int | str, says: str
+    mailgun: ProviderClient, signed_at: int | str, message: str
 ) -> None:
     assert mailgun.now == 1_793_491_200
     answer = await mailgun.mailgun(mailgun.mailgun_event("opened"), signed_at=signed_at)
     assert answer.status_code == 401
-    assert says in answer.json()["message"]
+    assert message in answer.json()["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/providers.md is true: what it sends is taken as it says, and its tables are the declarations."""
+"""The examples and tables of docs/providers.md equal the actual responses and declarations."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Page:
     def __init__(self) -> None:
         self.text = PAGE.read_text()
 
-    def check(self, after: str, written: str, found: Any) -> None:
+    def check(self, after: str, documented: str, found: Any) -> None:
         """Asserts that the page has a response after some text, or updates it."""
         actual = json.dumps(found, indent=2) + "\n"
         if is_renewing():
             before, _, rest = self.text.partition(after)
-            self.text = before + after + rest.replace(written, actual, 1)
+            self.text = before + after + rest.replace(documented, actual, 1)
         else:
-            assert actual == written, f"The page differs: {RENEW_COMMAND.replace('query', 'ingest')}"
+            assert actual == documented, f"The page differs: {RENEW_COMMAND.replace('query', 'ingest')}"
 
 
 def words_of(script: str, environment: Mapping[str, str]) -> list[str]:
@@ -89,9 +89,9 @@ async def test_each_example_of_the_page_has_the_documented_response(
         page.check(content, answer, found)
     (sendings,) = _SENDINGS.findall(page.text)
     await post.load("sendings", sendings.encode().splitlines())
-    ((query, counted),) = _QUERY.findall(page.text)
+    ((query, expected),) = _QUERY.findall(page.text)
     body = json.loads(query)
-    page.check(query, counted, await post.query(body.pop("report"), **body))
+    page.check(query, expected, await post.query(body.pop("report"), **body))
     if is_renewing():
         PAGE.write_text(page.text)
 
@@ -99,9 +99,9 @@ async def test_each_example_of_the_page_has_the_documented_response(
 def test_the_table_of_events_equals_the_declarations() -> None:
     rows = {event: cells.split("|") for event, cells in _ROW.findall(PAGE.read_text()) if event in EVENT_TYPES}
     assert list(rows) == [*EVENT_TYPES[:4], *EVENT_TYPES[4:]]
-    for place, provider in enumerate(PROVIDERS):
-        written = {kind: event for event, cells in rows.items() for kind in re.findall(r"`([^`]+)`", cells[place])}
-        assert written == dict(provider.event_types), provider.title
+    for column, provider in enumerate(PROVIDERS):
+        documented = {kind: event for event, cells in rows.items() for kind in re.findall(r"`([^`]+)`", cells[column])}
+        assert documented == dict(provider.event_types), provider.title
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)

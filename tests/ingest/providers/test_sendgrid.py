@@ -80,7 +80,7 @@ async def test_valid_events_of_a_batch_are_stored_and_invalid_ones_reported_by_i
 ) -> None:
     await load.profiles("C1")
     event = sendgrid.sendgrid_event
-    bad: dict[int, tuple[Any, str]] = {
+    invalid: dict[int, tuple[Any, str]] = {
         1: (event("open", regulars_profile="C9"), "regulars_profile"),
         2: (event("open", timestamp="soon"), "timestamp"),
         3: (event("open", timestamp=-(10**15)), "timestamp"),
@@ -97,14 +97,14 @@ async def test_valid_events_of_a_batch_are_stored_and_invalid_ones_reported_by_i
         14: (None, ""),
         15: (event("open", sg_event_id="x" * 256), "sg_event_id"),
     }
-    batch = [event("delivered", regulars_profile="C1"), *(each for each, _ in bad.values())]
+    batch = [event("delivered", regulars_profile="C1"), *(each for each, _ in invalid.values())]
     batch.append(event("click", regulars_sending=4711))
     answer = await sendgrid.sendgrid(batch)
     assert answer.status_code == 200
-    assert outcome_counts(answer) == {"accepted": 2, "rejected": len(bad)}
+    assert outcome_counts(answer) == {"accepted": 2, "rejected": len(invalid)}
     rejections = {each["index"]: each for each in answer.json()["rejections"]}
-    assert {place: next(iter(each["errors"]), "") for place, each in rejections.items()} == {
-        place: path for place, (_, path) in bad.items()
+    assert {index: next(iter(each["errors"]), "") for index, each in rejections.items()} == {
+        index: path for index, (_, path) in invalid.items()
     }
     assert rejections[1]["reason"] == "regulars_profile There is no profile C9."
     assert await sendgrid.stored_events() == [("4711", "clicked", None), ("autumn", "delivered", "C1")]
@@ -178,7 +178,7 @@ async def test_one_of_several_keys_is_enough(provider_client: ProviderClient) ->
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"),
+    ("seconds", "message"),
     [
         (-25 * 3600 - 1, "more than 25 hours old"),
         (301, "more than 5 minutes in the future"),
@@ -187,11 +187,13 @@ async def test_one_of_several_keys_is_enough(provider_client: ProviderClient) ->
         ("9" * 11, "not a Unix time"),
     ],
 )
-async def test_a_replay_and_a_wrong_clock_are_rejected(sendgrid: ProviderClient, seconds: int | str, says: str) -> None:
+async def test_a_replay_and_a_wrong_clock_are_rejected(
+    sendgrid: ProviderClient, seconds: int | str, message: str
+) -> None:
     signed_at = seconds if isinstance(seconds, str) else sendgrid.now + seconds
     answer = await sendgrid.sendgrid([sendgrid.sendgrid_event("open")], signed_at=signed_at)
     assert answer.status_code == 401
-    assert says in answer.json()["message"]
+    assert message in answer.json()["message"]
     assert await sendgrid.stored_events() == []
 
 
@@ -203,7 +205,7 @@ async def test_an_event_that_was_retried_for_a_day_is_accepted(sendgrid: Provide
 
 def test_only_a_key_of_p_256_can_be_set() -> None:
     assert SENDGRID.validate_key(verification_key()) == verification_key()
-    for wrong in (
+    for key in (
         "",
         "no key",
         "AAAA",
@@ -211,4 +213,4 @@ def test_only_a_key_of_p_256_can_be_set() -> None:
         verification_key(rsa.generate_private_key(65537, 2048)),
     ):
         with pytest.raises(ValueError, match="must be the verification key"):
-            SENDGRID.validate_key(wrong)
+            SENDGRID.validate_key(key)

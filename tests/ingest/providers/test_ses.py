@@ -174,7 +174,7 @@ async def test_notices_of_sns_and_ses_are_acknowledged(ses: ProviderClient) -> N
     assert status_and_message(await ses.sns(ses.envelope(VALIDATION_MESSAGE))) == (200, "SES publishes to this topic.")
 
 
-# Who sends it ---------------------------------------------------------------------------------------------------
+# Signatures ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ async def test_a_message_may_be_twenty_five_hours_old(ses: ProviderClient) -> No
         }
 
 
-# What is wrong --------------------------------------------------------------------------------------------------
+# Rejections --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ async def test_one_of_two_tokens_is_enough(provider_client: ProviderClient) -> N
     assert outcome_counts(await provider_client.twilio(status("sent"))) == {"accepted": 1}
 
 
-# What is wrong --------------------------------------------------------------------------------------------------
+# Rejections --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
