@@ -1,4 +1,4 @@
-"""Large loads: plain rows of Parquet are loaded by columns with the same result, and values are written once at the end."""
+"""Large loads: plain rows of Parquet are loaded by columns, with the same result, and values are written at the end."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ async def commit(database: Database, community_id: int, work: WriteCallback[T], 
     """Runs `work` and refreshes everything derived from what it changed in one transaction; returns its result.
 
     With `load_id`, changed profiles are only marked dirty, and refreshed at the end of the load. After a deadlock or a
-    lost connection the transaction is retried, so `work` must have no effect outside its unit of work; if the connection
-    was lost during COMMIT, only after the database has proven that nothing was stored. Raises what `work` raises, after
-    a rollback, and CommitStatusUnknownError if the outcome of COMMIT can't be found out in time.
+    lost connection the transaction is retried, so `work` must have no effect outside its unit of work; if the
+    connection was lost during COMMIT, only after the database has proven that nothing was stored. Raises what `work`
+    raises, after a rollback, and CommitStatusUnknownError if the outcome of COMMIT can't be found out in time.
     """
     attempt = 0
     while True:

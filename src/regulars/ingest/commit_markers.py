@@ -51,7 +51,7 @@ class CommitMarker:
         )
 
     async def is_committed(self, database: Database) -> bool:
-        """Waits until the transaction has ended, and returns whether it was committed. Raises CommitStatusUnknownError."""
+        """Waits for the end of the transaction; returns whether it was committed. Raises CommitStatusUnknownError."""
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 while True:

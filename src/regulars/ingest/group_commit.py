@@ -1,4 +1,4 @@
-"""Group commit: concurrent writes are committed in one transaction, and each caller gets the outcomes of its own rows."""
+"""Group commit: concurrent writes share one transaction, and each caller gets the outcomes of its own rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -85,7 +85,7 @@ class GroupCommitter:
         self._slow_profiles: set[tuple[int, tuple[str, str] | None]] = set()
 
     async def community(self, community_id: int) -> Community:
-        """The community, by which rows are validated, from a cache: `write` raises StaleCommunityError if it is outdated.
+        """The community, by which rows are validated, from a cache. If it is outdated, `write` raises an error.
 
         Raises NotFoundError.
         """
@@ -109,9 +109,11 @@ class GroupCommitter:
     ) -> CommitResult:
         """Commits a caller's rows, batched with those of others; returns their outcomes once they are durable.
 
-        Writes of different shards are committed concurrently. By default, a single row goes to the shard of its profile,
-        and several rows go to the shard with the shortest queue. `build_response` is called within the transaction, with
-        the stored transactions if `returns_transactions`. With `idempotency_key`, a retry gets the first response.
+        Writes of different shards are committed concurrently. By default, a single row goes to the shard of its
+        profile, and several rows go to the shard with the shortest queue. `build_response` is called within the
+        transaction, with the stored transactions if `returns_transactions`. With `idempotency_key`, a retry gets the
+        first response.
+
         Raises errors that concern the whole batch, such as a lost database, and StaleCommunityError if rows were
         validated by outdated settings of the community.
         """

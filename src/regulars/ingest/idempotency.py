@@ -69,8 +69,8 @@ class StoredResponse:
             raise key_conflict()
         if self.status is None or self.body is None:
             raise ResponseErasedError(
-                "This request was processed before. Its response was erased with a profile that it named: do not send it "
-                "again."
+                "This request was processed before. Its response was erased with a profile that it named: do not send "
+                "it again."
             )
         return self.status, self.body
 
@@ -79,8 +79,8 @@ class StoredResponse:
 class ResponseToStore:
     """A response to store, and the profiles that it names: when one of them is erased, the response is blanked.
 
-    `transaction_id` is the transaction in the response, which a profile may claim later. With `quotes_rows` the response
-    quotes rejected rows, and is blanked as well when a profile that they name is erased.
+    `transaction_id` is the transaction in the response, which a profile may claim later. With `quotes_rows` the
+    response quotes rejected rows, and is blanked as well when a profile that they name is erased.
     """
 
     idempotency_key: IdempotencyKey

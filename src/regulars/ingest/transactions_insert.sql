@@ -1,5 +1,5 @@
--- Inserts new transactions with their items. Returns one row per input row: its `ordinal` from 1, and the `id`, which is
--- null if its external id exists. Columns are passed as array literals; a shorter one is padded with nulls.
+-- Inserts new transactions with their items. Returns one row per input row: its `ordinal` from 1, and the `id`, which
+-- is null if its external id exists. Columns are passed as array literals; a shorter one is padded with nulls.
 WITH input AS MATERIALIZED (
     SELECT next_id() AS id, row.*
     FROM unnest(

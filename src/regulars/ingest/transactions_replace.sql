@@ -1,5 +1,5 @@
--- Replaces existing transactions, each with all its items. Items with a known id keep it, others are new, and items that
--- are not in the input are deleted. An earlier statement has locked the transactions.
+-- Replaces existing transactions, each with all its items. Items with a known id keep it, others are new, and items
+-- that are not in the input are deleted. An earlier statement has locked the transactions.
 WITH input AS MATERIALIZED (
     SELECT row.*
     FROM unnest(
@@ -47,7 +47,8 @@ updated AS (
 input_items AS MATERIALIZED (
     -- Ids are assigned in the order of the input.
     SELECT coalesce(row.id, next_id()) AS id,
-           row.transaction_ordinal, row.external_id, row.name, row.sku, row.brand, row.product_id, row.product_variant_id,
+           row.transaction_ordinal, row.external_id, row.name, row.sku, row.brand, row.product_id,
+           row.product_variant_id,
            row.quantity, row.price_sell, row.price_current, row.price_original, row.price_tax, row.discounts,
            row.is_void, row.details
     FROM unnest(

@@ -1,4 +1,4 @@
-"""A load job: its first transactions are refreshed as they are written, the others marked dirty and refreshed at its end."""
+"""A load job: profiles of its first rows are refreshed immediately, all others are marked dirty until its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -131,7 +131,7 @@ async def gather_all(function: Callable[[P], Awaitable[T]], parts: Sequence[P]) 
 
 
 def _shards(rows: Sequence[TransactionRow]) -> list[list[int]]:
-    """Indexes of rows that are written concurrently; rows of one profile share a shard, so no commit waits for another."""
+    """Indexes of rows by shard. Rows of one profile share a shard, so that no commit waits for another."""
     if len(rows) < WRITERS_PER_COMMUNITY * MIN_ROWS_PER_SHARD:
         return [list(range(len(rows)))] if rows else []
     shards: list[list[int]] = [[] for _ in range(WRITERS_PER_COMMUNITY)]

@@ -153,8 +153,8 @@ _EXISTING = "SELECT external_id FROM profiles WHERE community_id = $1 AND extern
 
 
 async def _group_by_commit(job: LoadJob, rows: Sequence[Any], batch_rows: int) -> list[Sequence[int]]:
-    """Indexes of rows of profiles by commit: existing profiles in batches, so that no other writer waits long for one of
-    them; all new profiles; then further rows of new profiles.
+    """Indexes of rows of profiles by commit: existing profiles in batches, so that no other writer waits long for one;
+    all new profiles; then further rows of new profiles.
     """
     ids = [row.external_id for row in rows]
     async with job.database.read_transaction(job.community_id) as scope:

@@ -45,8 +45,8 @@ async def can_update_rollups(database: Database) -> bool:
 async def update_rollups(uow: UnitOfWork) -> None:
     """Recomputes the changed members, and adds what that changes to all counts, rollups and snapshots.
 
-    An earlier statement has locked the profiles. The locks of compaction and of snapshots are held until the transaction
-    ends.
+    An earlier statement has locked the profiles. The locks of compaction and of snapshots are held until the end of the
+    transaction.
     """
     await stage_deltas(uow, uow.community, uow.dirty_members)
     zone = await compaction.lock(uow)
@@ -161,7 +161,8 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
     ),
     "counted": _Relation(
         f"""
-SELECT s.profile_id, s.since, nullif(s.until, 'infinity'), {", ".join(f"counts.{name}" for name in _SNAPSHOT_DIMENSIONS)}
+SELECT s.profile_id, s.since, nullif(s.until, 'infinity'),
+       {", ".join(f"counts.{name}" for name in _SNAPSHOT_DIMENSIONS)}
 FROM snapshot_members AS s
 JOIN snapshot_counts AS counts ON counts.community_id = $1 AND counts.dimensions_hash = s.dimensions_hash
 WHERE s.community_id = $1 AND s.profile_id = ANY ($2::uuid[])

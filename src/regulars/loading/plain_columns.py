@@ -23,7 +23,7 @@ PLAIN_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """SQL for a cell that is not null: the columns it results in, its JSON, and the condition under which it is plain."""
+    """SQL for a cell that is not null: the columns it results in, its JSON, and the condition for being plain."""
 
     values: Mapping[str, str]
     json: str

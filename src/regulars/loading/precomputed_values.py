@@ -59,7 +59,8 @@ class PrecomputedValues:
             raise InputNotFoundError(f"{self._path} can't be read as Parquet: {_first_line(error)}.") from None
         if missing := [name for name in _REQUIRED_COLUMNS if name not in columns]:
             raise InputNotFoundError(
-                f"{self._path} has no column {', '.join(missing[:3])}: write it by `regulars compute --with-fingerprints`."
+                f"{self._path} has no column {', '.join(missing[:3])}: write it by "
+                "`regulars compute --with-fingerprints`."
             )
         try:
             connection.execute(f"CREATE TEMP TABLE input AS SELECT {', '.join(_REQUIRED_COLUMNS)} FROM {relation}")

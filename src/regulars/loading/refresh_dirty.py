@@ -48,7 +48,9 @@ FROM (
         FROM (
             SELECT profile_id
             FROM profile_aggregations
-            WHERE community_id = $1 AND profile_id >= $2 AND {dirty_profiles.is_marked_by("$3::bigint", "values_version")}
+            WHERE community_id = $1
+              AND profile_id >= $2
+              AND {dirty_profiles.is_marked_by("$3::bigint", "values_version")}
             ORDER BY profile_id
             LIMIT $4
         ) AS dirty

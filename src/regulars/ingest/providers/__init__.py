@@ -1,1 +1,1 @@
-"""Providers of e-mail and SMS that report events by webhooks: each is a declaration with a parser of signed requests."""
+"""Providers of e-mail and SMS that report events by webhooks: a declaration and a parser of signed requests each."""

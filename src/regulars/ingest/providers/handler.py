@@ -13,8 +13,8 @@ from regulars.model.providers import ProviderConfig
 from regulars.model.unit_of_work import UnitOfWork
 
 EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending", "rejected")
-"""Outcomes of an event: stored; stored before; of a type that is not recorded; caused by a machine instead of a member; of
-a message that names no sending; invalid.
+"""Outcomes of an event: stored; stored before; of a type that is not recorded; caused by a machine instead of a member;
+of a message that names no sending; invalid.
 """
 
 
@@ -85,7 +85,7 @@ def _validate(
 
 
 def _custom_field(fields: Mapping[str, Any], name: str) -> str | None:
-    """A custom field as text; None if it is absent or empty. Raises ValidationError if it is neither text nor integer."""
+    """A custom field as text; None if it is absent or empty. Raises ValidationError for other types than text and int."""
     value = fields.get(name)
     if value is None:
         return None

@@ -31,8 +31,8 @@ class MalformedBodyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """One request: the addresses that it may have been sent to, its query, its headers by lower-case name, its body, and
-    when it was received.
+    """One request: the addresses that it may have been sent to, its query, its headers by lower-case name, its body,
+    and when it was received.
     """
 
     urls: tuple[str, ...]

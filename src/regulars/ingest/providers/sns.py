@@ -95,8 +95,8 @@ def _is_at(url: str, host: str) -> bool:
 async def verify_envelope(body: bytes, topics: Collection[str], now: datetime, client: HttpsClient) -> Envelope:
     """Verifies and decodes a message of one of these topics.
 
-    A valid signature is not enough, because anybody may have a topic at SNS. Raises MalformedBodyError, ValidationError,
-    UntrustedRequestError, and UpstreamUnavailableError.
+    A valid signature is not enough, because anybody may have a topic at SNS. Raises MalformedBodyError,
+    ValidationError, UntrustedRequestError, and UpstreamUnavailableError.
     """
     envelope = decode_body(body, Envelope)
     if envelope.topic not in topics:

@@ -1,5 +1,5 @@
--- Adds pg_temp.group_rollup_input to the counts and rollups of community $1, at time $2. The caller holds the compaction
--- lock.
+-- Adds pg_temp.group_rollup_input to the counts and rollups of community $1, at time $2. The caller holds the lock of
+-- compaction.
 WITH updated_counts AS (
     INSERT INTO group_counts AS stored (community_id, grouping_type, grouping_value, members_count, updated_at)
     SELECT

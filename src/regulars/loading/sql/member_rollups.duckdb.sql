@@ -1,6 +1,6 @@
--- Aggregates what is to be added to counts, rollups and snapshots: one row per key, with its buckets as array literals of
--- PostgreSQL. Input: `group_changes`, `join_changes`, `snapshot_deltas`, `target_spans`, `counted_spans`, and `buckets`
--- (the bucket of each instant by granularity within its retention, quoted as an array element).
+-- Aggregates what is to be added to counts, rollups and snapshots: one row per key, with its buckets as array literals
+-- of PostgreSQL. Input: `group_changes`, `join_changes`, `snapshot_deltas`, `target_spans`, `counted_spans`, and
+-- `buckets` (the bucket of each instant by granularity within its retention, quoted as an array element).
 CREATE TEMP MACRO array_literal(values) AS '{' || array_to_string(values, ',') || '}';
 CREATE TEMP MACRO timestamp_text(instant) AS coalesce(strftime(instant, '%Y-%m-%dT%H:%M:%S.%f+00'), 'infinity');
 

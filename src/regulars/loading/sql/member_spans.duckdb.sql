@@ -1,7 +1,8 @@
 -- Computes in which snapshots members are to be counted, by dimensions, and the deltas to their present counts. Input:
--- `states` (the dimensions of members over time), `events` (joins and leaves), `counted` (the snapshots in which members
--- are counted now), `days` (when each local day begins), `age_groups` (`age`, and its bounds in years, null for none), and
--- the variable `last` (the time of the last snapshot). A null `since` is open to the past, a null `until` to the future.
+-- `states` (the dimensions of members over time), `events` (joins and leaves), `counted` (the snapshots in which
+-- members are counted now), `days` (when each local day begins), `age_groups` (`age`, and its bounds in years, null for
+-- none), and the variable `last` (the time of the last snapshot). A null `since` is open to the past, a null `until` to
+-- the future.
 CREATE TEMP MACRO next_snapshot(instant) AS
     -- The start of the next quarter of an hour, or the instant itself. The offset keeps the dividend positive, because
     -- integer division truncates towards zero.

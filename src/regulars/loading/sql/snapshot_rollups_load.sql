@@ -1,5 +1,5 @@
--- Counts the profiles of pg_temp.recounted in the snapshots of community $1 up to $2 by pg_temp.snapshot_rollup_input. The
--- profiles are in no snapshot before. The caller holds the snapshot lock.
+-- Counts the profiles of pg_temp.recounted in the snapshots of community $1 up to $2 by pg_temp.snapshot_rollup_input.
+-- The profiles are in no snapshot before. The caller holds the lock of snapshots.
 WITH input AS MATERIALIZED (
     SELECT
         dimensions.*,
@@ -20,7 +20,8 @@ new_members AS (
 ),
 updated_counts AS (
     INSERT INTO snapshot_counts AS stored (
-        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age, country,
+        community_id, dimensions_hash, members_count, optin_channel, optin_subchannel, optin_platform, gender, age,
+        country,
         consents_true, consents_false
     )
     SELECT
