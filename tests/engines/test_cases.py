@@ -38,11 +38,11 @@ for _case in CASES:
 
 
 def _runs() -> Iterator[Any]:
-    """Each engine with each community, in one form of its tables; more than two communities on Spark are long tests."""
+    """Each engine with each community, in one form of its tables; on Spark all but the first community are long tests."""
     forms = (as_table, as_csv, as_parquet)
     for number, (community, form) in enumerate(zip(COMMUNITIES, cycle(forms), strict=False)):
         for engine in ("duckdb", "spark"):
-            long = [pytest.mark.long] if engine == "spark" and number not in (0, 2) else []
+            long = [pytest.mark.long] if engine == "spark" and number != 0 else []
             name = f"{engine}-{community.timezone} {community.currency}-{form.__name__}"
             yield pytest.param(engine, community, form, marks=long, id=name)
 
