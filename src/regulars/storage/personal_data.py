@@ -65,11 +65,11 @@ _MEMBER = "member_id IN (SELECT member_id FROM profiles WHERE community_id = $1 
 _VISITOR = "visitor_no IN (SELECT visitor_no FROM link_visitors WHERE community_id = $1 AND visitor_hash = ANY ($2))"
 _DISPATCH = "dispatch_id IN (SELECT id FROM sending_dispatches WHERE community_id = $1 AND profile_id = ANY ($2))"
 
-_COUNTED = "Members are counted by it, without a name."
+_COUNTED = "Counts of members are computed from it, without a name."
 _VALUES = "Values of the profile are computed from it."
 _CATEGORIES = "A count of members; contains no data of a single member."
 _NUMBERS = "A number of events or purchases; contains no data of a single member."
-_DIGEST = "A digest of an id of another system, so that the same row again adds nothing twice."
+_DIGEST = "A hash of an id of another system, so that a repeated row is not counted twice."
 
 FACTS = (
     TableErasure(
@@ -162,7 +162,7 @@ FACTS = (
         "idempotency_keys",
         deleted_by="model.erasure",
         blanked_columns=dict.fromkeys(("status", "response_body", "profile_id", "profile_ids", "transaction_id"), ""),
-        retained_after_purge={"day key_hash request_hash created_at": "Digests: a late retry makes no member again. Dropped by day."},
+        retained_after_purge={"day key_hash request_hash created_at": "Hashes: a late retry does not create the member again. Dropped by day."},
     ),
     TableErasure("import_batches", impersonal_columns="community_id batch_id entity accepted unchanged rejected created_at"),
     TableErasure(
@@ -243,7 +243,7 @@ DERIVED = (
         "purchase_versions",
         retained={
             "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
-            "dimension_recency dimension_join gender age until": "What a purchase was, until the next "
+            "dimension_recency dimension_join gender age until": "The previous version of a purchase, until the next "
             "compaction.",
         },
     ),
@@ -358,7 +358,7 @@ SYSTEM = (
     TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),
     TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind tokens is_allowed refilled_at leases"),
     TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
-    # Jobs take a time and nothing else: a job about a member would have the id among its arguments.
+    # Arguments of jobs are times only, and refer to no member.
     TableErasure("procrastinate_jobs", impersonal_columns="id queue_name task_name priority lock queueing_lock args status "
           "scheduled_at attempts abort_requested worker_id"),
     TableErasure("procrastinate_events", impersonal_columns="id job_id type at"),
@@ -373,14 +373,14 @@ TABLES: Mapping[str, TableErasure] = {each.name: each for each in (*FACTS, *DERI
 
 
 def purge_statements() -> Iterator[str]:
-    """The statements of a purge of profiles $2 of community $1, for tables that need no more than a DELETE."""
+    """Yields the statements of a purge of profiles $2 of community $1, for tables that need only a DELETE."""
     for table in TABLES.values():
         if table.condition and not table.deleted_by:
             yield _delete(table)
 
 
 def depersonalize_statements() -> Iterator[str]:
-    """The statements that delete and blank rows of profiles $2 of community $1 as depersonalising them does."""
+    """Yields the statements that depersonalise profiles $2 of community $1."""
     for table in TABLES.values():
         if not table.condition:
             continue
@@ -396,6 +396,6 @@ def _delete(table: TableErasure) -> str:
 
 
 def retained_columns(table: str) -> tuple[str, ...]:
-    """The columns of a table that keep their values of a depersonalised profile."""
+    """Returns the columns of a table that are retained for a depersonalised profile."""
     found = TABLES[table]
     return tuple(" ".join((*found.retained, *found.retained_after_purge)).split())
