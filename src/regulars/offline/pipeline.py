@@ -1,7 +1,7 @@
 """Pipeline from input tables to values: the same plan steps on every engine, which only runs them."""
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 
@@ -10,12 +10,10 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import DUCKDB_BRAND_BITSET, MAX_BITSET_BRANDS, MAX_LOCATIONS
 from regulars.aggregations.fingerprint import LOADABLE_REGISTRY
 from regulars.aggregations.pruning import columns_read, prune
-from regulars.core import countries, money, timestamps
+from regulars.core import countries
 from regulars.offline import fact_tables, line_items, schema, values
-from regulars.offline.casting import InputColumn, TypeFamily
-from regulars.offline.column_pruning import BRAND_AMOUNT, prune_columns
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.row_ids import has_unique_ids
+from regulars.offline.input_traits import check_timezone, determine_traits, prune_columns
 from regulars.offline.structures import (
     ClubContext,
     EngineBackend,
@@ -88,7 +86,7 @@ def prepare_facts(
     progress("reading")
     for table in inputs.values():
         cast_input(backend, table, errors)
-    traits = replace(_traits(backend, inputs, spec, read), has_anonymous=has_anonymous)
+    traits = determine_traits(backend, inputs, spec.timezone, spec.currency, read, has_anonymous=has_anonymous)
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
     backend.create(fact_tables.headers(traits, errors))
@@ -247,72 +245,3 @@ def raise_on_invalid_rows(backend: EngineBackend, relation: str, key: str, error
     ]
     if messages:
         raise InvalidInputError("; ".join(messages) + ".")
-
-
-def _traits(backend: EngineBackend, inputs: Mapping[str, InputTable], spec: ComputeSpec, read: Set[str]) -> InputTraits:
-    transactions = inputs["transactions"]
-    club, has_rates = _club(backend, transactions, spec)
-    has_repeated_ids = not has_unique_ids(backend, transactions)
-    layout = LineLayout.NONE
-    if transactions.has("items", *schema.ITEM_COLUMNS):
-        is_separate = has_repeated_ids or transactions.has("items") or BRAND_AMOUNT in read
-        layout = LineLayout.SEPARATE if is_separate else LineLayout.INLINE
-    with_timezone = [table for table in inputs.values() if table.has("timezone")]
-    for table in with_timezone:
-        _check_zones(backend, table.spec.name)
-    return InputTraits(
-        club=club,
-        columns_read=read,
-        scales={name: _scale(column) for name, column in transactions.columns.items()},
-        has_rates=has_rates,
-        has_timezones=bool(with_timezone),
-        has_repeated_ids=has_repeated_ids,
-        line_layout=layout,
-        has_profiles="profiles" in inputs,
-        has_locations="locations" in inputs,
-        has_products="products" in inputs,
-    )
-
-
-def _scale(column: InputColumn) -> int:
-    """Number of decimal places of a column after the cast."""
-    return {TypeFamily.DECIMAL: min(column.scale, 6), TypeFamily.INTEGER: 0}.get(column.family, 6)
-
-
-def _club(backend: EngineBackend, transactions: InputTable, spec: ComputeSpec) -> tuple[ClubContext, bool]:
-    """The club, and whether any transaction is in a foreign currency."""
-    found: list[str] = []
-    if transactions.has("currency"):
-        rows = backend.fetch("SELECT DISTINCT upper(trim(currency)) FROM typed_transactions WHERE currency IS NOT NULL")
-        found = sorted(row[0] for row in rows)
-    if spec.currency is None and len(found) > 1:
-        raise InvalidInputError(
-            f"transactions.currency has several values ({', '.join(found)}). Select the currency of values with currency."
-        )
-    own = spec.currency or (found[0] if found else "EUR")
-    for code in (own, *found):
-        try:
-            money.parse_currency(code)
-        except ValueError as error:
-            raise InvalidInputError(f"currency {code!r} {error}.") from None
-    own = money.parse_currency(own)
-    has_rates = bool(set(found) - {own})
-    if has_rates and not transactions.has("currency_rate"):
-        raise InvalidInputError(
-            f"transactions.currency contains {', '.join(sorted(set(found) - {own}))} besides {own}. "
-            f"Add a currency_rate to {own} to these rows."
-        )
-    return ClubContext(spec.timezone, own, money.minor_digits(own)), has_rates
-
-
-def check_timezone(name: str, path: str) -> None:
-    """Raises InvalidInputError for an unknown time zone."""
-    try:
-        timestamps.zone_info(name)
-    except ValueError as error:
-        raise InvalidInputError(f"{path} {name!r} {error}.") from None
-
-
-def _check_zones(backend: EngineBackend, table: str) -> None:
-    for (name,) in backend.fetch(f"SELECT DISTINCT timezone FROM typed_{table} WHERE timezone IS NOT NULL"):
-        check_timezone(name, f"{table}.timezone")

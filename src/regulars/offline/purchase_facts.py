@@ -14,7 +14,7 @@ from regulars.facts.purchases import BUYER_DIMENSIONS
 from regulars.model.member_dimensions import channel_code
 from regulars.offline import member_facts, values
 from regulars.offline.casting import CastDialect
-from regulars.offline.column_pruning import BRAND_AMOUNT
+from regulars.offline.input_traits import BRAND_AMOUNT
 from regulars.offline.structures import ClubContext, InputTraits, PlanStep
 from regulars.query.compiler import filter_sql
 from regulars.query.compiler.groups import group_fields

@@ -1,10 +1,11 @@
 """`regulars.compute_report`: computes a report from files and tables, without a server, in the shape of the API."""
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,12 +14,12 @@ from regulars.offline import inputs, report_relations, schema
 from regulars.offline.compute import ProgressCallback, resolve_as_of
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
-from regulars.offline.pipeline import check_timezone
-from regulars.offline.report_backend import FileBackends
+from regulars.offline.input_traits import check_timezone
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.offline.report_sources import OFFLINE_SOURCES, offline_report
-from regulars.offline.report_writer import resolve_report_output, write_report
 from regulars.offline.structures import EngineBackend
+from regulars.offline.writers import resolve_report_output, write_report
+from regulars.query.backends import Backends, ReadSnapshot
 from regulars.query.execute import execute
 from regulars.query.formats.timeseries import MAX_POINTS
 from regulars.query.parser.request import parse_query
@@ -28,6 +29,10 @@ from regulars.reports.report import Backend, ReportFormat
 
 _ALL = 2**31 - 2
 """Page size that returns all records on one page."""
+
+T = TypeVar("T")
+ExecuteStatement = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+"""Executes a compiled statement with positional parameters and returns its rows."""
 
 
 def compute_report(
@@ -199,3 +204,33 @@ def _run_synchronously(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[s
         result: dict[str, Any] = stop.value
         return result
     raise RuntimeError("a report over files must not suspend")
+
+
+class FileBackends(Backends):
+    """Backend that executes all statements on one engine, at the instant `now`."""
+
+    def __init__(self, ask: ExecuteStatement, now: datetime) -> None:
+        self._ask = ask
+        self._now = now
+
+    @asynccontextmanager
+    async def snapshot(self, customers: Sequence[Tenant], now: datetime | None = None) -> AsyncIterator[ReadSnapshot]:
+        """A snapshot of the files."""
+        yield _Files(None, now or self._now, None, customers[0].community_id, self._ask)
+
+    async def cursor_key(self) -> bytes:
+        """Empty, because results over files are not paged."""
+        return b""
+
+
+class _Files(ReadSnapshot):
+    def __init__(self, connection: Any, now: datetime, copies: None, community_id: int, ask: ExecuteStatement) -> None:
+        super().__init__(connection, now, copies, community_id)
+        self._ask = ask
+
+    async def fetch(self, customer: Tenant, store: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
+        return self._ask(statement, [list(each) if isinstance(each, tuple) else each for each in values])
+
+    async def run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Runs work synchronously, because there are no concurrent requests and no event loop."""
+        return work(*arguments)
