@@ -85,7 +85,7 @@ def _validate(
 
 
 def _custom_field(fields: Mapping[str, Any], name: str) -> str | None:
-    """A custom field as text; None if it is absent or empty. Raises ValidationError for other types than text and int."""
+    """A custom field as text; None if it is absent or empty. Raises ValidationError for other types."""
     value = fields.get(name)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Prevents replays of webhooks that sign a token instead of the body: a token is valid for one body of one community."""
+"""Prevents replays of webhooks that sign a token, not the body: a token is valid for one body of one community."""
 
 from datetime import datetime
 from typing import Any
