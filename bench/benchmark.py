@@ -16,7 +16,7 @@ RunFunction = Callable[[BenchEnvironment, Size, Findings], None]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark: the module of its name has `run(where, size, findings)`. `bars` names the figures of its chart."""
+    """One benchmark: the module of its name has `run(environment, size, findings)`. `bars` names the figures of its chart."""
 
     name: str
     title: str
@@ -24,12 +24,12 @@ class Benchmark:
 
     @property
     def run(self) -> RunFunction:
-        """What it does."""
+        """The function that runs it."""
         found: RunFunction = importlib.import_module(f"bench.{self.name}").run
         return found
 
     def chart_figures(self, result: Result) -> list[Figure]:
-        """The figures of its chart, in their order, as far as a result has them."""
+        """The figures of its chart that a result contains, in order."""
         known = {each.name: each for each in result.figures}
         return [known[name] for name in self.bars if name in known]
 
@@ -77,8 +77,8 @@ BENCHMARKS = (
         "links",
         "Visits of links",
         tuple(
-            f"different visitors of a year, {asked}, p95"
-            for asked in (
+            f"different visitors of a year, {query}, p95"
+            for query in (
                 "of all links",
                 "by host",
                 "by source",
@@ -147,7 +147,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "segments",
-        "Ad-hoc counts of members, four clients at once",
+        "Ad-hoc counts of members, four concurrent clients",
         tuple(
             f"{kind}: {way}, p95"
             for kind in ("two scalars", "range and scalar", "array and consent", "or")
@@ -205,12 +205,12 @@ BENCHMARKS = (
 
 
 def run_benchmark(benchmark: Benchmark, scale: float) -> Result:
-    """Runs a benchmark once."""
+    """Runs a benchmark."""
     began, start = datetime.now(UTC), time.monotonic()
     findings = Findings()
-    with bench_environment() as where:
-        on = machine(where.owner_url)
-        benchmark.run(where, Size(scale), findings)
+    with bench_environment() as environment:
+        on = machine(environment.owner_url)
+        benchmark.run(environment, Size(scale), findings)
     seconds = time.monotonic() - start
     return Result(
         name=benchmark.name,

@@ -35,7 +35,7 @@ def sizes(size: Size) -> tuple[int, int]:
     return size.rows(200_000, 1_000), size.rows(2_000_000, 10_000)
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Files and batches of random profiles among 200,000 with 2 million transactions."""
     profiles, stored = sizes(size)
     rows = size.rows(60_000, 2_000)
@@ -45,20 +45,20 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"or with two lines, each line found by its sku. The rate counts from the first byte sent to the answer, when "
         f"all is durable and every value fresh."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("bulk")
     seed_database(store, club, profiles, stored)
-    with serve(where, store) as served:
+    with serve(environment, store) as served:
         for lines in (0, 2):
             case = f"import, {'two lines each' if lines else 'no lines'}"
             send = partial(_import, served, club, profiles, rows, lines)
-            _rounds(where, served, case, size.rounds(ROUNDS), send, findings)
+            _rounds(environment, served, case, size.rounds(ROUNDS), send, findings)
         case = "batch.json of 500, two lines each, 4 clients"
         send = partial(_batches, served, club, profiles, max(4, rows // 500))
-        _rounds(where, served, case, size.rounds(ROUNDS), send, findings)
+        _rounds(environment, served, case, size.rounds(ROUNDS), send, findings)
     with store.owner_connection() as connection:
         wait_for_autovacuum(connection)
-    asyncio.run(_by_stage(where, store.app_url, club, profiles, rows, findings))
+    asyncio.run(_by_stage(environment, store.app_url, club, profiles, rows, findings))
 
 
 Sent = Callable[[], tuple[int, float]]
@@ -66,18 +66,18 @@ Sent = Callable[[], tuple[int, float]]
 
 
 def _rounds(
-    where: BenchEnvironment, served: RunningServer, case: str, rounds: int, send: Sent, findings: Findings
+    environment: BenchEnvironment, served: RunningServer, case: str, rounds: int, send: Sent, findings: Findings
 ) -> None:
     rates, server, database = [], [], []
     for place_ in range(rounds + 1):
-        before = (served.cpu_seconds(), processes.cpu_seconds(where.postmaster_pid))
+        before = (served.cpu_seconds(), processes.cpu_seconds(environment.postmaster_pid))
         rows, seconds = send()
         if place_ == 0:
             # Connections are opened and statements planned.
             continue
         rates.append(rows / seconds)
         server.append(1e6 * (served.cpu_seconds() - before[0]) / rows)
-        database.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[1]) / rows)
+        database.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
     rate = findings.record(case, rates, "transactions/s")
     findings.record(f"{case}: CPU of the server", server, "µs a transaction")
     findings.record(f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
@@ -103,7 +103,7 @@ def _batches(served: RunningServer, club: BenchClub, profiles: int, number_of: i
 
 
 async def _by_stage(
-    where: BenchEnvironment, url: str, club: BenchClub, profiles: int, rows: int, findings: Findings
+    environment: BenchEnvironment, url: str, club: BenchClub, profiles: int, rows: int, findings: Findings
 ) -> None:
     findings.describe(
         "By stage: the same files through the product's own loading in one process, with one connection; after "
@@ -111,7 +111,7 @@ async def _by_stage(
         "the statement cut off after each of them, on the same state, each time undone."
     )
     for lines in (0, 2):
-        path = where.folder / f"stages-{lines}.ndjson"
+        path = environment.folder / f"stages-{lines}.ndjson"
         with path.open("wb") as file:
             for piece in file_lines(club, profiles, rows, lines=lines):
                 file.write(piece)
@@ -139,7 +139,7 @@ async def _by_stage(
         return format_number(statistics.median(used) / len(chosen[0]) / 1000)
 
     findings.add_table(
-        f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles at once",
+        f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles together",
         ("part", "CPU"),
         [(name, each(used)) for name, used in found.items()],
     )
@@ -160,5 +160,5 @@ def _table(meter: StageMeter, rows: int, title: str, findings: Findings) -> None
 
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
     lines = [(stage, written(cost.client), written(cost.database), written(cost.time)) for stage, cost in costs]
-    total = [written(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("here", "database", "time")]
+    total = [written(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("client", "database", "time")]
     findings.add_table(title, ("stage", "CPU here", "CPU of PostgreSQL", "time"), [*lines, ("in all", *total)])

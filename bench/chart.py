@@ -1,4 +1,4 @@
-"""One chart for each benchmark: bars of the figures that are read side by side, drawn from what is kept."""
+"""Draws a bar chart for each benchmark from its stored results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _COLOUR = "#2a6f97"
 
 
 def draw(results: dict[str, Result], folder: Path) -> None:
-    """Writes the PNG of each result that has something to draw."""
+    """Writes a PNG file for each result with figures of its chart."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in BENCHMARKS:
         if each.name in results and (bars := each.chart_figures(results[each.name])):
@@ -34,5 +34,5 @@ def _draw(title: str, bars: Sequence[Figure], path: Path) -> None:
     axes.set_title(title, loc="left")
     axes.set_xlabel(bars[0].unit)
     axes.spines[["top", "right"]].set_visible(False)
-    # Without a name and a time in it, the same figures make the same file.
+    # Without software name and time, so that equal figures give equal files.
     drawing.savefig(path, dpi=110, metadata={"Software": None})

@@ -26,7 +26,7 @@ MOST = 3
 _TYPES = ("int", "uuid[]", "timestamptz[]", "text[]")
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The refresh of 500 random profiles, and a file of transactions, each right after a cold start."""
     profiles, stored = sizes(size)
     rounds = size.rounds(ROUNDS)
@@ -39,17 +39,19 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"for each of {at_once} random profiles, the profiles are locked, and the product's refresh runs under "
         f"EXPLAIN (ANALYZE, BUFFERS). What a statement reads from disk counts; all is undone."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("cold")
     seed_database(store, club, profiles, stored)
-    in_order = [_pages(where, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(rounds)]
-    alone = [_pages(where, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(rounds)]
-    _told(in_order, alone, at_once, findings)
-    _speed(where, store, club, profiles, rows, rounds, findings)
+    in_order = [
+        _pages(environment, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(rounds)
+    ]
+    alone = [_pages(environment, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(rounds)]
+    _report(in_order, alone, at_once, findings)
+    _speed(environment, store, club, profiles, rows, rounds, findings)
 
 
 def _pages(
-    where: BenchEnvironment,
+    environment: BenchEnvironment,
     store: BenchDatabase,
     club: BenchClub,
     profiles: int,
@@ -60,7 +62,7 @@ def _pages(
     alone: bool,
 ) -> dict[str, int]:
     """Pages read from disk by statement and, within the refresh, by relation."""
-    if not where.restart_cold() and seed == 0 and not alone:
+    if not environment.restart_cold() and seed == 0 and not alone:
         findings.describe("The machine's own caches could not be dropped here: only PostgreSQL's were.")
     chance = random.Random(seed)
     numbers = chance.sample(range(1, profiles + 1), at_once + 50)
@@ -92,8 +94,8 @@ def _explained(connection: psycopg.Connection, statement: str, values: list[Any]
     cursor = psycopg.ClientCursor(connection)
     types = ", ".join(_TYPES[: len(values)])
     cursor.execute(f"PREPARE explained ({types}) AS {statement}".encode())
-    given = ", ".join(["%s"] * len(values))
-    cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({given})".encode(), values)
+    placeholders = ", ".join(["%s"] * len(values))
+    cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({placeholders})".encode(), values)
     ((found,),) = cursor.fetchall()
     cursor.execute("DEALLOCATE explained")
     plan: dict[str, Any] = found[0]
@@ -106,7 +108,7 @@ def _read(explained: dict[str, Any]) -> int:
 
 
 def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
-    """Pages that the scans of a statement read; what reads from a scan is told the scan's pages again."""
+    """Pages that the scans of a statement read; nodes above a scan include its pages again."""
     found: dict[str, int] = defaultdict(int)
 
     def walk(node: dict[str, Any]) -> None:
@@ -120,7 +122,7 @@ def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
     return {name: pages for name, pages in sorted(found.items(), key=lambda each: -each[1]) if pages}
 
 
-def _told(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings) -> None:
+def _report(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings) -> None:
     def rounds(found: list[dict[str, int]], name: str) -> list[float]:
         return [each.get(name, 0) / at_once for each in found]
 
@@ -149,7 +151,7 @@ def _told(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: 
 
 
 def _speed(
-    where: BenchEnvironment,
+    environment: BenchEnvironment,
     store: BenchDatabase,
     club: BenchClub,
     profiles: int,
@@ -162,8 +164,8 @@ def _speed(
     )
     rates: dict[str, list[float]] = {"cold": [], "warm": []}
     for _ in range(rounds):
-        where.restart_cold()
-        with serve(where, store) as served:
+        environment.restart_cold()
+        with serve(environment, store) as served:
             for name, found in rates.items():
                 pieces = list(file_lines(club, profiles, rows, lines=2))
                 began = time.perf_counter()

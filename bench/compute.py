@@ -28,13 +28,13 @@ OURS_OF_12, POLARS, PANDAS = "regulars, 12 values", "Polars, 12 values", "pandas
 _AT = AS_OF.isoformat()
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """10 million purchases of a million profiles; then fewer, and at full size ten times as many."""
     rows = size.rows(10_000_000, 20_000)
-    given = purchase_files.write_purchases(where.folder / "purchases", rows, rows // 10)
+    purchases = purchase_files.write_purchases(environment.folder / "purchases", rows, rows // 10)
     findings.describe(
-        f"{rows:,} purchases of {given.profiles:,} profiles in Parquet, {DESCRIPTION}. Each system reads the files and "
-        f"writes Parquet, on all cores it uses by itself, in a process of its own for each round; starting Python and "
+        f"{rows:,} purchases of {purchases.profiles:,} profiles in Parquet, {DESCRIPTION}. Each system reads the files and "
+        f"writes Parquet, on all cores it uses by itself, in a process of its our_output for each round; starting Python and "
         f"imports are not counted. The processes take turns."
     )
     findings.describe(
@@ -42,31 +42,31 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"locations. GROUP BY: DuckDB, count, sum, min and max by profile, unsorted. pandas, Polars and regulars: "
         f"12 values, spend of all time and 12 months, counts, first and last days, frequency and recency, the "
         f"favourite store, brands; pandas and Polars whole columns at a time, without a check of what they "
-        f"are given. The values of all equal to the cent, or the benchmark fails."
+        f"are purchases. The values of all equal to the cent, or the benchmark fails."
     )
-    ours = race(given, size, findings)
-    _growth(where, given, ours, size, findings)
-    _featuretools(where, size, findings)
-    _lifetimes(where, size, findings)
+    ours = race(purchases, size, findings)
+    _growth(environment, purchases, ours, size, findings)
+    _featuretools(environment, size, findings)
+    _lifetimes(environment, size, findings)
 
 
-def _ours(given: Path, output: Path, *names: str, timezone: str = ZONE, currency: str = CURRENCY) -> RunCost:
-    return subprocess_run.run("on_duckdb", given, output, _AT, timezone, currency, *names, folder=given)
+def _ours(purchases: Path, output: Path, *names: str, timezone: str = ZONE, currency: str = CURRENCY) -> RunCost:
+    return subprocess_run.run("on_duckdb", purchases, output, _AT, timezone, currency, *names, folder=purchases)
 
 
-def race(given: PurchaseFiles, size: Size, findings: Findings) -> list[RunCost]:
+def race(purchases: PurchaseFiles, size: Size, findings: Findings) -> list[RunCost]:
     """The systems take turns; gives our rounds. Raises AssertionError where a peer's values are not ours."""
-    folder = given.folder
+    folder = purchases.folder
     ran: dict[str, list[RunCost]] = {OURS: [], GROUPED: [], OURS_OF_12: [], POLARS: [], PANDAS: []}
-    own, some = folder / "ours.parquet", folder / "some.parquet"
+    our_output, some = folder / "ours.parquet", folder / "some.parquet"
     polars, pandas = folder / "polars.parquet", folder / "pandas.parquet"
     for _ in range(size.rounds(ROUNDS)):
-        ran[OURS].append(_ours(folder, own))
+        ran[OURS].append(_ours(folder, our_output))
         ran[GROUPED].append(subprocess_run.run("grouped", folder, folder / "grouped.parquet", folder=folder))
         ran[OURS_OF_12].append(_ours(folder, some, *COMMON_VALUES))
         ran[POLARS].append(subprocess_run.run("on_polars", folder, polars, _AT, ZONE, folder=folder))
         ran[PANDAS].append(subprocess_run.run("on_pandas", folder, pandas, _AT, ZONE, folder=folder))
-    for ours in (own, some):
+    for ours in (our_output, some):
         for peer in (polars, pandas):
             assert_equal_values(ours, peer)
     for name, rounds in ran.items():
@@ -74,14 +74,14 @@ def race(given: PurchaseFiles, size: Size, findings: Findings) -> list[RunCost]:
     for name, rounds in ran.items():
         findings.record(f"{name}: CPU", [each.cpu_seconds for each in rounds], "s")
         findings.record(f"{name}: highest memory", [each.highest_mib for each in rounds], "MiB")
-    claim = f"All values of {given.rows:,} purchases of {given.profiles:,} profiles"
+    claim = f"All values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
     ratio = findings.record(f"{OURS} / {GROUPED}", _ratios(ran[OURS], ran[GROUPED]), "")
     findings.target_at_most(f"{claim}: within {GROUPED_MOST} times a plain GROUP BY", ratio, GROUPED_MOST)
     findings.record(f"{OURS} / {GROUPED}: CPU", _cpu_ratios(ran[OURS], ran[GROUPED]), "")
     findings.record(f"{POLARS} / {OURS_OF_12}", _ratios(ran[POLARS], ran[OURS_OF_12]), "")
     ratio = findings.record(f"{PANDAS} / {OURS_OF_12}", _ratios(ran[PANDAS], ran[OURS_OF_12]), "")
     findings.record(f"{PANDAS} / {OURS_OF_12}: CPU", _cpu_ratios(ran[PANDAS], ran[OURS_OF_12]), "")
-    claim = f"12 values of {given.rows:,} purchases of {given.profiles:,} profiles"
+    claim = f"12 values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
     findings.target_at_least(f"{claim}: at least {PANDAS_LEAST} times as fast as pandas", ratio, PANDAS_LEAST)
     return ran[OURS]
 
@@ -95,14 +95,14 @@ def _cpu_ratios(some: Sequence[RunCost], others: Sequence[RunCost]) -> list[floa
 
 
 def _growth(
-    where: BenchEnvironment, middle: PurchaseFiles, ours: Sequence[RunCost], size: Size, findings: Findings
+    environment: BenchEnvironment, middle: PurchaseFiles, ours: Sequence[RunCost], size: Size, findings: Findings
 ) -> None:
     """A tenth of the rows, and at full size ten times as many."""
     fastest = min(ours, key=lambda each: each.seconds)
     found = [(middle.rows, fastest)]
     for rows in (middle.rows // 10, *([10 * middle.rows] if size.scale >= FULL else [])):
-        given = purchase_files.write_purchases(where.folder / f"purchases-{rows}", rows, rows // 10)
-        found.append((rows, _ours(given.folder, given.folder / "ours.parquet")))
+        purchases = purchase_files.write_purchases(environment.folder / f"purchases-{rows}", rows, rows // 10)
+        found.append((rows, _ours(purchases.folder, purchases.folder / "ours.parquet")))
     found.sort(key=lambda each: each[0])
     findings.add_table(
         "The same computation as rows grow: the fastest round of the middle size, one round of the others",
@@ -132,66 +132,66 @@ def _growth(
     )
 
 
-def _featuretools(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def _featuretools(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     if not HAS_PEERS_PYTHON:
         findings.describe(f"Not measured: Featuretools, for {subprocess_run.PEERS_MISSING}")
         return
     findings.describe(
-        f"Featuretools ({subprocess_run.peer_versions('featuretools', 'pandas')}): its own primitives count, sum, first, last, mode, "
+        f"Featuretools ({subprocess_run.peer_versions('featuretools', 'pandas')}): its our_output primitives count, sum, first, last, mode, "
         "num_unique, avg_time_between of all time, and count and sum of 365 days, of other such purchases, ten for "
         "each profile; its spend of all time equals that of regulars."
     )
     rows = []
     for full in (1_000, 5_000, 20_000):
         profiles = size.rows(full, full // 20)
-        given = purchase_files.write_purchases(where.folder / f"features-{full}", 10 * profiles, profiles)
-        theirs, own = given.folder / "features.parquet", given.folder / "ours.parquet"
+        purchases = purchase_files.write_purchases(environment.folder / f"features-{full}", 10 * profiles, profiles)
+        peer_output, our_output = purchases.folder / "features.parquet", purchases.folder / "ours.parquet"
         peer = subprocess_run.run(
-            "on_featuretools", given.folder, theirs, _AT, folder=given.folder, python=PEERS_PYTHON
+            "on_featuretools", purchases.folder, peer_output, _AT, folder=purchases.folder, python=PEERS_PYTHON
         )
-        ran = _ours(given.folder, own)
-        assert_equal_values(own, theirs, ("spend_all",))
+        ran = _ours(purchases.folder, our_output)
+        assert_equal_values(our_output, peer_output, ("spend_all",))
         ratio = peer.seconds / ran.seconds
         rows.append((f"{profiles:,}", format_number(peer.seconds), format_number(ran.seconds), format_number(ratio)))
     findings.add_table("Featuretools as profiles grow", ("profiles", "Featuretools, s", f"{OURS}, s", "ratio"), rows)
 
 
-def _lifetimes(where: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """The CDNOW data set, whatever the scale."""
+def _lifetimes(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """The CDNOW data set, at any scale."""
     if not HAS_PEERS_PYTHON:
         findings.describe(f"Not measured: lifetimes, for {subprocess_run.PEERS_MISSING}")
         return
-    folder = where.folder / "cdnow"
+    folder = environment.folder / "cdnow"
     _write_cdnow(folder)
     findings.describe(
         f"CDNOW, 69,659 purchases of 23,570 customers, whole at any scale: {subprocess_run.peer_versions('lifetimes', 'pandas')} "
         "make frequency, recency, age and monetary value of each customer, regulars all values. Where no purchase "
         "was free, the number of days and the time from the first to the last agree."
     )
-    theirs, own = folder / "summary.parquet", folder / "ours.parquet"
+    peer_output, our_output = folder / "summary.parquet", folder / "ours.parquet"
     ran: dict[str, list[RunCost]] = {"lifetimes": [], "regulars": []}
     for _ in range(size.rounds(ROUNDS)):
         until = AS_OF.date().isoformat()
         ran["lifetimes"].append(
-            subprocess_run.run("on_lifetimes", folder, theirs, until, folder=folder, python=PEERS_PYTHON)
+            subprocess_run.run("on_lifetimes", folder, peer_output, until, folder=folder, python=PEERS_PYTHON)
         )
-        ran["regulars"].append(_ours(folder, own, timezone="UTC", currency=cdnow.CURRENCY))
-    assert_equal_days(folder / "transactions.parquet", own, theirs)
+        ran["regulars"].append(_ours(folder, our_output, timezone="UTC", currency=cdnow.CURRENCY))
+    assert_equal_days(folder / "transactions.parquet", our_output, peer_output)
     findings.record("CDNOW: lifetimes, 4 values", [each.seconds for each in ran["lifetimes"]], "s")
     findings.record(f"CDNOW: {OURS}", [each.seconds for each in ran["regulars"]], "s")
 
 
 def _write_cdnow(folder: Path) -> None:
     folder.mkdir()
-    told = pa.Table.from_pylist(
+    transactions = pa.Table.from_pylist(
         [
             {name: each[name] for name in ("external_id", "profile", "transacted_at", "total", "currency")}
             for each in cdnow.transactions()
         ]
     )
-    instants = told["transacted_at"].cast(pa.timestamp("us", "UTC"))
-    told = told.set_column(told.column_names.index("transacted_at"), "transacted_at", instants)
-    pq.write_table(told, folder / "transactions.parquet")
+    instants = transactions["transacted_at"].cast(pa.timestamp("us", "UTC"))
+    transactions = transactions.set_column(transactions.column_names.index("transacted_at"), "transacted_at", instants)
+    pq.write_table(transactions, folder / "transactions.parquet")
     members = [{"external_id": each["external_id"], "joined_at": each["joined_at"]} for each in cdnow.profiles()]
     pq.write_table(pa.Table.from_pylist(members), folder / "profiles.parquet")
     pq.write_table(pa.table({"external_id": pa.array([], pa.string())}), folder / "locations.parquet")

@@ -26,8 +26,8 @@ UPDATE transactions SET location_id = $2 WHERE community_id = $1 AND transacted_
 """All purchases of that time, so that they decide the country that is likely."""
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """PUT the location, read a profile at once; then all others while the sweep brings them up to date."""
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """PUT the location, read a profile immediately, then all others while the refresh job updates them."""
     profiles = size.rows(100_000, 1_000)
     findings.describe(
         f"{profiles:,} profiles with {10 * profiles:,} transactions, all of the last 18 months at one location. Its "
@@ -35,12 +35,12 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"decides for are read, which must name the new country; then reads of random profiles go on at 100 a second "
         f"while the sweep works."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("country")
     seed_database(
         store, club, profiles, 10 * profiles, update_statement=_BUY_THERE, update_arguments=(club.id, LOCATION)
     )
-    with serve(where, store) as served:
+    with serve(environment, store) as served:
         _rounds(store, served, club, profiles, size, findings)
 
 

@@ -36,7 +36,7 @@ GROUPED: dict[str, tuple[str, str]] = {
     ),
     "one field": ("SELECT gender, count(*) FROM members {where} GROUP BY gender", "GROUP BY over one field"),
 }
-"""What a database without kept counts does: for all that the report answers, and for one type of thirteen alone."""
+"""Queries without rollups: for all groups of the report, and for one of thirteen grouping types."""
 
 BALANCES: dict[str, dict[str, Any]] = {
     "joined and left": {},
@@ -54,21 +54,21 @@ BALANCES: dict[str, dict[str, Any]] = {
     },
 }
 TWO_FIELDS = "of one gender and age"
-"""Is asked of what is kept apart by all fields, so it has no target."""
+"""Needs rollups by all fields, so it has no target."""
 
 Ask = Callable[[], Awaitable[Any]]
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Communities of few and of very many members; then a community of many joins a day."""
     many, few = size.rows(5_000_000, 2 * FEW), FEW
     findings.describe(
         f"Two clubs of {few:,} and {many:,} members, who stand in the same some 600 groups; the whole of "
-        f"members_grouped_count is asked for in turns, from the body of the request to the body of the answer, in one "
+        f"members_grouped_count is requested alternately, from the body of the request to the body of the answer, in one "
         f"process under row-level security. GROUP BY: over the same table under row-level security, and in DuckDB over "
         f"a copy of the columns that it needs, with all cores."
     )
-    store = where.database()
+    store = environment.database()
     asyncio.run(_room(store))
     clubs = {few: store.create_club("few"), many: store.create_club("many")}
     with store.owner_connection() as connection, connection.cursor() as cursor:
@@ -77,7 +77,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
             cursor.execute(sql("fill_counts").replace("$1", str(club.id)).encode())
     store.vacuum("members", "group_counts")
     asyncio.run(_counts(store, clubs, size, findings))
-    _in_duckdb(store, clubs[many], where.folder, size, findings)
+    _in_duckdb(store, clubs[many], environment.folder, size, findings)
     joins = size.rows(2_000, 20)
     findings.describe(
         f"Balance and history: a club in which {joins:,} a day joined on the last {DAYS} days, nearly each unlike all "
@@ -112,13 +112,13 @@ async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size,
     few, many = clubs
     requests = size.rows(200, 10)
     async with Database(store.app_url, 2) as database:
-        asks = {
+        requests_by_size = {
             members: _asking(database, club, records, {"report": "members_grouped_count"})
             for members, club in clubs.items()
         }
-        answers = {members: msgspec.json.decode(await ask())["records"] for members, ask in asks.items()}
+        answers = {members: msgspec.json.decode(await ask())["records"] for members, ask in requests_by_size.items()}
         assert len(answers[few]) == len(answers[many]), [len(each) for each in answers.values()]
-        times = await _in_turns(asks, requests, size.rounds(ROUNDS))
+        times = await _in_turns(requests_by_size, requests, size.rounds(ROUNDS))
         costs = {
             members: findings.record(f"members_grouped_count, {name} members", times[members], "ms")
             for members, name in ((few, "few"), (many, "many"))
@@ -140,8 +140,8 @@ async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size,
             moves = compaction.MAX_UNCOMPACTED
             statement = sql("appended_moves").replace("$1", str(clubs[many].id)).replace("$2", str(moves))
             connection.execute(statement.encode())
-        unfolded = await _each(asks[many], size.rounds(ROUNDS))
-        findings.record(f"members_grouped_count with {moves:,} rows that are not folded yet", unfolded, "ms")
+        uncompacted = await _each(requests_by_size[many], size.rounds(ROUNDS))
+        findings.record(f"members_grouped_count with {moves:,} rows that are not compacted yet", uncompacted, "ms")
 
 
 def _scanning(database: Database, club: BenchClub, statement: str) -> Ask:
@@ -166,8 +166,8 @@ def _in_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, 
                 copy.execute(text).fetchall()
                 times.append(1e3 * (time.perf_counter() - began))
             took = findings.record(f"{title}, DuckDB, many members", times, "ms")
-            kept = found["members_grouped_count, many members"]
-            findings.record(f"{title}, DuckDB / members_grouped_count", took / kept, "times")
+            from_rollups = found["members_grouped_count, many members"]
+            findings.record(f"{title}, DuckDB / members_grouped_count", took / from_rollups, "times")
 
 
 @contextmanager
@@ -229,16 +229,16 @@ async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Si
                 findings.target_at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", slow, 20, "ms")
 
 
-# Asking -------------------------------------------------------------------------------------------------
+# Requests -------------------------------------------------------------------------------------------------
 
 
-async def _in_turns(asks: dict[int, Ask], requests: int, rounds: int) -> dict[int, list[float]]:
+async def _in_turns(requests_by_size: dict[int, Ask], requests: int, rounds: int) -> dict[int, list[float]]:
     """The median of each round, in milliseconds; requests of all take turns."""
-    medians: dict[int, list[float]] = {key: [] for key in asks}
+    medians: dict[int, list[float]] = {key: [] for key in requests_by_size}
     for _ in range(rounds):
-        times: dict[int, list[float]] = {key: [] for key in asks}
+        times: dict[int, list[float]] = {key: [] for key in requests_by_size}
         for _ in range(requests):
-            for key, ask in asks.items():
+            for key, ask in requests_by_size.items():
                 times[key] += await _each(ask, 1)
         for key, of_round in times.items():
             medians[key].append(_percentile(of_round, 50))

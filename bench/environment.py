@@ -1,4 +1,4 @@
-"""Where a benchmark runs: an embedded server in a folder of its own, databases in it, clubs in those."""
+"""Environment of a benchmark: an embedded PostgreSQL server in a temporary folder, with databases and communities."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 @dataclass(frozen=True)
 class BenchClub:
-    """A community, and a token that is bound to it."""
+    """A community with a token."""
 
     id: int
     token: str
@@ -36,24 +36,24 @@ class BenchClub:
 
 @dataclass(frozen=True)
 class BenchDatabase:
-    """One database of the server, migrated: the owner's and the app's URL."""
+    """A migrated database, with the URLs of its owner and of the application."""
 
     owner_url: str
     app_url: str
 
     def create_club(self, slug: str) -> BenchClub:
-        """Makes a community in Norway with a token."""
-        return asyncio.run(_made(self.app_url, slug))
+        """Creates a community in Norway with a token."""
+        return asyncio.run(_create_club(self.app_url, slug))
 
     @contextmanager
     def owner_connection(self) -> Iterator[psycopg.Connection]:
-        """A connection of the owner, whom row-level security does not hold; every statement by itself."""
+        """A connection of the owner, who bypasses row-level security, in autocommit mode."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             yield connection
 
     @contextmanager
     def app_connection(self, club: BenchClub) -> Iterator[psycopg.Connection]:
-        """A connection as the product opens them, within one club; statements have $1, $2, ..."""
+        """A connection of the application to one community; parameters are $1, $2, ..."""
         options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items() if name != "timezone")
         with psycopg.connect(
             self.app_url, autocommit=True, options=f"{options} -c TimeZone=UTC", cursor_factory=psycopg.RawCursor
@@ -62,21 +62,21 @@ class BenchDatabase:
             yield connection
 
     def vacuum(self, *tables: str) -> None:
-        """Vacuums, analyzes and writes out, so that no benchmark pays for the filling before it."""
+        """Vacuums, analyzes and checkpoints, so that a benchmark does not include the cost of seeding."""
         with self.owner_connection() as connection:
             for table in tables:
                 connection.execute(f"VACUUM (FREEZE, ANALYZE) {table}".encode())
             connection.execute("CHECKPOINT")
 
 
-async def _made(url: str, slug: str) -> BenchClub:
+async def _create_club(url: str, slug: str) -> BenchClub:
     async with Database(url, 2) as database:
         await retention.maintain_partitions(database, 7)
         async with database.unscoped_connection() as connection:
             new = NewCommunity(slug=slug, name=slug, country="NO", timezone=ZONE, currency="NOK")
-            made = await communities.create(connection, new, system_clock())
-            wanted = tokens.NewToken(made.organization_id, "bench", community_id=made.id)
-            return BenchClub(made.id, await tokens.create(connection, wanted, system_clock()))
+            community = await communities.create(connection, new, system_clock())
+            wanted = tokens.NewToken(community.organization_id, "bench", community_id=community.id)
+            return BenchClub(community.id, await tokens.create(connection, wanted, system_clock()))
 
 
 @dataclass
@@ -99,11 +99,11 @@ class BenchEnvironment:
 
     @property
     def postmaster_pid(self) -> int:
-        """The process that all processes of PostgreSQL come from."""
+        """Process ID of the postmaster."""
         return int((self.folder / "data/postgresql/postmaster.pid").read_text().split()[0])
 
     def database(self, name: str = embedded.DATABASE_NAME) -> BenchDatabase:
-        """A database of that name, made where it is not there yet, at the present schema."""
+        """A database with the current schema; created if it does not exist."""
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
@@ -114,7 +114,7 @@ class BenchEnvironment:
         return found
 
     def restart_cold(self) -> bool:
-        """Restarts the server with empty caches; gives whether the machine's own could be emptied too."""
+        """Restarts the server with empty caches; returns whether the caches of the machine were dropped too."""
         self.stop()
         os.sync()
         try:
@@ -128,26 +128,26 @@ class BenchEnvironment:
 
 @contextmanager
 def bench_environment() -> Iterator[BenchEnvironment]:
-    """A place that lasts as long as the block. REGULARS_BENCH_FOLDER says on which disk."""
+    """An environment for the duration of the block. REGULARS_BENCH_FOLDER selects the disk."""
     parent = os.environ.get("REGULARS_BENCH_FOLDER")
     with tempfile.TemporaryDirectory(prefix="regulars-bench-", dir=parent) as folder:
-        made = BenchEnvironment(Path(folder))
-        made.start()
+        environment = BenchEnvironment(Path(folder))
+        environment.start()
         try:
-            yield made
+            yield environment
         finally:
-            made.stop()
+            environment.stop()
 
 
 def fetch_one(connection: psycopg.Connection, statement: str, values: list[Any] | None = None) -> tuple[Any, ...]:
-    """The one row of a statement."""
+    """The single row of a statement."""
     found = connection.execute(statement.encode(), values).fetchone()
     assert found is not None, statement
     return found
 
 
 def wait_for_autovacuum(connection: psycopg.Connection, seconds: float = 60.0) -> None:
-    """Waits until autovacuum has nothing under way, so that it does not run into what is measured."""
+    """Waits until autovacuum is idle, so that it does not disturb the measurement."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         working = fetch_one(

@@ -1,4 +1,4 @@
-"""Whether a peer's values are the product's, to the cent: a race is fair only between equal answers."""
+"""Asserts that the values of a peer equal those of the product, to the cent, because only then costs are comparable."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Events told as they come in, until they are durable, and reports asked for as a client asks."""
+"""Ingests events until they are durable, and runs reports as a client does."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def to_ndjson(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
 async def load_events(
     database: Database, committers: GroupCommitter, club: BenchClub, entity: str, pieces: Iterable[bytes]
 ) -> None:
-    """Loads NDJSON, none of which may be refused."""
+    """Loads NDJSON; no row may be rejected."""
     options = LoadOptions(batch_rows=BATCH_ROWS)
     summary = await loader.load_and_finish(
         database, committers, club.id, entity, lambda: read_ndjson(split_lines(pieces)), options
@@ -45,7 +45,7 @@ async def load_events(
 
 
 async def p95(database: Database, club: BenchClub, bodies: Iterable[dict[str, object]]) -> list[float]:
-    """The 95th percentile of the milliseconds that requests take, of each of five rounds of them."""
+    """95th percentile of the duration of requests in milliseconds, for each of five rounds."""
     customer = Tenant(club.id, club.id, club.id, 1, "events", "events", "Europe/Oslo", "NOK", 2, {})
     rounds: list[list[float]] = [[] for _ in range(ROUNDS)]
     for number, body in enumerate(bodies):

@@ -1,4 +1,4 @@
-"""Events of sendings: how fast they are told, what room they take, and how fast their history is read."""
+"""Events of sendings: ingest rate, storage, and latency of their history."""
 
 import asyncio
 import time
@@ -47,33 +47,33 @@ WHERE community_id = $1 AND occurred_at >= $2 AND occurred_at < $3
   AND sending_id = (SELECT id FROM sendings WHERE community_id = $1 AND external_id = 'welcome')
 """
 
-_ROOM = """
+_STORAGE = """
 SELECT sum(pg_total_relation_size(oid))
 FROM pg_class
 WHERE relkind = 'r' AND relname ~ '^(sending_(events|dispatches|daily_uniques|rollups)|recipient_rollups|sendings)'
 """
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """10 million events of 10,000 sendings, told tenth by tenth."""
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """10 million events of 10,000 sendings, ingested in tenths."""
     part, welcome = size.rows(1_000, 5), size.rows(100_000, 500)
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share, _ in KINDS)
     findings.describe(
         f"{part * PARTS:,} sendings, one every {EVERY} s, of {DISPATCHES} dispatches each to 20,000 profiles, and "
         f"their events ({shares} of dispatches; opened after an hour on average) in the order of time, as NDJSON in "
         f"batches of {BATCH_ROWS:,}: each until it is durable, with all counters and buckets. After the first tenth "
-        f"and at the end, sendings_events_history of one sending is asked for {READS} times by hour, each time "
+        f"and at the end, sendings_events_history of one sending is requested {READS} times by hour, each time "
         f"another. Scattered: each event of a batch of another sending. A sending of two years has {welcome:,} "
         f"dispatches, opened after a day on average; sendings_stats of a year of it, between any two seconds, follows "
         f"the same counted from its events in the range."
     )
-    store = where.database("events")
+    store = environment.database("events")
     club = store.create_club("events")
-    asyncio.run(_run(where, store, club, (part, welcome), findings))
+    asyncio.run(_run(environment, store, club, (part, welcome), findings))
 
 
 async def _run(
-    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, amount: tuple[int, int], findings: Findings
+    environment: BenchEnvironment, store: BenchDatabase, club: BenchClub, amount: tuple[int, int], findings: Findings
 ) -> None:
     part, welcome = amount
     async with Database(store.app_url, 4) as database:
@@ -87,29 +87,29 @@ async def _run(
         here: list[float] = []
         there: list[float] = []
         reads: dict[int, list[float]] = {}
-        told = 0
+        ingested = 0
         for number in range(PARTS):
             events = list(_events(range(number * part, (number + 1) * part), began))
-            told += len(events)
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
+            ingested += len(events)
+            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
             await load("sending_events", events)
             rates.append(len(events) / (time.perf_counter() - before[0]))
             here.append(1e6 * (time.process_time() - before[1]) / len(events))
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / len(events))
+            there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / len(events))
             if number in (0, PARTS - 1):
                 reads[number] = await p95(database, club, _bodies((number + 1) * part, began))
         with store.owner_connection() as connection:
-            room = connection.execute(_ROOM.encode()).fetchone()
+            storage = connection.execute(_STORAGE.encode()).fetchone()
         scattered = list(_scattered(part * PARTS, began))
         clock = time.perf_counter()
         await load("sending_events", scattered)
-        findings.record("events told, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
+        findings.record("events ingested, scattered", len(scattered) / (time.perf_counter() - clock), "events/s")
         await _year(database, load, club, welcome, findings)
-    assert room is not None
-    rate = findings.record("events told", rates, "events/s")
+    assert storage is not None
+    rate = findings.record("events ingested", rates, "events/s")
     findings.record("CPU of this process", here, "µs an event")
     findings.record("CPU of PostgreSQL", there, "µs an event")
-    findings.record("room", float(room[0]) / told, "bytes an event")
+    findings.record("storage", float(storage[0]) / ingested, "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST
     )

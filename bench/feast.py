@@ -57,27 +57,27 @@ class _Way:
         return [each.per_second for each in self.loads]
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """GET aggregations, the same values from Feast, one row by key; then purchases and pushes."""
     if not HAS_PEERS_PYTHON:
         raise RuntimeError(f"Feast can't be measured: {subprocess_run.PEERS_MISSING}")
     profiles = size.rows(20_000, 200)
-    store = where.database()
+    store = environment.database()
     club = store.create_club("feast")
     seed_database(store, club, profiles, 10 * profiles)
     with store.owner_connection() as connection:
         connection.execute(sql("bare").format(club=club.id).encode())
     store.vacuum("bench_values")
-    values = where.folder / "values.parquet"
+    values = environment.folder / "values.parquet"
     _write_values(store, club, values)
     with ExitStack() as running:
-        ours = running.enter_context(serve(where, store))
+        ours = running.enter_context(serve(environment, store))
         online_stores: dict[str, Mapping[str, object]] = {
-            SQLITE: {"type": "sqlite", "path": str(where.folder / "online.db")},
-            POSTGRESQL: _postgresql(where.database("feast")),
+            SQLITE: {"type": "sqlite", "path": str(environment.folder / "online.db")},
+            POSTGRESQL: _postgresql(environment.database("feast")),
         }
         feasts = {
-            name: running.enter_context(_feast(where, name, values, online_store))
+            name: running.enter_context(_feast(environment, name, values, online_store))
             for name, online_store in online_stores.items()
         }
         for feast in feasts.values():
@@ -122,7 +122,7 @@ def _postgresql(store: BenchDatabase) -> Mapping[str, object]:
         "port": 5432,
         "database": address.path.strip("/"),
         "user": address.username,
-        "password": "not asked for",
+        "password": "unused",
         "sslmode": "disable",
         "conn_type": "pool",
         "min_conn": 1,
@@ -131,11 +131,11 @@ def _postgresql(store: BenchDatabase) -> Mapping[str, object]:
 
 
 def _feast(
-    where: BenchEnvironment, name: str, values: Path, online_store: Mapping[str, object]
+    environment: BenchEnvironment, name: str, values: Path, online_store: Mapping[str, object]
 ) -> AbstractContextManager[RunningServer]:
-    folder = where.folder / name.replace(" ", "-")
+    folder = environment.folder / name.replace(" ", "-")
     subprocess_run.run(
-        "feast_store", folder, values, json.dumps(online_store), folder=where.folder, python=PEERS_PYTHON
+        "feast_store", folder, values, json.dumps(online_store), folder=environment.folder, python=PEERS_PYTHON
     )
     port = free_port()
     command = [
@@ -149,23 +149,23 @@ def _feast(
         str(port),
     ]
     command += ["--workers", "1", "--no-access-log", "--max-requests", "0", "--keep-alive-timeout", "600"]
-    variables = {"FEAST_USAGE": "False", "TMPDIR": str(where.folder), "HOME": str(where.folder)}
-    return run_server(command, port, where.folder / f"feast-{port}.log", variables, "/health")
+    variables = {"FEAST_USAGE": "False", "TMPDIR": str(environment.folder), "HOME": str(environment.folder)}
+    return run_server(command, port, environment.folder / f"feast-{port}.log", variables, "/health")
 
 
 def _agreed(feast: RunningServer, values: Path) -> None:
-    """Holds a few profiles' features to the values that they were made of. Raises AssertionError."""
+    """Asserts that the features of a few profiles equal their values."""
     for row in pq.read_table(values).slice(0, 20).to_pylist():
         body = {"feature_service": "all_values", "entities": {"profile_id": [row["profile_id"]]}}
-        asked = urllib.request.Request(
+        request = urllib.request.Request(
             f"http://127.0.0.1:{feast.port}/get-online-features",
             msgspec.json.encode(body),
             {"content-type": "application/json"},
         )
-        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - of this machine
-            told = msgspec.json.decode(answer.read())
-        names = told["metadata"]["feature_names"]
-        features = dict(zip(names, (each["values"][0] for each in told["results"]), strict=True))
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - of this machine
+            response = msgspec.json.decode(answer.read())
+        names = response["metadata"]["feature_names"]
+        features = dict(zip(names, (each["values"][0] for each in response["results"]), strict=True))
         for name, value in row.items():
             if name != "event_timestamp" and not isinstance(value, datetime):
                 assert features[name] == value, (name, features[name], value)
@@ -201,7 +201,7 @@ def _reads(
         _Way(BARE_READ, ours, _cycled(numbers, lambda each: request(club, "GET", f"{BARE}/{profile_id(club, each)}"))),
         *(_Way(name, served, _feast_reads(club, numbers)) for name, served in feasts.items()),
     ]
-    _told(ways, "reads", seconds, size.rounds(ROUNDS), findings)
+    _report(ways, "reads", seconds, size.rounds(ROUNDS), findings)
     mine, bare, *theirs = ways
     for way in theirs:
         ratio = findings.record(f"reads: {OURS} / {way.name}", _ratios(mine, way), "")
@@ -226,7 +226,7 @@ def _writes(
         "Writes, by as many connections: regulars takes a transaction with two lines, computes all values of its "
         "profile and stores both; Feast takes the values of one profile, computed beforehand, by /push to the online "
         "store. What computes them for Feast is not counted. On SQLite Feast has one client, for its server fails "
-        "where several push at once."
+        "where several push concurrently."
     )
     numbers = range(1, profiles + 1)
     endless = itertools.chain.from_iterable(
@@ -235,16 +235,16 @@ def _writes(
     pushes = _pushes(club, values)
     ways = [
         _Way(OURS, ours, endless, 201),
-        # Its threads share one connection to SQLite, and fail where two push at once.
+        # Its threads share one connection to SQLite, and fail where two push concurrently.
         _Way(SQLITE, feasts[SQLITE], itertools.cycle(pushes), connections=1),
         _Way(POSTGRESQL, feasts[POSTGRESQL], itertools.cycle(pushes)),
     ]
-    _told(ways, "writes", seconds, size.rounds(ROUNDS), findings)
+    _report(ways, "writes", seconds, size.rounds(ROUNDS), findings)
     for way in ways[1:]:
         findings.record(f"writes: {OURS} / {way.name}", _ratios(ways[0], way), "")
 
 
-def _told(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
+def _report(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
     for way in ways:
         way.measure(seconds / 2)
         way.loads.clear()
@@ -260,17 +260,17 @@ def _ratios(some: _Way, other: _Way) -> list[float]:
     return [one / another for one, another in zip(some.per_second, other.per_second, strict=True)]
 
 
-def _cycled(numbers: range, asked: Callable[[int], Request]) -> Iterator[Request]:
+def _cycled(numbers: range, create: Callable[[int], Request]) -> Iterator[Request]:
     chance = random.Random(1)
-    return itertools.cycle([asked(chance.choice(numbers)) for _ in range(5_000)])
+    return itertools.cycle([create(chance.choice(numbers)) for _ in range(5_000)])
 
 
 def _feast_reads(club: BenchClub, numbers: range) -> Iterator[Request]:
-    def asked(number: int) -> Request:
+    def feature_request(number: int) -> Request:
         body = {"feature_service": "all_values", "entities": {"profile_id": [str(profile_id(club, number))]}}
         return request(club, "POST", "/get-online-features", msgspec.json.encode(body))
 
-    return _cycled(numbers, asked)
+    return _cycled(numbers, feature_request)
 
 
 def _pushes(club: BenchClub, values: Path) -> list[Request]:

@@ -45,7 +45,7 @@ print(*(after - first for after, first in zip(held(), before, strict=True)))
 """
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Names cut at any length, searched for as people type them."""
     least = MIN_POPULATION if size.scale == 1 else FEWER
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         _searches(towns, size, findings)
         _addresses(files, size, findings)
         _memory(files, findings)
-        _with_stores(where, towns, size, findings)
+        _with_stores(environment, towns, size, findings)
 
 
 def _searches(towns: Towns, size: Size, findings: Findings) -> None:
@@ -83,9 +83,9 @@ def _searches(towns: Towns, size: Size, findings: Findings) -> None:
     findings.target_at_most(f"A search of towns, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
 
 
-def _with_stores(where: BenchEnvironment, towns: Towns, size: Size, findings: Findings) -> None:
+def _with_stores(environment: BenchEnvironment, towns: Towns, size: Size, findings: Findings) -> None:
     count = size.rows(1_000, 50)
-    store = where.database()
+    store = environment.database()
     club = store.create_club("places")
     with store.app_connection(club) as connection:
         connection.execute(_STORES, [club.id, count])
@@ -118,9 +118,9 @@ async def _asked(url: str, towns: Towns, size: Size) -> list[float]:
             took = []
             for number in range(size.rows(200, 20)):
                 name = "nord" if number % 2 else _drawn(towns, dice).name
-                asked = PlaceSearch(name[: dice.randint(2, 8)], None, Point(59.91, 10.75), 10)
+                requests = PlaceSearch(name[: dice.randint(2, 8)], None, Point(59.91, 10.75), 10)
                 began = time.perf_counter()
-                await search_places(asked, customers, locations, towns)
+                await search_places(requests, customers, locations, towns)
                 took.append(1_000 * (time.perf_counter() - began))
             found.append(statistics.quantiles(took, n=20)[-1])
     return found
@@ -134,12 +134,12 @@ def _addresses(files: Path, size: Size, findings: Findings) -> None:
     dice, towns = Random(7), Towns(files)
     drawn = [_drawn(towns, dice) for _ in range(MAX_ADDRESSES)]
     # Kosovo has no code in ISO 3166, by which countries are told apart here.
-    asked = [GeoAddress(each.country, each.name) for each in drawn if each.country != "XK"]
+    requests = [GeoAddress(each.country, each.name) for each in drawn if each.country != "XK"]
     took = []
     for _ in range(size.rounds(ROUNDS)):
         towns = Towns(files)
         began = time.process_time()
-        found = geocode(asked, towns)["coordinates"]
+        found = geocode(requests, towns)["coordinates"]
         took.append(1_000 * (time.process_time() - began))
         assert None not in found
     findings.record(f"{MAX_ADDRESSES:,} addresses, each of another town", took, "ms")

@@ -31,7 +31,7 @@ class _Side:
         return writes(self.club, PATH, self.profiles, number)
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The same writes, in turns, to a small and to a large database of one server."""
     small, large = min(10_000, size.rows(100_000, 1_000)), size.rows(1_000_000, 2_000)
     findings.describe(
@@ -40,12 +40,12 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"64 clients, and in batches of {BATCH} by one client; the two take turns."
     )
     findings.describe("CPU is that of the server and of PostgreSQL with its background processes, a transaction.")
-    stores = (where.database(), where.database("large"))
+    stores = (environment.database(), environment.database("large"))
     clubs = []
     for store, profiles in zip(stores, (small, large), strict=True):
         clubs.append(store.create_club("growth"))
         seed_database(store, clubs[-1], profiles, 10 * profiles)
-    with serve(where, stores[0]) as one, serve(where, stores[1]) as other:
+    with serve(environment, stores[0]) as one, serve(environment, stores[1]) as other:
         sides = (_Side(one, clubs[0], small), _Side(other, clubs[1], large))
         for case, connections, number in (
             ("single, 1 client", 1, 300),
@@ -53,7 +53,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
             ("batches", 1, 40),
         ):
             _settled(stores)
-            _compare(where, sides, case, connections, size.rows(number, 64), size.rounds(ROUNDS), findings)
+            _compare(environment, sides, case, connections, size.rows(number, 64), size.rounds(ROUNDS), findings)
 
 
 def _settled(stores: tuple[BenchDatabase, BenchDatabase]) -> None:
@@ -63,7 +63,7 @@ def _settled(stores: tuple[BenchDatabase, BenchDatabase]) -> None:
 
 
 def _compare(
-    where: BenchEnvironment,
+    environment: BenchEnvironment,
     sides: tuple[_Side, _Side],
     case: str,
     connections: int,
@@ -79,9 +79,9 @@ def _compare(
         for place_ in random.Random(round_).sample((0, 1), 2):
             side = sides[place_]
             requests = side.requests(case, number)
-            before = side.served.cpu_seconds() + processes.cpu_seconds(where.postmaster_pid)
+            before = side.served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid)
             done = load_generator.closed_loop(side.served.port, iter(requests), connections, 600).require(200, 201)
-            used = side.served.cpu_seconds() + processes.cpu_seconds(where.postmaster_pid) - before
+            used = side.served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid) - before
             if round_:
                 loads[place_].append(done)
                 cpu[place_].append(1e6 * used / done.responses / rows)

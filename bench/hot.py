@@ -18,7 +18,7 @@ EVERY = 50
 ROUNDS = 5
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Writes of one profile with 20,000 transactions among those of others."""
     profiles = size.rows(50_000, 1_000)
     many = size.rows(20_000, 500)
@@ -28,14 +28,14 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"{RATE} writes a second to other profiles, for {seconds:g} s; in every second round each {EVERY}th write is "
         f"one of that profile."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("hot")
     seed_database(store, club, profiles, 10 * profiles)
     with store.owner_connection() as connection:
         # All of them of the first profile.
         add_transactions(connection, club, many, 1)
     store.vacuum("transactions")
-    with serve(where, store) as served:
+    with serve(environment, store) as served:
         _round(served, club, profiles, 2, hot=True)
         with store.owner_connection() as connection:
             wait_for_autovacuum(connection)
@@ -43,7 +43,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         for _ in range(size.rounds(ROUNDS)):
             without.append(_round(served, club, profiles, seconds, hot=False))
             among.append(_round(served, club, profiles, seconds, hot=True))
-    _told(without, among, many, findings)
+    _report(without, among, many, findings)
 
 
 def _round(served: RunningServer, club: BenchClub, profiles: int, seconds: float, *, hot: bool) -> Load:
@@ -58,7 +58,7 @@ def _round(served: RunningServer, club: BenchClub, profiles: int, seconds: float
     return load_generator.open_loop(served.port, mixed(), 64, seconds, RATE).require(201)
 
 
-def _told(without: list[Load], among: list[Load], many: int, findings: Findings) -> None:
+def _report(without: list[Load], among: list[Load], many: int, findings: Findings) -> None:
     hot = findings.record("write of the large profile, p50", [each.percentile(50, "hot") for each in among], "ms")
     findings.record("write of the large profile, slowest", [each.percentile(100, "hot") for each in among], "ms")
     findings.target_at_most(f"A profile with {many:,} transactions: a write under 200 ms", hot, 200, "ms")

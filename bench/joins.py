@@ -1,4 +1,4 @@
-"""Members who join, in batches: counts, balance and values fresh in the same commit, the folder at work beside it."""
+"""Members who join, in batches: counts, balance and values current in the same commit, with concurrent compaction."""
 
 import asyncio
 import random
@@ -39,24 +39,26 @@ HELD_COMMITS = 15_000
 
 STAGES = (
     "parse and check", "find and compare", "insert profiles", "insert memberships", "lock", "refresh", "derive",
-    "commit, begin", "fold",
+    "commit, begin", "compaction",
 )  # fmt: skip
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Rates, then writers beside a snapshot that is held, then the stages."""
     rows = size.rows(40_000, 2_000)
     findings.describe(
         f"Profiles that are new to one community, each with a dozen groups and nearly each unlike all others in the "
         f"balance, in batches of {BATCH:,} by the product's own commit, as files and the API have it; the writers are "
-        f"connections of one process, and the folder folds every {COMPACTION_INTERVAL_SECONDS:g} s. The rate counts until all is "
-        f"durable, and what is left is folded."
+        f"connections of one process, and compaction runs every {COMPACTION_INTERVAL_SECONDS:g} s. The rate counts until all is "
+        f"durable, and the rest is compacted."
     )
-    store = where.database()
-    asyncio.run(_measured(where, store, rows, size, findings))
+    store = environment.database()
+    asyncio.run(_measured(environment, store, rows, size, findings))
 
 
-async def _measured(where: BenchEnvironment, store: BenchDatabase, rows: int, size: Size, findings: Findings) -> None:
+async def _measured(
+    environment: BenchEnvironment, store: BenchDatabase, rows: int, size: Size, findings: Findings
+) -> None:
     async with Database(store.app_url, 1) as database:
         await partitions.ensure(database)
     for writers in WRITERS:
@@ -71,16 +73,16 @@ async def _measured(where: BenchEnvironment, store: BenchDatabase, rows: int, si
             )
         async with Database(store.app_url, writers + 2) as database:
             joining = await _Joining.of(database, club.id)
-            await _written(joining, writers, writers * BATCH)
+            await _write(joining, writers, writers * BATCH)
             rates, here, there, slowest = [], [], [], []
             for _ in range(size.rounds(ROUNDS)):
-                before = (time.process_time(), processes.cpu_seconds(where.postmaster_pid), time.perf_counter())
-                async with _folder(joining):
-                    slowest.append(_percentile(await _written(joining, writers, rows), 99))
+                before = (time.process_time(), processes.cpu_seconds(environment.postmaster_pid), time.perf_counter())
+                async with _compactor(joining):
+                    slowest.append(_percentile(await _write(joining, writers, rows), 99))
                 await compaction.compact(database, club.id)
                 rates.append(rows / (time.perf_counter() - before[2]))
                 here.append(1e6 * (time.process_time() - before[0]) / rows)
-                there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[1]) / rows)
+                there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
         case = f"{writers} writer{'s' if writers > 1 else ''}"
         rate = findings.record(case, rates, "members/s")
         findings.record(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
@@ -140,7 +142,7 @@ class _Joining:
         return 1e3 * (time.perf_counter() - began)
 
 
-async def _written(joining: _Joining, writers: int, rows: int, batch: int = BATCH) -> list[float]:
+async def _write(joining: _Joining, writers: int, rows: int, batch: int = BATCH) -> list[float]:
     """Has writers share out rows in batches; gives how long each batch took, in milliseconds."""
     left = iter(range(0, rows, batch))
     times: list[float] = []
@@ -153,8 +155,8 @@ async def _written(joining: _Joining, writers: int, rows: int, batch: int = BATC
 
 
 @asynccontextmanager
-async def _folder(joining: _Joining, seen: Callable[[], Awaitable[None]] | None = None) -> Any:
-    """Folds as the server's folder does; `seen` is asked before each fold."""
+async def _compactor(joining: _Joining, seen: Callable[[], Awaitable[None]] | None = None) -> Any:
+    """Compacts as the server's job does; `seen` is called before each compaction."""
     stopping = asyncio.Event()
 
     async def work() -> None:
@@ -178,7 +180,7 @@ def _percentile(times: Sequence[float], percent: int) -> float:
 
 # A snapshot that is held --------------------------------------------------------------------------------
 
-_UNFOLDED = """
+_UNCOMPACTED = """
 SELECT count(*)
 FROM {table}
 WHERE community_id = $1
@@ -191,7 +193,7 @@ async def _while_a_snapshot_is_held(store: BenchDatabase, size: Size, findings: 
     findings.describe(
         f"A snapshot that is held: {writers} writers commit {number_of:,} joins one by one, first by themselves, then "
         f"while another connection holds a snapshot from before the first of them. The tail is counted before each "
-        f"fold."
+        f"compaction."
     )
     club = await asyncio.to_thread(store.create_club, "held")
     tails: list[float] = []
@@ -203,32 +205,32 @@ async def _while_a_snapshot_is_held(store: BenchDatabase, size: Size, findings: 
                 tails.append(
                     sum(
                         [
-                            await scope.fetchval(_UNFOLDED.format(table=each), club.id)
+                            await scope.fetchval(_UNCOMPACTED.format(table=each), club.id)
                             for each in compaction.DELTA_TABLES
                         ]
                     )
                 )
 
-        await _written(joining, writers, number_of // 10, 1)
-        async with _folder(joining, count):
-            alone = await _written(joining, writers, number_of, 1)
+        await _write(joining, writers, number_of // 10, 1)
+        async with _compactor(joining, count):
+            alone = await _write(joining, writers, number_of, 1)
         before = max(tails)
         tails.clear()
         holder = await asyncpg.connect(store.owner_url)
         async with holder.transaction(isolation="repeatable_read"):
             await holder.fetchval("SELECT count(*) FROM communities")
-            async with _folder(joining, count):
-                held = await _written(joining, writers, number_of, 1)
+            async with _compactor(joining, count):
+                held = await _write(joining, writers, number_of, 1)
         await holder.close()
     usual = findings.record("a join by itself, p99", _percentile(alone, 99), "ms")
     slow = findings.record("a join by itself while a snapshot is held, p99", _percentile(held, 99), "ms")
-    findings.record("rows not folded yet, at most", before, "")
-    most = findings.record("rows not folded yet while a snapshot is held, at most", max(tails), "")
+    findings.record("rows not compacted yet, at most", before, "")
+    most = findings.record("rows not compacted yet while a snapshot is held, at most", max(tails), "")
     findings.target_at_most(
         f"A snapshot held for {number_of:,} commits: p99 at most twice the usual", slow / usual, 2, "times"
     )
     findings.target_at_most(
-        f"A snapshot held for {number_of:,} commits: never more than {compaction.MAX_UNCOMPACTED:,} rows are not folded",
+        f"A snapshot held for {number_of:,} commits: never more than {compaction.MAX_UNCOMPACTED:,} rows are not compacted",
         most,
         compaction.MAX_UNCOMPACTED,
         "rows",
@@ -243,7 +245,7 @@ def _stage(query: str) -> str:
         commits._LOCK: "lock",
         refresh_statement(): "refresh",
         members._RECOMPUTE: "derive",
-        compaction._COMPACT: "fold",
+        compaction._COMPACT: "compaction",
         memberships._INSERT: "insert memberships",
     }
     if query in known:
@@ -255,13 +257,13 @@ def _stage(query: str) -> str:
 
 async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None:
     findings.describe(
-        "By stage: one writer, who folds after every fifth batch; CPU of the process and of its connection."
+        "By stage: one writer, with a compaction after every fifth batch; CPU of the process and of its connection."
     )
     club = await asyncio.to_thread(store.create_club, "stages")
     meter = StageMeter(_stage)
     async with Database(store.app_url, 1) as database:
         joining = await _Joining.of(database, club.id)
-        await _written(joining, 1, 2 * BATCH)
+        await _write(joining, 1, 2 * BATCH)
         await compaction.compact(database, club.id)
         async with database.unscoped_connection() as connection:
             await meter.watch(connection)
@@ -273,18 +275,18 @@ async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None
                 await compaction.compact(database, club.id)
         await compaction.compact(database, club.id)
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
-    told = [
+    rows_by_stage = [
         (stage, *(format_number(each / 1000 / rows) for each in (cost.client, cost.database, cost.time)))
         for stage, cost in costs
     ]
     total = [
         format_number(sum(getattr(cost, kind) for _, cost in costs) / 1000 / rows)
-        for kind in ("here", "database", "time")
+        for kind in ("client", "database", "time")
     ]
     findings.add_table(
         f"Microseconds a member by stage, batches of {BATCH:,}",
         ("stage", "CPU here", "CPU of PostgreSQL", "time"),
-        [*told, ("in all", *total)],
+        [*rows_by_stage, ("in all", *total)],
     )
 
 

@@ -1,4 +1,4 @@
-"""Visits of links: how fast they are told, what room they take, and how fast different visitors are counted."""
+"""Link visits: ingest rate, storage, and latency of counts of distinct visitors."""
 
 import asyncio
 import random
@@ -57,23 +57,23 @@ class _Amount:
     """Of the whole year."""
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """3 million visits of a year, told tenth by tenth."""
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """3 million visits of a year, ingested in tenths."""
     part = _Amount(size.rows(300_000, 500), size.rows(40, 2), size.rows(300_000, 200))
     findings.describe(
         f"{part.visits * PARTS:,} visits of a year by {part.visitors:,} visitors, as NDJSON in batches of "
         f"{BATCH_ROWS:,}: each until it is durable, with all buckets. Seven of ten come from {part.sendings * PARTS:,} "
         f"sendings of {LINKS_OF_SENDING} links each, mostly within days of each other, the others of {OTHER_LINKS} "
-        f"links all the year. Then each question is asked {ROUNDS} times {READS} times, of a year that begins on "
-        f"another day each time. Last, visits that are each of a link of its own are told, to see what room the "
+        f"links all the year. Then each query runs {ROUNDS} times {READS} times, of a year that begins on "
+        f"another day each time. Last, visits that are each of a link of its own are ingested, to see what storage the "
         f"sparsest buckets take."
     )
-    store = where.database("links")
-    asyncio.run(_run(where, store, store.create_club("links"), part, findings))
+    store = environment.database("links")
+    asyncio.run(_run(environment, store, store.create_club("links"), part, findings))
 
 
 async def _run(
-    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, part: _Amount, findings: Findings
+    environment: BenchEnvironment, store: BenchDatabase, club: BenchClub, part: _Amount, findings: Findings
 ) -> None:
     began = datetime.now(UTC) - timedelta(days=365)
     async with Database(store.app_url, 4) as database:
@@ -83,36 +83,40 @@ async def _run(
             {"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings * PARTS)
         )
         await load("sendings", _lines(known))
-        await _told(where, load, part, began, findings)
-        room = _room(store)
-        findings.record("room", room / (part.visits * PARTS), "bytes a visit")
+        await _report(environment, load, part, began, findings)
+        storage = _storage(store)
+        findings.record("storage", storage / (part.visits * PARTS), "bytes a visit")
         await _asked(database, club, began, findings)
         lone = part.visits // 10
         await load("link_visits", _lines(_lone(lone, began)))
-        sparsest = findings.record("room, each of a link of its own", (_room(store) - room) / lone, "bytes a visit")
+        sparsest = findings.record(
+            "storage, each of a link of its own", (_storage(store) - storage) / lone, "bytes a visit"
+        )
     claim = f"Visits of a link each, by a visitor each: at most {MOST_BYTES:,} bytes"
     findings.target_at_most(claim, sparsest, MOST_BYTES)
 
 
-async def _told(where: BenchEnvironment, load: Load, part: _Amount, began: datetime, findings: Findings) -> None:
+async def _report(
+    environment: BenchEnvironment, load: Load, part: _Amount, began: datetime, findings: Findings
+) -> None:
     chance = random.Random(1)
     rates: list[float] = []
     here: list[float] = []
     there: list[float] = []
     for number in range(PARTS):
         visits = list(_visits(chance, part, number, began))
-        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
+        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
         await load("link_visits", visits)
         rates.append(part.visits / (time.perf_counter() - before[0]))
         here.append(1e6 * (time.process_time() - before[1]) / part.visits)
-        there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / part.visits)
-    rate = findings.record("visits told", rates, "visits/s")
+        there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / part.visits)
+    rate = findings.record("visits ingested", rates, "visits/s")
     findings.record("CPU of this process", here, "µs a visit")
     findings.record("CPU of PostgreSQL", there, "µs a visit")
     findings.target_at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
 
 
-def _room(store: BenchDatabase) -> float:
+def _storage(store: BenchDatabase) -> float:
     with store.owner_connection() as connection:
         found = connection.execute(_ROOM.encode()).fetchone()
     assert found is not None
@@ -181,26 +185,26 @@ _QUESTIONS: Mapping[str, Mapping[str, object]] = {
 async def _asked(database: Database, club: BenchClub, began: datetime, findings: Findings) -> None:
     customer = Tenant(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
     worst = 0.0
-    for name, asked in _QUESTIONS.items():
-        rounds = [await _round(database, customer, began, asked, 7 * number) for number in range(ROUNDS)]
+    for name, query in _QUESTIONS.items():
+        rounds = [await _round(database, customer, began, query, 7 * number) for number in range(ROUNDS)]
         found = findings.record(f"different visitors of a year, {name}, p95", rounds, "ms")
         worst = max(worst, found)
-    claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, whatever is asked"
+    claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, for all queries"
     findings.target_at_most(claim, worst, MOST_MILLISECONDS)
 
 
 async def _round(
-    database: Database, customer: Tenant, began: datetime, asked: Mapping[str, object], first: int
+    database: Database, customer: Tenant, began: datetime, parameters: Mapping[str, object], first: int
 ) -> float:
     """The 95th percentile of milliseconds."""
     took = []
     for n in range(READS):
         since = began + timedelta(days=n - first, hours=n % 24)
         body = {
-            "report": "links_visits_history" if "interval" in asked else "links_visits_stats",
+            "report": "links_visits_history" if "interval" in parameters else "links_visits_stats",
             "from": since.isoformat(),
             "to": (since + timedelta(days=365)).isoformat(),
-            **asked,
+            **parameters,
         }
         before = time.perf_counter()
         query = parse_query(_encode(body), REPORTS_BY_NAME)

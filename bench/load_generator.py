@@ -1,7 +1,7 @@
 """A small load generator: closed loop for throughput, open loop at a fixed rate for latency.
 
-It runs on the cores that the server runs on, so it does as little as it can for a request: the bytes are
-ready beforehand, one thread waits for all connections, and of an answer only status and length are read.
+It shares the cores with the server, so it does as little as possible for a request: the bytes are prepared in
+advance, one thread waits for all connections, and only status and length of a response are parsed.
 """
 
 import gc
@@ -15,21 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 Request = tuple[str, bytes]
-"""What kind of request it is, and its bytes."""
+"""Kind and bytes of a request."""
 
-_PATIENCE = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 class LoadError(RuntimeError):
-    """The server did not answer as a server should."""
+    """An unexpected response or a timeout of the server."""
 
 
 @dataclass
 class Load:
-    """What came of a load: seconds from asking to the answer by kind, statuses, and how long it all took.
+    """Result of a load: latencies in seconds by kind, statuses, and the total duration.
 
-    In an open loop the asking is the instant at which a request was due, whether or not the generator or the
-    server was ready for it.
+    In an open loop, the latency starts at the instant at which a request was due, whether or not the generator or
+    the server was ready for it.
     """
 
     seconds: float = 0.0
@@ -38,53 +38,53 @@ class Load:
 
     @property
     def responses(self) -> int:
-        """How many answers came."""
+        """Number of responses."""
         return sum(self.statuses.values())
 
     @property
     def per_second(self) -> float:
-        """Answers a second."""
+        """Responses a second."""
         return self.responses / self.seconds
 
     def percentile(self, percent: float, kind: str | None = None) -> float:
-        """Milliseconds that so many percent of the requests took at most."""
+        """A percentile of the latency in milliseconds."""
         found = sorted(each for name, values in self.latencies.items() if kind in (None, name) for each in values)
         if not found:
             raise LoadError(f"there were no requests of kind {kind}")
         return 1000 * found[min(len(found) - 1, int(len(found) * percent / 100))]
 
     def require(self, *statuses: int) -> "Load":
-        """Raises LoadError where an answer had another status than these."""
+        """Raises LoadError if a response has another status than these."""
         if set(self.statuses) - set(statuses):
             raise LoadError(f"the server answered with {dict(self.statuses)}")
         return self
 
 
 class _Connection:
-    __slots__ = ("asked_at", "kind", "received", "socket")
+    __slots__ = ("due_at", "kind", "received", "socket")
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.kind = ""
-        self.asked_at = 0.0
+        self.due_at = 0.0
 
-    def ask(self, request: Request, at: float) -> None:
+    def send(self, request: Request, at: float) -> None:
         self.kind, content = request
-        self.asked_at = at
+        self.due_at = at
         self.socket.sendall(content)
 
     def status(self) -> int:
-        """Reads what has come; the status once the answer is whole, else 0."""
+        """Reads available bytes; returns the status of a complete response, else 0."""
         piece = self.socket.recv(262_144)
         if not piece:
             raise LoadError("the server closed a connection")
         received = self.received + piece if self.received else piece
         end = received.find(b"\r\n\r\n")
         if end > 0:
-            place = received.find(b"content-length: ", 0, end)
-            length = int(received[place + 16 : received.find(b"\r", place)]) if place > 0 else 0
+            position = received.find(b"content-length: ", 0, end)
+            length = int(received[position + 16 : received.find(b"\r", position)]) if position > 0 else 0
             if len(received) >= end + 4 + length:
                 self.received = b""
                 return int(received[9:12])
@@ -109,16 +109,16 @@ def _connections(port: int, number: int) -> Iterator[tuple[list[_Connection], se
             each.socket.close()
 
 
-def _note(load: Load, connection: _Connection, status: int, now: float) -> None:
+def _record(load: Load, connection: _Connection, status: int, now: float) -> None:
     load.statuses[status] += 1
     values = load.latencies.get(connection.kind)
     if values is None:
         values = load.latencies[connection.kind] = array("d")
-    values.append(now - connection.asked_at)
+    values.append(now - connection.due_at)
 
 
 def closed_loop(port: int, requests: Iterator[Request], connections: int, seconds: float) -> Load:
-    """Each connection asks anew as soon as it is answered, for some seconds or until requests run out."""
+    """Each connection sends the next request after a response, for some seconds or until there are no more requests."""
     load = Load()
     clock = time.perf_counter
     with _connections(port, connections) as (opened, poll):
@@ -128,30 +128,30 @@ def closed_loop(port: int, requests: Iterator[Request], connections: int, second
         busy = 0
         for connection in opened:
             if (request := next(requests, None)) is not None:
-                connection.ask(request, clock())
+                connection.send(request, clock())
                 busy += 1
         while busy:
-            ready = poll.poll(_PATIENCE)
+            ready = poll.poll(_TIMEOUT_SECONDS)
             if not ready:
-                raise LoadError(f"the server did not answer for {_PATIENCE:.0f} seconds")
+                raise LoadError(f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds")
             for number, _ in ready:
                 connection = by_number[number]
                 status = connection.status()
                 if not status:
                     continue
                 now = clock()
-                _note(load, connection, status, now)
+                _record(load, connection, status, now)
                 following = next(requests, None) if now < until else None
                 if following is None:
                     busy -= 1
                 else:
-                    connection.ask(following, now)
+                    connection.send(following, now)
         load.seconds = clock() - began
     return load
 
 
 def open_loop(port: int, requests: Iterator[Request], connections: int, seconds: float, rate: float) -> Load:
-    """Requests fall due at a fixed rate, evenly; one that finds no free connection waits, and that counts."""
+    """Requests are due at a fixed rate; the time that one waits for a free connection counts."""
     load = Load()
     clock = time.perf_counter
     with _connections(port, connections) as (free, poll):
@@ -159,27 +159,27 @@ def open_loop(port: int, requests: Iterator[Request], connections: int, seconds:
         free = list(free)
         due: deque[float] = deque()
         began = clock()
-        asked, planned = 0, int(seconds * rate)
-        while asked < planned or len(free) < connections or due:
+        sent, planned = 0, int(seconds * rate)
+        while sent < planned or len(free) < connections or due:
             now = clock()
-            while asked < planned and began + asked / rate <= now:
-                due.append(began + asked / rate)
-                asked += 1
+            while sent < planned and began + sent / rate <= now:
+                due.append(began + sent / rate)
+                sent += 1
             while due and free:
                 request = next(requests, None)
                 if request is None:
                     raise LoadError("the requests ran out")
-                free.pop().ask(request, due.popleft())
-            wait = began + asked / rate - clock() if asked < planned else _PATIENCE
+                free.pop().send(request, due.popleft())
+            wait = began + sent / rate - clock() if sent < planned else _TIMEOUT_SECONDS
             if wait > 0:
                 # Waiting on epoll alone is to the millisecond only.
                 found, _, _ = select.select([poll], [], [], wait)
-                if not found and wait == _PATIENCE:
-                    raise LoadError(f"the server did not answer for {_PATIENCE:.0f} seconds")
+                if not found and wait == _TIMEOUT_SECONDS:
+                    raise LoadError(f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds")
             for number, _ in poll.poll(0):
                 connection = by_number[number]
                 if status := connection.status():
-                    _note(load, connection, status, clock())
+                    _record(load, connection, status, clock())
                     free.append(connection)
         load.seconds = clock() - began
     return load

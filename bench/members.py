@@ -31,8 +31,8 @@ LEAST = 3
 MONTHS = 96
 _BEGAN = datetime.fromisoformat("2018-11-01T00:00:00")
 
-# What reports of members are made of, in one number each, whichever way it came about.
-_KEPT = """
+# Sums over all rollups of members, which must not depend on the way of loading.
+_SUMS = """
 SELECT
     (SELECT sum(members_count) FROM group_counts),
     (SELECT sum(n * extract(epoch FROM bucket)) FROM group_rollups),
@@ -42,10 +42,10 @@ SELECT
 """
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """200,000 profiles that joined over eight years, each with a dozen groups."""
     rows = size.rows(200_000, 500)
-    path = where.folder / "members.ndjson"
+    path = environment.folder / "members.ndjson"
     path.write_bytes(b"".join(_lines(rows)))
     findings.describe(
         f"A file of {rows:,} profiles that joined over {MONTHS // 12} years, in the order of time, each with a dozen "
@@ -55,30 +55,30 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
     )
     findings.describe(
         "regulars load: 25,000 rows a commit, what they change of counts, rollups and snapshots added up by DuckDB. "
-        "Batch by batch: 5,000 rows a commit, differences appended and folded, snapshots recounted. Plain COPY: the "
+        "Batch by batch: 5,000 rows a commit, deltas appended and compacted, snapshots recounted. Plain COPY: the "
         "rows of profiles and memberships that the load has made, as CSV, by the owner into tables of the same columns "
         "and indexes without row-level security."
     )
     rates: dict[str, list[float]] = {name: [] for name in (COPIED, LOADED, BATCHED)}
     cpu: dict[str, list[float]] = {name: [] for name in rates}
-    kept: set[tuple[object, ...]] = set()
+    sums: set[tuple[object, ...]] = set()
 
     def measured(name: str, work: Callable[[], object]) -> None:
-        use: Use = used_by(where, work)
+        use: Use = used_by(environment, work)
         rates[name].append(rows / use.seconds)
         cpu[name].append(1e6 * (use.here + use.database) / rows)
 
     for _ in range(size.rounds(ROUNDS)):
         for name, large in ((LOADED, True), (BATCHED, False)):
-            store = where.database("members")
+            store = environment.database("members")
             club = store.create_club("members")
             measured(name, partial(_run, store, club, path, large=large))
             with store.owner_connection() as connection:
-                kept.add(fetch_one(connection, _KEPT))
+                sums.add(fetch_one(connection, _SUMS))
             if large:
-                copies = _written(where, store)
+                copies = _write_files(environment, store)
                 measured(COPIED, partial(_copied, store, copies))
-            with psycopg.connect(where.owner_url, autocommit=True) as connection:
+            with psycopg.connect(environment.owner_url, autocommit=True) as connection:
                 connection.execute("DROP DATABASE members WITH (FORCE)")
     for name, found in rates.items():
         findings.record(name, found, "members/s")
@@ -92,7 +92,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         LEAST,
         "times",
     )
-    findings.target("Members: both ways keep the same numbers", f"{len(kept)} answers", len(kept) == 1)
+    findings.target("Members: both ways store the same numbers", f"{len(sums)} answers", len(sums) == 1)
 
 
 def _lines(rows: int) -> list[bytes]:
@@ -137,8 +137,8 @@ async def _load(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     assert not summary.rejected, summary.rejections[:3]
 
 
-def _written(where: BenchEnvironment, store: BenchDatabase) -> dict[str, Path]:
-    found = {table: where.folder / f"{table}.csv" for table in TABLES}
+def _write_files(environment: BenchEnvironment, store: BenchDatabase) -> dict[str, Path]:
+    found = {table: environment.folder / f"{table}.csv" for table in TABLES}
     with store.owner_connection() as connection:
         for table, path in found.items():
             columns = ", ".join(_columns(store, table))
@@ -151,7 +151,7 @@ def _written(where: BenchEnvironment, store: BenchDatabase) -> dict[str, Path]:
 
 
 def _columns(store: BenchDatabase, table: str) -> list[str]:
-    """The columns that are told; others are generated."""
+    """Columns that are inserted; others are generated."""
     with store.owner_connection() as connection:
         found = connection.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attgenerated = ''"

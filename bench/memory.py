@@ -38,7 +38,7 @@ class _Watch:
         self._thread.join()
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """5 million transactions in one body of POST /v1/import/transactions, as one server with two workers takes them."""
     profiles = size.rows(200_000, 1_000)
     rows = size.rows(5_000_000, 5_000)
@@ -47,10 +47,10 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"made as it is sent; the resident memory of the two workers is looked at four times a second, and the "
         f"kernel's own highest mark at the end."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("memory")
     seed_database(store, club, profiles, profiles)
-    with serve(where, store, 2) as served:
+    with serve(environment, store, 2) as served:
         before = max(processes.resident_mib(served.workers))
         began = time.perf_counter()
         with _Watch(served) as watch:

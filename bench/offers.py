@@ -1,4 +1,4 @@
-"""Events of offers: how fast they are told, what room they take, and how fast what comes of them is read."""
+"""Events of offers: ingest rate, storage, and latency of their reports."""
 
 import asyncio
 import time
@@ -24,29 +24,33 @@ KINDS = ("seen", "seen", "seen", "seen", "seen", "seen", "clicked", "granted", "
 COLLECTIONS = 100
 READS = 200
 
-_ROOM = """
+_STORAGE = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(offers|offer_)'
 """
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """10 million events of 10,000 offers, told fifth by fifth."""
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """10 million events of 10,000 offers, ingested in fifths."""
     offers, events, members = size.rows(10_000, 50), size.rows(2_000_000, 2_000), size.rows(200_000, 500)
     findings.describe(
         f"{events * PARTS:,} events of {offers:,} offers in {COLLECTIONS} collections and 50 stores, by {members:,} "
         f"members, over {DAYS * PARTS} days, as NDJSON in batches of {BATCH_ROWS:,}: each until durable, with all "
-        f"counters and buckets. After the first fifth and at the end, offers_events_history of one offer is asked for "
+        f"counters and buckets. After the first fifth and at the end, offers_events_history of one offer is requested "
         f"by day, over the first {DAYS} days, {READS} times, each time another. At the end offers_events_stats, whose "
-        f"different members are counted exactly, is asked for of one offer and of one collection over the last week, "
+        f"different members are counted exactly, is requested for one offer and for one collection over the last week, "
         f"and of all over the last week and over all {DAYS * PARTS} days."
     )
-    store = where.database("offers")
+    store = environment.database("offers")
     club = store.create_club("offers")
-    asyncio.run(_run(where, store, club, (offers, events, members), findings))
+    asyncio.run(_run(environment, store, club, (offers, events, members), findings))
 
 
 async def _run(
-    where: BenchEnvironment, store: BenchDatabase, club: BenchClub, amount: tuple[int, int, int], findings: Findings
+    environment: BenchEnvironment,
+    store: BenchDatabase,
+    club: BenchClub,
+    amount: tuple[int, int, int],
+    findings: Findings,
 ) -> None:
     offers, events, members = amount
     async with Database(store.app_url, 4) as database:
@@ -63,11 +67,11 @@ async def _run(
         reads: dict[int, list[float]] = {}
         for number in range(PARTS):
             content = list(_events(amount, number, began))
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(where.postmaster_pid)
+            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
             await load("offer_events", content)
             rates.append(events / (time.perf_counter() - before[0]))
             here.append(1e6 * (time.process_time() - before[1]) / events)
-            there.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - before[2]) / events)
+            there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / events)
             if number in (0, PARTS - 1):
                 first = partial(_history, began, began + timedelta(days=DAYS - 1), "offer_id")
                 reads[number] = await p95(database, club, map(first, ids))
@@ -80,12 +84,12 @@ async def _run(
         week = await p95(database, club, (stats() for _ in range(5)))
         everything = await p95(database, club, (_stats(began) for _ in range(5)))
         with store.owner_connection() as connection:
-            room = connection.execute(_ROOM.encode()).fetchone()
-    assert room is not None
-    rate = findings.record("events told", rates, "events/s")
+            storage = connection.execute(_STORAGE.encode()).fetchone()
+    assert storage is not None
+    rate = findings.record("events ingested", rates, "events/s")
     findings.record("CPU of this process", here, "µs an event")
     findings.record("CPU of PostgreSQL", there, "µs an event")
-    findings.record("room", float(room[0]) / (events * PARTS), "bytes an event")
+    findings.record("storage", float(storage[0]) / (events * PARTS), "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST
     )

@@ -25,7 +25,7 @@ EVERY = 20
 """Before a vacuum, the rows of one profile in so many are updated."""
 
 _TABLES = ("transactions", "profile_aggregations")
-_MOVED = {
+_UPDATES = {
     # Each leaves a dead row behind it in the table, and in its indexes.
     "transactions": "UPDATE transactions SET transacted_on = transacted_on + 1",
     "profile_aggregations": "UPDATE profile_aggregations SET next_change_at = next_change_at + interval '1 second'",
@@ -46,7 +46,7 @@ class _Way:
         self.found[name, unit].append(value)
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """10 million transactions of 1 million profiles, three times in one server."""
     profiles = size.rows(1_000_000, 2_000)
     findings.describe(
@@ -60,7 +60,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"Vacuum: after an update of the rows of one profile in {EVERY}, without parallel workers, as autovacuum does; "
         f"the longest is that of one part. A first write is that of a new connection, which plans it."
     )
-    ways = _ways(where, profiles)
+    ways = _ways(environment, profiles)
     everyone = _everyone(ways[0])
     with ways[0].store.owner_connection() as connection:
         now = fetch_one(connection, "SELECT now()")[0]
@@ -71,11 +71,11 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
             seconds = recomputed(way.store, way.club, everyone[: size.rows(200_000, 500)], now, 1)
             way.keep("recompute, 1 core", seconds, "s")
             _vacuum(way, round_)
-    _told(ways, findings)
+    _report(ways, findings)
 
 
-def _ways(where: BenchEnvironment, profiles: int) -> list[_Way]:
-    store = where.database()
+def _ways(environment: BenchEnvironment, profiles: int) -> list[_Way]:
+    store = environment.database()
     club = store.create_club("partitions")
     seed_database(store, club, profiles, 10 * profiles)
     ways = [_Way("one table", store, club)]
@@ -87,7 +87,7 @@ def _ways(where: BenchEnvironment, profiles: int) -> list[_Way]:
         with split.owner_connection() as connection:
             connection.execute(sql("partition").format(parts=parts).encode())
         # Whose rows are whose, and what the app may do, are said of the new tables too.
-        ways.append(_Way(f"{parts} parts", where.database(name), club))
+        ways.append(_Way(f"{parts} parts", environment.database(name), club))
     for way in ways:
         way.store.vacuum(*_TABLES)
         with way.store.owner_connection() as connection:
@@ -145,7 +145,7 @@ def _vacuum(way: _Way, round_: int) -> None:
     with way.store.owner_connection() as connection:
         for table in _TABLES:
             some = f"WHERE (hashtextextended(profile_id::text, 0) & 1023) % {EVERY} = {round_}"
-            connection.execute(f"{_MOVED[table]} {some}".encode())
+            connection.execute(f"{_UPDATES[table]} {some}".encode())
             seconds = [_timed(connection, f"VACUUM (PARALLEL 0) {part}") for part in _parts(connection, table)]
             way.keep(f"vacuum of {table}", sum(seconds), "s")
             way.keep(f"vacuum of {table}, longest", max(seconds), "s")
@@ -163,14 +163,14 @@ def _timed(connection: psycopg.Connection, statement: str) -> float:
     return time.perf_counter() - began
 
 
-def _told(ways: list[_Way], findings: Findings) -> None:
+def _report(ways: list[_Way], findings: Findings) -> None:
     whole, *split = ways
     rows = []
     for (name, unit), one in whole.found.items():
-        told = [findings.record(f"{name}, {whole.name}", one, unit)]
+        values = [findings.record(f"{name}, {whole.name}", one, unit)]
         for way in split:
-            told.append(findings.record(f"{name}, {way.name}", way.found[name, unit], unit))
+            values.append(findings.record(f"{name}, {way.name}", way.found[name, unit], unit))
             ratios = [other / base for other, base in zip(way.found[name, unit], one, strict=True)]
             findings.record(f"{name}: {way.name} / {whole.name}", ratios, "")
-        rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in told)])
+        rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in values)])
     findings.add_table("Medians", ["", *(way.name for way in ways)], rows)

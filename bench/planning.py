@@ -1,4 +1,4 @@
-"""What a request for a report costs before any engine is asked: read, checked, compiled, its values bound."""
+"""Cost of a report request before it is executed: parsing, validation, compilation, binding."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _CLUB = Tenant(7, 7, 7, 1, "club", "Club", "Europe/Oslo", "NOK", 2, {})
 _REPORT = Report(
     name="planned",
     format=ReportFormat.RECORDS,
-    description="Members as they are asked for most.",
+    description="Members with the fields that are used most.",
     cost=10,
     fields=(
         COMMUNITY_ID,
@@ -95,7 +95,7 @@ def _anew(body: bytes) -> list[Any]:
     return _planned(body)
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Every case again and again, by processor time."""
     times = size.rows(200, 5)
     findings.describe(

@@ -1,4 +1,4 @@
-"""What processes use, as the kernel tells it: CPU seconds and resident memory."""
+"""CPU seconds and resident memory of processes, from the kernel."""
 
 import os
 from collections.abc import Iterable

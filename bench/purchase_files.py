@@ -1,4 +1,4 @@
-"""Purchases as a retailer's files hold them: Parquet, made from a seed, the same in every run."""
+"""Generated purchases as Parquet files; the same seed gives the same files."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import duckdb
 from bench.seed_data import sql
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
-"""What the benchmarks compute values for. A few purchases are later."""
+"""The instant of computed values; a few purchases are later."""
 
 ZONE = "Europe/Oslo"
 CURRENCY = "NOK"
@@ -30,7 +30,7 @@ class PurchaseFiles:
 
 
 def write_purchases(folder: Path, rows: int, profiles: int) -> PurchaseFiles:
-    """Writes that many purchases of that many profiles, each of whom bought at least once."""
+    """Writes purchases of profiles with at least one purchase each."""
     folder.mkdir(parents=True)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")

@@ -31,17 +31,17 @@ class _Cost:
         self.database: list[float] = []
 
     def measure(
-        self, where: BenchEnvironment, served: RunningServer, requests: Iterator[Request], seconds: float
+        self, environment: BenchEnvironment, served: RunningServer, requests: Iterator[Request], seconds: float
     ) -> Load:
-        server, database = served.cpu_seconds(), processes.cpu_seconds(where.postmaster_pid)
+        server, database = served.cpu_seconds(), processes.cpu_seconds(environment.postmaster_pid)
         done = load_generator.closed_loop(served.port, requests, CONNECTIONS, seconds).require(200)
         self.per_second.append(done.per_second)
         self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
-        self.database.append(1e6 * (processes.cpu_seconds(where.postmaster_pid) - database) / done.responses)
+        self.database.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - database) / done.responses)
         return done
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """GET aggregations of random ones among a million profiles."""
     profiles = size.rows(1_000_000, 1_000)
     seconds = size.seconds(5)
@@ -52,18 +52,18 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"Closed loop of {CONNECTIONS} connections, rounds of {seconds:g} s that take turns; the load generator "
         f"runs on the same cores. Reads are of random profiles."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("reads")
     seed_database(store, club, profiles, 4 * profiles)
     for workers in (1, 2):
-        with serve(where, store, workers) as served:
-            _throughput(where, served, club, profiles, workers, size, findings)
-    with serve(where, store) as served:
+        with serve(environment, store, workers) as served:
+            _throughput(environment, served, club, profiles, workers, size, findings)
+    with serve(environment, store) as served:
         _latency(served, club, profiles, size, findings)
 
 
 def _throughput(
-    where: BenchEnvironment,
+    environment: BenchEnvironment,
     served: RunningServer,
     club: BenchClub,
     profiles: int,
@@ -71,14 +71,14 @@ def _throughput(
     size: Size,
     findings: Findings,
 ) -> None:
-    asked = reads(club, profiles)
+    requests_by_route = reads(club, profiles)
     empty, values = _Cost(), _Cost()
     seconds = size.seconds(5)
     for _ in range(2):
-        _Cost().measure(where, served, asked, seconds / 2)
+        _Cost().measure(environment, served, requests_by_route, seconds / 2)
     for _ in range(size.rounds(ROUNDS)):
-        empty.measure(where, served, _empty(club), seconds)
-        values.measure(where, served, asked, seconds)
+        empty.measure(environment, served, _empty(club), seconds)
+        values.measure(environment, served, requests_by_route, seconds)
     kind = f"{workers} worker{'s' if workers > 1 else ''}"
     findings.record(f"empty route, {kind}", empty.per_second, "requests/s")
     findings.record(f"GET aggregations, {kind}", values.per_second, "requests/s")
@@ -95,12 +95,14 @@ def _throughput(
 
 
 def _latency(served: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
-    asked = {"empty route": _empty(club), "GET aggregations": reads(club, profiles, 100_000)}
+    requests_by_route = {"empty route": _empty(club), "GET aggregations": reads(club, profiles, 100_000)}
     seconds = size.seconds(30)
-    rounds: dict[str, list[Load]] = {name: [] for name in asked}
-    load_generator.open_loop(served.port, asked["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE)
+    rounds: dict[str, list[Load]] = {name: [] for name in requests_by_route}
+    load_generator.open_loop(
+        served.port, requests_by_route["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE
+    )
     for _ in range(size.rounds(3)):
-        for name, requests in asked.items():
+        for name, requests in requests_by_route.items():
             done = load_generator.open_loop(served.port, requests, CONNECTIONS, seconds, RATE)
             rounds[name].append(done.require(200))
     findings.describe(

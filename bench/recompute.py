@@ -27,7 +27,7 @@ SELECT count(*), sum(n) FROM (
 """
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """5 million transactions over 500,000 profiles."""
     profiles = size.rows(500_000, 2_000)
     findings.describe(
@@ -37,7 +37,7 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"rows; both are as the app's role, in turns, once with one core each and once with all cores (two "
         f"connections; parallel workers)."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("recompute")
     seed_database(store, club, profiles, 10 * profiles)
     with store.owner_connection() as connection:

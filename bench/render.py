@@ -1,4 +1,4 @@
-"""RESULTS.md from the last run of each benchmark."""
+"""Renders RESULTS.md from the last run of each benchmark."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -18,10 +18,10 @@ _CHARTED = {each.name: each for each in BENCHMARKS}
 
 
 def render(results: dict[str, Result]) -> str:
-    """The page. Its charts are those of bench/chart.py, in a folder beside it."""
-    found = [results[each.name] for each in BENCHMARKS if each.name in results]
-    parts = [_OPENING, *_overview(found), *_machines(found)]
-    for result in found:
+    """Renders the page; its charts are in a folder next to it."""
+    selected = [results[each.name] for each in BENCHMARKS if each.name in results]
+    parts = [_OPENING, *_overview(selected), *_machines(selected)]
+    for result in selected:
         parts += _part(result)
     return "\n".join(parts)
 
@@ -62,8 +62,8 @@ def _machines(results: Sequence[Result]) -> Iterator[str]:
         yield f"- PostgreSQL: {_listed(machine.settings)}\n"
 
 
-def _listed(things: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in things.items())
+def _listed(items: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in items.items())
 
 
 def _part(result: Result) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a benchmark found: figures with their spread, targets met or missed, and where and how it ran."""
+"""Results of benchmarks: figures with their spread, targets, and the machine that they were measured on."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent / "results"
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What a benchmark ran on."""
+    """The machine of a benchmark."""
 
     processor: str
     cores: int
@@ -21,7 +21,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One number: the median of `rounds` rounds, the lowest and the highest of them."""
+    """A measured number: median, lowest and highest of `rounds` rounds."""
 
     name: str
     value: float
@@ -32,7 +32,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A claim of the project, what was measured of it, and whether it holds."""
+    """A claim of the project, its measurement, and whether it is met."""
 
     claim: str
     measured: str
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Figures that are read side by side."""
+    """A table of figures."""
 
     title: str
     columns: list[str]
@@ -48,7 +48,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """All that one benchmark found in one run. `scale` 1 is the size that the targets speak of."""
+    """Result of one run of a benchmark. `scale` 1 is the size that the targets refer to."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 class Findings:
-    """A result in the making."""
+    """Collects the result of a run."""
 
     def __init__(self) -> None:
         self.how: list[str] = []
@@ -73,35 +73,35 @@ class Findings:
         self.tables: list[Table] = []
 
     def describe(self, text: str) -> None:
-        """Says in words what was done."""
+        """Adds a sentence about the method."""
         self.how.append(text)
 
     def record(self, name: str, values: Sequence[float] | float, unit: str) -> float:
-        """Keeps a number, of one round or several; gives its median."""
+        """Records a number of one or several rounds; returns its median."""
         rounds = [values] if isinstance(values, int | float) else list(values)
         median = statistics.median(rounds)
         self.figures.append(Figure(name, median, unit, min(rounds), max(rounds), len(rounds)))
         return median
 
     def target_at_least(self, claim: str, value: float, least: float, unit: str = "") -> None:
-        """Holds a number to a target from below."""
+        """Records a target with a lower bound."""
         self.targets.append(Target(claim, with_unit(value, unit), value >= least))
 
     def target_at_most(self, claim: str, value: float, most: float, unit: str = "") -> None:
-        """Holds a number to a target from above."""
+        """Records a target with an upper bound."""
         self.targets.append(Target(claim, with_unit(value, unit), value <= most))
 
     def target(self, claim: str, measured: str, met: bool) -> None:
-        """Says whether a claim holds that is no single number."""
+        """Records a target that is not a single number."""
         self.targets.append(Target(claim, measured, met))
 
     def add_table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Keeps figures that are read side by side."""
+        """Records a table of figures."""
         self.tables.append(Table(title, list(columns), [list(row) for row in rows]))
 
 
 def format_number(value: float) -> str:
-    """A number with the digits that mean something."""
+    """Formats a number with its significant digits."""
     size = abs(value)
     if size >= 1_000 or (value == int(value) and size >= 1):
         return f"{value:,.0f}"
@@ -111,12 +111,12 @@ def format_number(value: float) -> str:
 
 
 def with_unit(value: float, unit: str) -> str:
-    """A number with its unit."""
+    """Formats a number with its unit."""
     return f"{format_number(value)} {unit}".strip()
 
 
 def save(result: Result, folder: Path) -> None:
-    """Keeps a result as the last run of its benchmark."""
+    """Stores a result as the last run of its benchmark."""
     folder.mkdir(parents=True, exist_ok=True)
     content = msgspec.json.format(msgspec.json.encode(result), indent=2)
     (folder / f"{result.name}.json").write_bytes(content + b"\n")

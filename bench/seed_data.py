@@ -1,4 +1,4 @@
-"""Fills a database fast: facts by set-based statements of the owner, values by the product's own refresh."""
+"""Seeds a database: facts by set-based statements of the owner, values by the refresh of the product."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ _SQL = Path(__file__).parent / "sql"
 
 
 def sql(name: str) -> str:
-    """A statement of the benchmarks by the name of its file."""
+    """A statement of the benchmarks by file name."""
     return (_SQL / f"{name}.sql").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Ad-hoc counts of members: the columnar copy against PostgreSQL, four clients at once."""
+"""Ad-hoc counts of members: the columnar copy against PostgreSQL, four concurrent clients."""
 
 import asyncio
 import json
@@ -73,15 +73,15 @@ _JOINED = "members JOIN profile_aggregations USING (community_id, profile_id)"
 Ask = Callable[[], Awaitable[None]]
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """members_count over a million members."""
     profiles = size.rows(1_000_000, 2_000)
     findings.describe(
         f"{profiles:,} members with {3 * profiles:,} transactions, {min(DUE, profiles // 4):,} of them due by the "
-        f"clock; {CLIENTS} clients at once ask for members_count in one process, each in a snapshot of its own, under "
-        f"row-level security. PostgreSQL is asked over as many connections; it counts what is kept, not what is due."
+        f"clock; {CLIENTS} concurrent clients ask for members_count in one process, each in a snapshot of its own, under "
+        f"row-level security. PostgreSQL is queried over as many connections; it counts stored values, not due ones."
     )
-    store = where.database()
+    store = environment.database()
     club = store.create_club("segments")
     seed_database(store, club, profiles, 3 * profiles)
     with store.owner_connection() as connection:
@@ -104,7 +104,7 @@ async def _measured(store: BenchDatabase, club: BenchClub, profiles: int, size: 
         for name, (_, condition) in FILTERS.items():
             for table, label in ((_JOINED, "PostgreSQL"), ("narrow", "PostgreSQL, narrow table")):
                 ask = _counting(database, club, f"SELECT count(*) FROM {table} WHERE {condition}")
-                times = await _asked(ask, max(5, requests // 6))
+                times = await _run_concurrently(ask, max(5, requests // 6))
                 findings.record(f"{name}: {label}, p95", [_percentile(times, 95)], "ms")
 
 
@@ -116,7 +116,7 @@ class _Copied:
         self.copies = ReplicaCache(MEGABYTES)
         self.customer = Tenant(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
 
-    def asking(self, filter_: Any) -> Ask:
+    def request(self, filter_: Any) -> Ask:
         query = _query(filter_)
         stores = Backends(self.database, self.copies)
 
@@ -126,7 +126,7 @@ class _Copied:
                     await records(query, [self.customer], stores, self.database.clock())
                     return
                 except ReplicaStaleError:
-                    # As a client that comes back at once.
+                    # As a client that reconnects immediately.
                     continue
 
         return ask
@@ -140,9 +140,9 @@ async def _copies(
     copied: _Copied, store: BenchDatabase, profiles: int, requests: int, size: Size, findings: Findings
 ) -> None:
     before = _resident()
-    findings.record("the first count makes the copy", [await _timed(copied.asking(None))], "ms")
-    findings.record("the first filter by recency adds its column", [await _timed(copied.asking(_RECENCY))], "ms")
-    findings.record("the first filter by spend adds its column", [await _timed(copied.asking(_SPEND))], "ms")
+    findings.record("the first count makes the copy", [await _timed(copied.request(None))], "ms")
+    findings.record("the first filter by recency adds its column", [await _timed(copied.request(_RECENCY))], "ms")
+    findings.record("the first filter by spend adds its column", [await _timed(copied.request(_SPEND))], "ms")
     with store.owner_connection() as connection:
         connection.execute(
             "UPDATE profile_aggregations SET next_change_at = now() - interval '1 second' WHERE profile_id IN "
@@ -150,34 +150,34 @@ async def _copies(
         )
     # Another process would come to them as they fall due.
     copied.copies = ReplicaCache(MEGABYTES)
-    await copied.asking(None)()
+    await copied.request(None)()
     findings.record(
         "the first count with all that is due, its columns added too",
-        [await _timed(copied.asking(_RECENCY_AND_SPEND))],
+        [await _timed(copied.request(_RECENCY_AND_SPEND))],
         "ms",
     )
     table = copied.copies.replica(copied.customer.community_id)
     findings.record("memory of the copy, by a million members", [table.memory_bytes / profiles], "MB")
     findings.record("resident memory that the process has gained", [(_resident() - before) / profiles * 1e6], "MB")
     for name, (filter_, _) in FILTERS.items():
-        rounds = [await _asked(copied.asking(filter_), requests) for _ in range(size.rounds(ROUNDS))]
+        rounds = [await _run_concurrently(copied.request(filter_), requests) for _ in range(size.rounds(ROUNDS))]
         for percent in (50, 95):
             values = [_percentile(each, percent) for each in rounds]
             found = findings.record(f"{name}: copy, p{percent}", values, "ms")
         findings.target_at_most(
-            f"members_count, {name}: p95 under 50 ms with {CLIENTS} clients at once over {profiles:,} members",
+            f"members_count, {name}: p95 under 50 ms with {CLIENTS} concurrent clients over {profiles:,} members",
             found,
             50,
             "ms",
         )
         spent = time.process_time()
-        times = await _asked(copied.asking(filter_), requests)
+        times = await _run_concurrently(copied.request(filter_), requests)
         findings.record(f"{name}: CPU of the process a count", [1e3 * (time.process_time() - spent) / len(times)], "ms")
     await _caught_up(copied, store, requests, findings)
 
 
 async def _caught_up(copied: _Copied, store: BenchDatabase, requests: int, findings: Findings) -> None:
-    ask = copied.asking(FILTERS["two scalars"][0])
+    ask = copied.request(FILTERS["two scalars"][0])
     with store.owner_connection() as connection:
         for changed in (1, 500, 5_000):
             times = []
@@ -193,7 +193,7 @@ async def _caught_up(copied: _Copied, store: BenchDatabase, requests: int, findi
                 await asyncio.sleep(0.02)
 
         writing = asyncio.create_task(write())
-        times = await _asked(ask, requests)
+        times = await _run_concurrently(ask, requests)
         stopping.set()
         await writing
     findings.record("two scalars: copy while members change, p95", [_percentile(times, 95)], "ms")
@@ -219,8 +219,8 @@ def _counting(database: Database, club: BenchClub, statement: str) -> Ask:
     return ask
 
 
-async def _asked(ask: Ask, requests: int) -> list[float]:
-    """How long each took, in milliseconds, of as many clients as there are at once."""
+async def _run_concurrently(ask: Ask, requests: int) -> list[float]:
+    """How long each took, in milliseconds, of as many concurrent clients."""
     times: list[float] = []
 
     async def client() -> None:

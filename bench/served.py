@@ -64,17 +64,17 @@ def _naive(server: AppContext) -> Route:
         authorize(CREATE, principal, {})
         assert principal.community_id is not None
         community_id = principal.community_id
-        given = decode_body(await request.body(), TransactionIn)
-        schema.require_fields(given)
+        payload = decode_body(await request.body(), TransactionIn)
+        schema.require_fields(payload)
         community = await _community(server, community_id)
-        row = schema.validate(given, community)
+        row = schema.validate(payload, community)
         async with server.database.write_transaction(community_id) as scope:
             uow = UnitOfWork(scope.connection, community_id, scope.now, community)
-            (kept,) = await write(uow, [TransactionWrite(row, WriteMode.CREATE)])
-            if not isinstance(kept, StoredTransaction):
-                raise kept
-            shown = await TRANSACTIONS.fetch_many(uow, [kept.id])
-        return Response(encode({"data": shown[kept.id]}), 201, media_type="application/json")
+            (stored,) = await write(uow, [TransactionWrite(row, WriteMode.CREATE)])
+            if not isinstance(stored, StoredTransaction):
+                raise stored
+            representations = await TRANSACTIONS.fetch_many(uow, [stored.id])
+        return Response(encode({"data": representations[stored.id]}), 201, media_type="application/json")
 
     return Route(NAIVE, create, methods=["POST"])
 

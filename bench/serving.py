@@ -1,4 +1,4 @@
-"""A server under measurement: granian in processes of its own, with the product's application."""
+"""Runs a server under measurement: granian processes with the application of the product."""
 
 import os
 import socket
@@ -37,7 +37,7 @@ class RunningServer:
 
 @contextmanager
 def serve(place: BenchEnvironment, store: BenchDatabase, workers: int = 1, **settings: str) -> Iterator[RunningServer]:
-    """Serves a database until the block ends, with settings by name (`connections="16"`).
+    """Serves a database for the duration of the block, with settings by name (`connections="16"`).
 
     Raises RuntimeError with the end of its log where it does not come up.
     """
@@ -61,7 +61,7 @@ def serve(place: BenchEnvironment, store: BenchDatabase, workers: int = 1, **set
 def run_server(
     command: Sequence[str], port: int, log: Path, variables: Mapping[str, str], health: str
 ) -> Iterator[RunningServer]:
-    """Runs a server until the block ends, which begins once the server answers at the path `health`.
+    """Runs a server for the duration of the block, which starts when the server responds at the path `health`.
 
     Raises RuntimeError with the end of its log where it does not come up.
     """

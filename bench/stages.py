@@ -1,4 +1,4 @@
-"""What each stage of a bulk write costs: CPU of this process and of its database connection, and time."""
+"""Cost of each stage of a bulk write: CPU of this process and of its database connection, and time."""
 
 import time
 from collections import defaultdict
@@ -25,7 +25,16 @@ class StageCost:
     time: int = 0
 
 
-STAGES = ("parse", "resolve", "insert", "lock", "refresh, upsert, outbox", "tell reports", "commit", "begin and other")
+STAGES = (
+    "parse",
+    "resolve",
+    "insert",
+    "lock",
+    "refresh, upsert, outbox",
+    "record purchases",
+    "commit",
+    "begin and other",
+)
 
 
 def _stage(query: str) -> str:
@@ -36,7 +45,7 @@ def _stage(query: str) -> str:
     if query == refresh_statement():
         return "refresh, upsert, outbox"
     if query == purchases._RECORD:
-        return "tell reports"
+        return "record purchases"
     if query.startswith("COMMIT"):
         return "commit"
     if query.startswith("BEGIN") or "FROM communities" in query:
@@ -45,9 +54,7 @@ def _stage(query: str) -> str:
 
 
 class StageMeter:
-    """Notes after every statement of one connection what it used, here and in PostgreSQL; `stage` tells of which
-    stage a statement is.
-    """
+    """Records the cost of every statement of a connection, here and in PostgreSQL; `stage` maps a statement to its stage."""
 
     def __init__(self, stage: Callable[[str], str] = _stage) -> None:
         self._stage = stage
@@ -56,15 +63,15 @@ class StageMeter:
         self._last = (0, 0, 0)
 
     async def watch(self, connection: Any) -> None:
-        """Notes all that a connection does from now on."""
+        """Starts recording the statements of a connection."""
         self._process = await connection.fetchval("SELECT pg_backend_pid()")
-        connection.add_query_logger(self._noted)
+        connection.add_query_logger(self._record)
         self._last = self._now()
 
     def _now(self) -> tuple[int, int, int]:
         return time.thread_time_ns(), processes.thread_cpu_nanoseconds(self._process), time.perf_counter_ns()
 
-    def _noted(self, record: Any) -> None:
+    def _record(self, record: Any) -> None:
         now = self._now()
         cost = self.costs[self._stage(record.query)]
         cost.client += now[0] - self._last[0]
@@ -74,7 +81,7 @@ class StageMeter:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Notes what the block itself uses here as a stage of its own; it runs no statements."""
+        """Records the cost of a block that runs no statements as a stage."""
         before = self._now()
         self._last = before
         yield
@@ -85,11 +92,11 @@ class StageMeter:
 
     @contextmanager
     def parsing(self) -> Iterator[None]:
-        """Notes within the block what reading and checking rows uses, which a thread does one batch ahead."""
+        """Records within the block the cost of parsing rows, which a thread does one batch in advance."""
         plain = transactions._parse
 
-        def metered(*given: Any) -> Generator[Any, None, None]:
-            yield from self._metered(plain(*given))
+        def metered(*arguments: Any) -> Generator[Any, None, None]:
+            yield from self._metered(plain(*arguments))
 
         vars(transactions)["_transactions"] = metered
         try:
@@ -109,29 +116,29 @@ class StageMeter:
             yield batch
 
 
-# The refresh from within --------------------------------------------------------------------------------
+# Parts of the refresh --------------------------------------------------------------------------------
 
 
 def refresh_parts() -> list[tuple[str, str]]:
-    """The refresh cut off after each of its parts, in order: the last is the whole of it."""
+    """The refresh statement truncated after each of its parts; the last one is complete."""
     whole = refresh_statement()
-    computed = f"WITH fresh AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM fresh"
-    before_put, _, _ = whole.partition("),\nput AS (")
-    compared = f"{before_put})\nSELECT count(*) FROM fresh LEFT JOIN kept ON kept.profile_id = fresh.profile_id"
-    upserted = f"{whole.rpartition(f',{chr(10)}told AS (')[0]}\nSELECT count(*) FROM fresh"
-    return [("compute", computed), ("read what is kept", compared), ("upsert", upserted), ("outbox", whole)]
+    computed = f"WITH recomputed AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM recomputed"
+    before_put, _, _ = whole.partition("),\nupserted AS (")
+    compared = f"{before_put})\nSELECT count(*) FROM recomputed LEFT JOIN existing ON existing.profile_id = recomputed.profile_id"
+    upserted = f"{whole.rpartition(f',{chr(10)}outbox_rows AS (')[0]}\nSELECT count(*) FROM recomputed"
+    return [("compute", computed), ("read stored values", compared), ("upsert", upserted), ("outbox", whole)]
 
 
-class _UndoneError(Exception):
-    """Ends a transaction that was only to be measured."""
+class _RollbackError(Exception):
+    """Rolls back a measured transaction."""
 
 
 async def refresh_by_part(
     database: Database, community_id: int, batches: list[list[Any]], moved: str
 ) -> dict[str, list[int]]:
-    """CPU of PostgreSQL in nanoseconds by part and batch; each part is measured on the same state, then undone.
+    """CPU of PostgreSQL in nanoseconds by part and batch; each part is measured on the same state and rolled back.
 
-    `moved` is a statement that makes the values of the profiles $2 differ from those that are kept.
+    `moved` is a statement that makes the stored values of the profiles $2 differ.
     """
     parts = refresh_parts()
     found: dict[str, list[int]] = {name: [] for name, _ in parts}
@@ -158,6 +165,6 @@ async def _used(database: Database, community_id: int, profile_ids: list[Any], t
             before = processes.thread_cpu_nanoseconds(process)
             await prepared.fetch(community_id, *values)
             used = processes.thread_cpu_nanoseconds(process) - before
-            raise _UndoneError
-    except _UndoneError:
+            raise _RollbackError
+    except _RollbackError:
         return used

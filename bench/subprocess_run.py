@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that its memory and its caches are its own too."""
+"""Runs work in a separate process, with its own memory and caches."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ PEERS_MISSING = "its packages are not installed; `make bench` installs them."
 
 
 class RunCost(msgspec.Struct, frozen=True):
-    """What a script took for one round of its work."""
+    """Cost of one round of a script."""
 
     seconds: float
     cpu_seconds: float
@@ -27,14 +27,14 @@ class RunCost(msgspec.Struct, frozen=True):
 
 
 def peer_versions(*packages: str) -> str:
-    """The versions of peers as they are installed for themselves, in words."""
+    """Versions of the installed peers."""
     folders = [str(each) for each in PEERS_PYTHON.parents[1].glob("lib/python*/site-packages")]
     found = {each.name.lower(): each.version for name in packages for each in distributions(name=name, path=folders)}
     return ", ".join(f"{name} {found[name]}" for name in packages)
 
 
 def environment() -> dict[str, str]:
-    """The variables of a process that finds the benchmarks and the product."""
+    """Environment variables of a process that imports the benchmarks and the product."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")])}
 
 
@@ -52,6 +52,6 @@ def run_rounds(module: str, *arguments: object, folder: Path, python: Path = OWN
 
 
 def run(module: str, *arguments: object, folder: Path, python: Path = OWN_PYTHON) -> RunCost:
-    """Runs a script that does its work once."""
+    """Runs a script with one round."""
     (only,) = run_rounds(module, *arguments, folder=folder, python=python)
     return only

@@ -23,8 +23,8 @@ PATH = "/api/v3/transactions"
 class _Way:
     """One way to write, to the club that is its own."""
 
-    def __init__(self, where: BenchEnvironment, club: BenchClub, path: str) -> None:
-        self._where = where
+    def __init__(self, environment: BenchEnvironment, club: BenchClub, path: str) -> None:
+        self._environment = environment
         self._club = club
         self._path = path
         self.begin()
@@ -39,15 +39,17 @@ class _Way:
         """One round."""
         expected = self.loads[-1].per_second * 1.5 if self.loads else 4_000
         requests = writes(self._club, self._path, profiles, int(expected * seconds) + CLIENTS)
-        server, database = served.cpu_seconds(), processes.cpu_seconds(self._where.postmaster_pid)
+        server, database = served.cpu_seconds(), processes.cpu_seconds(self._environment.postmaster_pid)
         done = load_generator.closed_loop(served.port, iter(requests), CLIENTS, seconds).require(201)
         self.loads.append(done)
         self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
-        self.database.append(1e6 * (processes.cpu_seconds(self._where.postmaster_pid) - database) / done.responses)
+        self.database.append(
+            1e6 * (processes.cpu_seconds(self._environment.postmaster_pid) - database) / done.responses
+        )
         return done
 
 
-def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The product and the naive way take turns, each with a club of its own of the same size."""
     profiles = size.rows(100_000, 500)
     seconds = size.seconds(8)
@@ -65,21 +67,21 @@ def run(where: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"{HOT} hot profiles: all writes of a round are of {HOT} profiles, of others in each round, lest it be the "
         f"histories of the rounds before that are measured."
     )
-    store = where.database()
+    store = environment.database()
     ours, naive = store.create_club("ours"), store.create_club("naive")
     for club in (ours, naive):
         seed_database(store, club, profiles, 10 * profiles)
     recompute_by_trigger(store, naive)
-    ways = (_Way(where, ours, PATH), _Way(where, naive, NAIVE))
+    ways = (_Way(environment, ours, PATH), _Way(environment, naive, NAIVE))
     for workers in (1, 4):
-        with serve(where, store, workers) as served:
+        with serve(environment, store, workers) as served:
             for hot in (False, True):
                 with store.owner_connection() as connection:
                     wait_for_autovacuum(connection)
                 case = f"{workers} process{'es' if workers > 1 else ''}{f', {HOT} hot profiles' if hot else ''}"
                 chosen = _hot(profiles) if hot else repeat(range(1, profiles + 1))
                 _rounds(served, ways, chosen, seconds, size.rounds(ROUNDS))
-                _told(ways, case, 100 if hot else 50, findings)
+                _report(ways, case, 100 if hot else 50, findings)
 
 
 def _hot(profiles: int) -> Iterator[Sequence[int]]:
@@ -93,7 +95,7 @@ def _rounds(
     profiles = next(chosen)
     for way in ways:
         way.begin()
-        # Statements are planned anew on every connection of every process.
+        # Every connection of every process plans its statements.
         way.measure(served, profiles, seconds)
         way.begin()
     for profiles in islice(chosen, rounds):
@@ -101,7 +103,7 @@ def _rounds(
             way.measure(served, profiles, seconds)
 
 
-def _told(ways: tuple[_Way, _Way], case: str, most: float, findings: Findings) -> None:
+def _report(ways: tuple[_Way, _Way], case: str, most: float, findings: Findings) -> None:
     ours, naive = ways
     findings.record(f"product, {case}", [each.per_second for each in ours.loads], "transactions/s")
     findings.record(f"naive, {case}", [each.per_second for each in naive.loads], "transactions/s")

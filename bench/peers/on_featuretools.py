@@ -11,12 +11,12 @@ _PRIMITIVES = ["count", "sum", "first", "last", "mode", "num_unique", "avg_time_
 def features(folder: str, output: str, as_of: str) -> None:
     """Features of each profile over all time and, of spend and counts, over the last year."""
     at = pd.Timestamp(as_of).tz_localize(None)
-    told = pd.read_parquet(f"{folder}/transactions.parquet")
-    told["transacted_at"] = told.transacted_at.dt.tz_localize(None)
-    told["total"] = told.total.astype("float64")
+    transactions = pd.read_parquet(f"{folder}/transactions.parquet")
+    transactions["transacted_at"] = transactions.transacted_at.dt.tz_localize(None)
+    transactions["total"] = transactions.total.astype("float64")
     entities = featuretools.EntitySet("purchases")
     entities.add_dataframe(
-        told[["external_id", "profile", "transacted_at", "total", "location", "brand"]],
+        transactions[["external_id", "profile", "transacted_at", "total", "location", "brand"]],
         dataframe_name="transactions",
         index="external_id",
         time_index="transacted_at",
@@ -40,9 +40,9 @@ def features(folder: str, output: str, as_of: str) -> None:
     )
     joined = all_time.join(year.add_suffix(" in a year"))
     joined.index.name = "profile"
-    kept = joined.rename(columns={"SUM(transactions.total)": "spend_all"})
-    kept["spend_all"] = kept.spend_all.round(2)
-    kept.reset_index().to_parquet(output)
+    result = joined.rename(columns={"SUM(transactions.total)": "spend_all"})
+    result["spend_all"] = result.spend_all.round(2)
+    result.reset_index().to_parquet(output)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from bench.peers.timing import measure
 
 def summary(folder: str, output: str, until: str) -> None:
     """Four values of each customer, by days."""
-    told = pd.read_parquet(f"{folder}/transactions.parquet", columns=["profile", "transacted_at", "total"])
-    told["total"] = told.total.astype("float64")
+    transactions = pd.read_parquet(f"{folder}/transactions.parquet", columns=["profile", "transacted_at", "total"])
+    transactions["total"] = transactions.total.astype("float64")
     found = summary_data_from_transaction_data(
-        told, "profile", "transacted_at", monetary_value_col="total", observation_period_end=until, freq="D"
+        transactions, "profile", "transacted_at", monetary_value_col="total", observation_period_end=until, freq="D"
     )
     found.reset_index().to_parquet(output)
 

@@ -17,13 +17,15 @@ _CODED = ["profile", "location", "brand"]
 def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     """Spend, counts, first and last, recency and frequency, the favourite store, the brands."""
     at = pd.Timestamp(as_of)
-    told, profiles, brand_names = _read(f"{folder}/transactions.parquet", at)
-    sales = told[told.cents > 0].copy()
+    transactions, profiles, brand_names = _read(f"{folder}/transactions.parquet", at)
+    sales = transactions[transactions.cents > 0].copy()
     sales["transacted_on"] = sales.transacted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.floor("D")
     values = pd.DataFrame(index=pd.RangeIndex(len(profiles)))
-    everything = told.groupby("profile", sort=False)
+    everything = transactions.groupby("profile", sort=False)
     values["spend_all"] = everything.cents.sum()
-    values["spend_12m"] = told[told.transacted_at > _before(at, 12)].groupby("profile", sort=False).cents.sum()
+    values["spend_12m"] = (
+        transactions[transactions.transacted_at > _before(at, 12)].groupby("profile", sort=False).cents.sum()
+    )
     values["spend_12m"] = values.spend_12m.fillna(0).astype("int64")
     values["spend_first_date"] = everything.transacted_at.min()
     values["spend_last_date"] = everything.transacted_at.max()
@@ -41,14 +43,14 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     values["dimension_recency"] = _recency(by_profile.transacted_at.max().reindex(values.index), at)
     values["most_transacted_location"] = _favourite_stores(sales, at)
     values = values.loc[everything.size().index.sort_values()]
-    _write(values, profiles, _brands(told[told.quantity > 0], len(profiles), brand_names), output)
+    _write(values, profiles, _brands(transactions[transactions.quantity > 0], len(profiles), brand_names), output)
 
 
 def _read(path: str, at: pd.Timestamp) -> tuple[pd.DataFrame, pa.Array, pa.Array]:
     table = pq.read_table(path, columns=_COLUMNS, read_dictionary=_CODED).unify_dictionaries().combine_chunks()
     table = table.filter(pc.less_equal(table["transacted_at"], pa.scalar(at.to_pydatetime())))
     codes = {name: _chunk(table[name]) for name in _CODED}
-    told = pd.DataFrame(
+    transactions = pd.DataFrame(
         {
             "profile": codes["profile"].indices.to_numpy(),
             "transacted_at": table["transacted_at"].to_pandas(),
@@ -58,7 +60,7 @@ def _read(path: str, at: pd.Timestamp) -> tuple[pd.DataFrame, pa.Array, pa.Array
             "quantity": table["quantity"].to_numpy(),
         }
     )
-    return told, codes["profile"].dictionary, codes["brand"].dictionary
+    return transactions, codes["profile"].dictionary, codes["brand"].dictionary
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.DictionaryArray:
@@ -83,8 +85,8 @@ def _recency(last_sale_at: pd.Series, at: pd.Timestamp) -> np.ndarray:
 
 
 def _favourite_stores(sales: pd.DataFrame, at: pd.Timestamp) -> pd.Series:
-    marked = sales.assign(within_24m=sales.transacted_at > _before(at, 24))
-    visits = marked.groupby(["profile", "location"], observed=True, sort=False).agg(
+    with_window = sales.assign(within_24m=sales.transacted_at > _before(at, 24))
+    visits = with_window.groupby(["profile", "location"], observed=True, sort=False).agg(
         sales=("cents", "size"), sales_24m=("within_24m", "sum"), last_sale_at=("transacted_at", "max")
     )
     # Where any store has sales within 24 months, those of all time decide nothing.

@@ -10,9 +10,9 @@ from bench.peers.timing import measure
 def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     """Spend, counts, first and last, recency and frequency, the favourite store, the brands."""
     at = pl.lit(datetime.fromisoformat(as_of))
-    told = pl.scan_parquet(f"{folder}/transactions.parquet").filter(pl.col("transacted_at") <= at)
+    transactions = pl.scan_parquet(f"{folder}/transactions.parquet").filter(pl.col("transacted_at") <= at)
     by_profile = (
-        told.with_columns(
+        transactions.with_columns(
             pl.col("transacted_at").dt.convert_time_zone(timezone).dt.date().alias("transacted_on"),
         )
         .group_by("profile")
@@ -29,8 +29,8 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
         )
         .with_columns(frequency().alias("dimension_frequency"), recency(at).alias("dimension_recency"))
     )
-    favourites = favourite_stores(told, at)
-    values = by_profile.join(favourites, on="profile", how="left").join(brands(told), on="profile", how="left")
+    favourites = favourite_stores(transactions, at)
+    values = by_profile.join(favourites, on="profile", how="left").join(brands(transactions), on="profile", how="left")
     values.drop("last_sale_at").sink_parquet(output)
 
 
@@ -69,10 +69,10 @@ def recency(at: pl.Expr) -> pl.Expr:
     )
 
 
-def favourite_stores(told: pl.LazyFrame, at: pl.Expr) -> pl.LazyFrame:
+def favourite_stores(transactions: pl.LazyFrame, at: pl.Expr) -> pl.LazyFrame:
     """The store with most sales within 24 months, or of all time where those months hold none."""
     visits = (
-        told.filter(IS_SALE)
+        transactions.filter(IS_SALE)
         .group_by("profile", "location")
         .agg(
             pl.len().alias("sales"),
@@ -86,9 +86,9 @@ def favourite_stores(told: pl.LazyFrame, at: pl.Expr) -> pl.LazyFrame:
     return visits.group_by("profile").agg(by_standing.last().alias("most_transacted_location"))
 
 
-def brands(told: pl.LazyFrame) -> pl.LazyFrame:
+def brands(transactions: pl.LazyFrame) -> pl.LazyFrame:
     """The distinct brands of what was bought, in order."""
-    bought = told.filter(pl.col("quantity") > 0).select("profile", "brand").unique().sort("profile", "brand")
+    bought = transactions.filter(pl.col("quantity") > 0).select("profile", "brand").unique().sort("profile", "brand")
     return bought.group_by("profile", maintain_order=True).agg(pl.col("brand").alias("purchased_brands"))
 
 

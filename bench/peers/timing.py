@@ -1,4 +1,4 @@
-"""How a script tells what its work took: without starting Python, without imports."""
+"""Measures the work of a script, without the start of Python and imports."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from pathlib import Path
 
 def measure(work: Callable[..., object], rounds: int = 1) -> None:
     """Does the work with the texts of the command line, prints what each round took as JSON."""
-    told = []
+    costs = []
     for _ in range(rounds):
         began, used = time.perf_counter(), time.process_time()
         work(*sys.argv[1:])
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
-        told.append({"seconds": seconds, "cpu_seconds": cpu_seconds, "highest_mib": _highest_mib()})
-    print(json.dumps(told))
+        costs.append({"seconds": seconds, "cpu_seconds": cpu_seconds, "highest_mib": _highest_mib()})
+    print(json.dumps(costs))
 
 
 def _highest_mib() -> float:

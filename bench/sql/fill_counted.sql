@@ -48,4 +48,4 @@ FROM (
         OFFSET 0
     ) AS drawn
     OFFSET 0
-) AS given
+) AS input

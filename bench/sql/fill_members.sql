@@ -36,4 +36,4 @@ FROM (
     FROM profiles
     WHERE community_id = $1
     OFFSET 0
-) AS given
+) AS input

@@ -16,4 +16,4 @@ FROM (
            (1000 + (hashint8extended(n, 9) & 65535)) * CASE WHEN n % 20 = 0 THEN -1 ELSE 1 END AS amount
     FROM generate_series(1, $2::bigint) AS n
     OFFSET 0
-) AS given
+) AS input
