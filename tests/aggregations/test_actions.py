@@ -46,12 +46,12 @@ def two_profiles(first: ProfileDraft, second: ProfileDraft) -> Facts:
     return after(EMPTY, CreateProfile(first), CreateProfile(second))
 
 
-def test_a_profile_made_without_a_join_date_joined_when_it_was_made() -> None:
+def test_a_profile_without_a_join_date_joins_when_it_is_created() -> None:
     facts = two_profiles(ProfileDraft(), ProfileDraft(joined_at=None))
     assert [each.joined_at for each in facts.profiles.values()] == [NOW, None]
 
 
-def test_a_change_that_sends_no_join_date_leaves_it() -> None:
+def test_an_update_without_a_join_date_preserves_it() -> None:
     facts = after(EMPTY, CreateProfile(ProfileDraft(joined_at=at("2020-01-01"), joined_location=0)))
     changed = after(facts, ChangeProfile(3, ProfileDraft(preferred_location=1)))
     profile = changed.profiles[FIRST]
@@ -59,7 +59,7 @@ def test_a_change_that_sends_no_join_date_leaves_it() -> None:
     assert (profile.joined_location_id, profile.preferred_location_id) == (None, 8)
 
 
-def test_a_merge_moves_transactions_and_addresses_and_keeps_one_default() -> None:
+def test_a_merge_reassigns_transactions_and_addresses_with_one_default() -> None:
     address = Address("NO", is_default=True)
     facts = two_profiles(ProfileDraft(addresses=(address,)), ProfileDraft(addresses=(address,)))
     facts = apply(facts, CreateTransaction(0, purchase("2026-10-01", "1")), NOW, 9)
@@ -69,14 +69,14 @@ def test_a_merge_moves_transactions_and_addresses_and_keeps_one_default() -> Non
     assert merged.transactions[9].profile_id == SECOND
 
 
-def test_a_merge_keeps_the_default_of_the_source_where_it_is_the_only_one() -> None:
+def test_a_merge_preserves_the_only_default_address() -> None:
     address = Address("NO", is_default=True)
     facts = two_profiles(ProfileDraft(addresses=(address,)), ProfileDraft(addresses=(Address("SE"),)))
     merged = apply(facts, MergeProfiles(0, 0), NOW, 0)
     assert merged.profiles[SECOND].addresses == (Address("SE"), address)
 
 
-def test_in_a_merge_the_filled_fields_of_the_destination_win() -> None:
+def test_non_empty_fields_of_the_destination_win_in_a_merge() -> None:
     facts = two_profiles(
         ProfileDraft(at("2020-01-01"), joined_location=0, preferred_location=0),
         ProfileDraft(None, joined_location=1),
@@ -86,17 +86,17 @@ def test_in_a_merge_the_filled_fields_of_the_destination_win() -> None:
     assert merged.joined_at == at("2020-01-01")
 
 
-def test_a_merge_keeps_the_earlier_join() -> None:
+def test_a_merge_preserves_the_earlier_join() -> None:
     facts = two_profiles(ProfileDraft(at("2021-01-01")), ProfileDraft(at("2020-01-01")))
     assert apply(facts, MergeProfiles(0, 0), NOW, 0).profiles[SECOND].joined_at == at("2020-01-01")
 
 
-def test_a_profile_alone_is_not_merged() -> None:
+def test_a_single_profile_is_not_merged() -> None:
     facts = after(EMPTY, CreateProfile(ProfileDraft()))
     assert apply(facts, MergeProfiles(0, 0), NOW, 0) is facts
 
 
-def test_only_an_anonymous_transaction_is_claimed_and_only_an_owned_one_moves() -> None:
+def test_only_anonymous_transactions_are_claimed_and_only_owned_ones_reassigned() -> None:
     facts = two_profiles(ProfileDraft(), ProfileDraft())
     facts = apply(facts, CreateTransaction(0, purchase("2026-10-01", "1")), NOW, 8)
     facts = apply(facts, CreateTransaction(None, purchase("2026-10-01", "1")), NOW, 9)
@@ -117,7 +117,7 @@ def test_a_transaction_is_changed_voided_and_deleted() -> None:
     assert not apply(facts, DeleteTransaction(0), NOW, 0).transactions
 
 
-def test_an_external_id_is_never_given_twice() -> None:
+def test_external_ids_are_unique() -> None:
     named = CreateTransaction(None, purchase("2026-10-01", "1", external_id="a"))
     facts = after(EMPTY, named, named)
     assert [each.external_id for each in facts.transactions.values()] == ["a", None]

@@ -46,7 +46,7 @@ def golden(engine: SqlEngine) -> str:
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
-def test_the_sql_of_every_definition_is_what_was_looked_at(engine: SqlEngine) -> None:
+def test_the_sql_of_every_definition_is_the_reviewed_one(engine: SqlEngine) -> None:
     now, looked_at = golden(engine), GOLDEN / f"{engine.name}.sql"
     if os.environ.get("REGULARS_RENEW_GOLDEN"):
         looked_at.write_text(now)
@@ -55,7 +55,7 @@ def test_the_sql_of_every_definition_is_what_was_looked_at(engine: SqlEngine) ->
     )
 
 
-def test_values_are_computed_after_those_they_need() -> None:
+def test_values_are_computed_after_their_dependencies() -> None:
     chain = [declared("c", "b + 1"), declared("a", "shop_count"), declared("b", "a + a"), declared("d", "1")]
     assert [[each.name for each in layer] for layer in dependency_layers(chain)] == [["a", "d"], ["b"], ["c"]]
 
@@ -66,12 +66,12 @@ def test_values_over_relations_need_no_layer() -> None:
     assert dependency_layers([over]) == []
 
 
-def test_values_that_need_each_other_are_refused() -> None:
+def test_circular_dependencies_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"circular dependency of values: \['a', 'b'\]"):
         dependency_layers([declared("a", "b"), declared("b", "a"), declared("c", "1")])
 
 
-def test_a_name_is_declared_once() -> None:
+def test_names_are_unique() -> None:
     again = REGISTRY.by_name["spend_all"]
     with pytest.raises(ValueError, match=r"declared more than once: \['spend_all'\]"):
         replace(REGISTRY, aggregations=(*REGISTRY.aggregations, again))
@@ -83,14 +83,14 @@ def test_a_measure_may_not_have_the_name_of_a_value() -> None:
         AggregationRegistry(REGISTRY.aggregations, (measure,), ())
 
 
-def test_declared_functions_may_stand_within_each_other() -> None:
+def test_declared_functions_may_be_nested() -> None:
     assert (
         translate("leaves(leaves(a, 3), 6)", POSTGRESQL)
         == "(\n  (\n    a + INTERVAL '3 MONTHS'\n  ) + INTERVAL '6 MONTHS'\n)"
     )
 
 
-def test_what_has_no_column_is_in_no_statement() -> None:
+def test_values_without_a_column_are_not_in_the_statement() -> None:
     statement = compile_statement(REGISTRY, POSTGRESQL)
     assert "total_referred" not in statement
     assert all(f"AS {each.name}" in statement for each in REGISTRY.stored)

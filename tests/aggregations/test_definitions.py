@@ -14,7 +14,7 @@ from regulars.storage.database import Database
 
 @on_both_servers
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_the_worked_cases_come_out(case: Case, database: Database, clock: ManualClock) -> None:
+async def test_worked_cases_have_the_expected_values(case: Case, database: Database, clock: ManualClock) -> None:
     community, facts = await store_case(database, clock, case)
     reader = ValueReader(database)
     found = await read_live(reader, community, ME)

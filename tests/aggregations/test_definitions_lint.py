@@ -83,24 +83,24 @@ def test_declared_sql_means_the_same_on_every_engine(name: str, sql: str) -> Non
         ("a AT TIME ZONE 'UTC'", "AT TIME ZONE"),
     ],
 )
-def test_the_lint_finds_what_is_forbidden(sql: str, fault: str) -> None:
+def test_the_lint_finds_forbidden_constructs(sql: str, fault: str) -> None:
     assert any(fault in each for each in faults(sql)), faults(sql)
 
 
-def test_every_value_says_what_it_means() -> None:
+def test_every_value_has_a_description() -> None:
     for each in REGISTRY.aggregations:
         assert each.description.endswith("."), each.name
         assert each.description[0].isupper() or each.description.startswith("likely_"), each.name
 
 
-def test_every_value_is_known_to_the_oracle_and_the_oracle_knows_no_other() -> None:
+def test_the_oracle_computes_exactly_the_declared_values() -> None:
     me = uuid4()
     known = expected_values(Facts(Community(), {}, {}, {me: Profile(me)}, {}), me, at(AS_OF))
     assert set(known) == set(REGISTRY.by_name)
     assert tuple(known)[: len(FIRST_VERSION_ORDER)] == FIRST_VERSION_ORDER
 
 
-def test_every_value_that_the_clock_may_change_says_when() -> None:
+def test_every_value_that_changes_with_time_has_a_trigger() -> None:
     fixed = {"join_hour", "join_day"}
     for each in REGISTRY.stored:
         assert bool(each.time_triggers) == (each.name not in fixed), each.name

@@ -32,7 +32,7 @@ async def explaining_ids(scope: Scope, profile_id: UUID, name: str, as_of: datet
 
 @property_test(6)
 @given(outcome=outcomes(max_actions=30), data=st.data())
-async def test_the_transactions_shown_alone_make_the_value(
+async def test_the_explaining_transactions_alone_determine_the_value(
     outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     facts, now = outcome
@@ -71,7 +71,7 @@ async def test_the_transactions_shown_alone_make_the_value(
         ("likely_country", [1]),
     ],
 )
-async def test_only_what_made_a_value_is_shown(
+async def test_only_transactions_that_determine_a_value_explain_it(
     name: str, days: list[int], database: Database, clock: ManualClock
 ) -> None:
     world = case(
@@ -94,7 +94,7 @@ async def test_only_what_made_a_value_is_shown(
         assert [facts.transactions[each].transacted_at.day for each in ids] == days
 
 
-async def test_what_is_not_made_of_transactions_shows_none(database: Database, clock: ManualClock) -> None:
+async def test_values_that_do_not_depend_on_transactions_have_none(database: Database, clock: ManualClock) -> None:
     world = case(
         "", [purchase("2026-10-01 12:00", "100", 1)], {}, joined="2026-08-03 10:11:12", preferred_location_id=2
     )
@@ -109,7 +109,7 @@ async def test_what_is_not_made_of_transactions_shows_none(database: Database, c
         assert country["facts"]["preferred_location_id"] == 2
 
 
-async def test_more_transactions_than_are_shown_are_counted(
+async def test_all_explaining_transactions_are_counted(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = case("", [purchase(f"2026-10-0{day} 12:00", "1") for day in range(1, 6)], {})

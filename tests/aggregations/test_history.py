@@ -38,7 +38,7 @@ async def told(scope: Scope, reader: ValueReader, profile_id: Any, name: str, st
 
 @property_test(8)
 @given(outcome=outcomes(max_actions=20), data=st.data())
-async def test_between_two_changes_a_value_stays_as_it_was_told(
+async def test_a_value_is_constant_between_two_changes(
     outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     facts, now = outcome
@@ -61,7 +61,7 @@ async def test_between_two_changes_a_value_stays_as_it_was_told(
                     assert last == (str(expected) if name == "profile_id" else to_wire(expected)), (name, instant)
 
 
-async def test_the_end_is_part_of_a_history_and_what_comes_after_is_not(database: Database, clock: ManualClock) -> None:
+async def test_the_end_of_a_history_is_inclusive(database: Database, clock: ManualClock) -> None:
     world = case("", [purchase("2026-10-01 12:00", "1"), purchase("2026-10-02 12:00", "1")], {})
     community, _ = await store_case(database, clock, world)
     start = at("2026-09-01")
@@ -71,7 +71,7 @@ async def test_the_end_is_part_of_a_history_and_what_comes_after_is_not(database
             assert [each["value"] for each in changes] == counts
 
 
-async def test_a_history_of_what_never_changes_is_one_value(database: Database, clock: ManualClock) -> None:
+async def test_the_history_of_a_constant_value_is_one_entry(database: Database, clock: ManualClock) -> None:
     world = case("", [purchase("2026-10-01 12:00", "1")], {})
     community, _ = await store_case(database, clock, world)
     async with database.read_transaction(community.id) as scope:
@@ -80,7 +80,7 @@ async def test_a_history_of_what_never_changes_is_one_value(database: Database, 
             assert changes == [{"at": "2026-09-01 00:00:00", "value": value}]
 
 
-async def test_a_history_of_too_many_instants_is_refused(
+async def test_a_history_with_too_many_change_points_is_rejected(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "MAX_CHANGE_POINTS", 3)

@@ -69,7 +69,7 @@ async def is_sent_as_it_is(product: SystemUnderTest, facts: Facts, now: datetime
 
 @property_test(14)
 @given(history=histories(), data=st.data())
-async def test_every_value_is_true_after_everything_that_happens(
+async def test_all_values_are_correct_after_every_action(
     history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:
@@ -154,7 +154,7 @@ async def differing(product: SystemUnderTest) -> list[str]:
 
 @property_test(6)
 @given(history=histories(max_actions=20), data=st.data())
-async def test_the_sweep_visits_what_is_due_and_nothing_else(
+async def test_the_refresh_job_visits_only_due_profiles(
     history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:

@@ -23,28 +23,28 @@ def _names(declared: Sequence[Aggregation | SharedMeasure | Relation]) -> set[st
     return {each.name for each in declared}
 
 
-def test_a_value_over_rows_needs_its_relation_alone() -> None:
+def test_an_aggregate_needs_only_its_relation() -> None:
     assert made_of("spend_all") == ({"spend_all"}, set(), set())
     assert made_of("total_shop_days") == ({"total_shop_days"}, set(), {"days"})
 
 
-def test_a_value_over_others_needs_them_and_what_they_need() -> None:
+def test_an_expression_needs_its_dependencies_transitively() -> None:
     assert made_of("spend_atv_12m") == ({"spend_atv_12m", "spend_12m"}, {"sales_12m"}, set())
     values, _, relations = made_of("at_risk_date")
     assert values == {"at_risk_date", "average_shop_days", "latest_shop_date", "first_shop_date", "total_shop_days"}
     assert relations == {"days"}
 
 
-def test_a_relation_needs_those_that_it_is_made_of() -> None:
+def test_a_relation_needs_the_relations_that_it_reads() -> None:
     assert made_of("likely_region")[2] == {"places", "votes", "countries", "states"}
 
 
-def test_an_unknown_value_is_told_by_its_name() -> None:
+def test_the_error_of_an_unknown_value_names_it() -> None:
     with pytest.raises(KeyError, match="spend_13m"):
         prune(REGISTRY, ["spend_13m"])
 
 
-def test_what_is_chosen_knows_nothing_of_when_it_changes() -> None:
+def test_a_pruned_registry_has_no_time_triggers() -> None:
     few = prune(REGISTRY, ["spend_12m"])
     for engine in ENGINES:
         assert "next_change_at" not in compile_statement(few, engine)
@@ -62,7 +62,7 @@ def test_columns_and_functions_are_read_by_name() -> None:
     assert "discount" not in columns_read(prune(REGISTRY, ["spend_all", "shop_count"]))
 
 
-def test_what_an_order_decides_is_found() -> None:
+def test_order_sensitive_calls_are_found() -> None:
     assert order_sensitive_calls(prune(REGISTRY, ["spend_all", "shop_days"])) == []
     ((call, mirrored),) = order_sensitive_calls(prune(REGISTRY, ["store_join"]))
     assert call.startswith("first_of(location_id, ")

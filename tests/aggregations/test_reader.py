@@ -52,7 +52,7 @@ def shown(read: ProfileValues | None, name: str) -> Any:
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
-async def test_who_is_not_there_is_none(database: Database, clock: ManualClock) -> None:
+async def test_an_unknown_profile_is_none(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     reader, nobody = ValueReader(database), uuid4()
     assert await reader.read(community_id, nobody) is None
@@ -61,9 +61,7 @@ async def test_who_is_not_there_is_none(database: Database, clock: ManualClock) 
     assert [each and shown(each, "shop_count") for each in then] == [None, 1]
 
 
-async def test_reads_that_come_together_are_one_and_those_meanwhile_the_next(
-    database: Database, clock: ManualClock
-) -> None:
+async def test_concurrent_reads_share_a_statement(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     reader, nobody = Counting(database), uuid4()
     first = [asyncio.ensure_future(reader.read(community_id, each)) for each in (ME, ME, nobody)]
@@ -79,7 +77,7 @@ async def test_reads_that_come_together_are_one_and_those_meanwhile_the_next(
     await reader.finish()
 
 
-async def test_no_statement_takes_more_than_its_share(
+async def test_a_statement_reads_a_limited_number_of_profiles(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_module, "MAX_PROFILES_PER_READ", 2)
@@ -90,7 +88,7 @@ async def test_no_statement_takes_more_than_its_share(
     assert [len(each) for each in reader.asked] == [2, 1]
 
 
-async def test_a_failure_reaches_everyone_who_waits_and_nobody_after(
+async def test_a_failure_is_raised_for_all_waiting_reads_and_no_later_one(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     community_id = await kept(database, clock)
@@ -105,7 +103,7 @@ async def test_a_failure_reaches_everyone_who_waits_and_nobody_after(
     assert shown(await reader.read(community_id, ME), "shop_count") == 1
 
 
-async def test_who_goes_away_leaves_the_others_their_answer(database: Database, clock: ManualClock) -> None:
+async def test_a_cancelled_read_does_not_affect_the_others(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     reader = ValueReader(database)
     waiting = [asyncio.ensure_future(reader.read(community_id, ME)) for _ in range(2)]
@@ -114,7 +112,7 @@ async def test_who_goes_away_leaves_the_others_their_answer(database: Database, 
     assert shown(await waiting[1], "shop_count") == 1
 
 
-async def test_a_row_that_is_true_is_taken_as_it_is(database: Database, clock: ManualClock) -> None:
+async def test_a_current_row_is_returned_without_computation(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     await break_row(database, community_id, "shop_count = 7")
     assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 7
@@ -123,13 +121,13 @@ async def test_a_row_that_is_true_is_taken_as_it_is(database: Database, clock: M
 @pytest.mark.parametrize(
     "why", ["next_change_at = '2026-10-31'", "next_change_at = '2026-11-01'", "values_version = 0"]
 )
-async def test_a_row_that_may_not_be_true_is_computed(why: str, database: Database, clock: ManualClock) -> None:
+async def test_a_stale_row_is_computed(why: str, database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     await break_row(database, community_id, f"shop_count = 7, {why}")
     assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 1
 
 
-async def test_who_leaves_while_a_read_runs_is_not_there(
+async def test_a_profile_deleted_during_a_read_is_none(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     community_id = await kept(database, clock)
@@ -142,7 +140,7 @@ async def test_who_leaves_while_a_read_runs_is_not_there(
     assert await ValueReader(database).read(community_id, ME) is None
 
 
-async def test_locations_are_kept_until_one_of_them_changes(database: Database, clock: ManualClock) -> None:
+async def test_locations_are_cached_until_one_changes(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     reader = ValueReader(database)
     assert shown(await reader.read(community_id, ME), "store_join")["name"] is None
@@ -154,7 +152,7 @@ async def test_locations_are_kept_until_one_of_them_changes(database: Database, 
     assert shown(await reader.read(community_id, ME), "store_join")["name"] == "New"
 
 
-async def test_values_of_then_have_the_instant_of_then(database: Database, clock: ManualClock) -> None:
+async def test_values_at_a_past_instant_have_that_instant(database: Database, clock: ManualClock) -> None:
     community_id = await kept(database, clock)
     asked = [(ME, at("2026-10-01 12:00")), (ME, at("2026-10-01 11:59:59"))]
     found = await ValueReader(database).read_as_of(community_id, asked)

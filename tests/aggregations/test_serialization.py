@@ -70,7 +70,7 @@ def test_money_is_a_number_with_all_decimals_of_its_currency(units: int | None, 
         (Decimal(10**30 + 1), "10000000000000000000000000000.01"),
     ],
 )
-def test_a_percentage_has_two_decimals_whatever_the_currency(hundredths: Decimal, text: str) -> None:
+def test_a_percentage_has_two_decimals_in_any_currency(hundredths: Decimal, text: str) -> None:
     assert sent("discount_avg", hundredths, digits=4) == text
 
 
@@ -83,7 +83,7 @@ def test_a_percentage_has_two_decimals_whatever_the_currency(hundredths: Decimal
         (datetime(900, 1, 1, tzinfo=UTC), '"0900-01-01 00:00:00"'),
     ],
 )
-def test_an_instant_is_in_utc_and_cut_to_the_second(at: datetime, text: str) -> None:
+def test_a_timestamp_is_in_utc_and_truncated_to_seconds(at: datetime, text: str) -> None:
     assert sent("spend_first_date", at) == text
 
 
@@ -102,16 +102,16 @@ def test_an_instant_is_in_utc_and_cut_to_the_second(at: datetime, text: str) -> 
         ("purchased_brands", [], "[]"),
     ],
 )
-def test_other_values_go_out_as_clients_know_them(name: str, value: Any, text: str) -> None:
+def test_other_values_are_serialized_in_the_format_of_the_api(name: str, value: Any, text: str) -> None:
     assert sent(name, value) == text
 
 
 @pytest.mark.parametrize("name", [each.name for each in serialization.ALL_AGGREGATIONS if each.type.column_type])
-def test_whatever_is_not_known_is_null(name: str) -> None:
+def test_unknown_values_are_null(name: str) -> None:
     assert sent(name, None) == "null"
 
 
-def test_every_value_goes_out_in_order_those_without_a_column_too() -> None:
+def test_all_values_are_serialized_in_order() -> None:
     every = encode(serialization.serialize(row(), AS_OF, 2, PLACES)).decode()
     known = {"profile_id": f'"{PROFILE}"', "calculated_at": '"2026-11-22 16:43:37"'}
     assert (
@@ -123,7 +123,7 @@ def test_every_value_goes_out_in_order_those_without_a_column_too() -> None:
 
 
 @pytest.mark.parametrize("names", [[], ["total_referred"], ["spend_all"], ["calculated_at"], ["spend_all", "channel"]])
-def test_only_what_was_asked_for_is_shown(names: list[str]) -> None:
+def test_only_selected_values_are_serialized(names: list[str]) -> None:
     shown = serialization.serialize(
         row(spend_all=100, channel="CF"), AS_OF, 2, PLACES, serialization.aggregations_by_name(names)
     )
@@ -132,7 +132,7 @@ def test_only_what_was_asked_for_is_shown(names: list[str]) -> None:
     assert sorted(shown) == sorted(names)
 
 
-def test_the_locations_of_rows_are_told_once_each() -> None:
+def test_location_ids_of_rows_are_distinct() -> None:
     places = [each.name for each in serialization.ALL_AGGREGATIONS if each.type is FieldType.LOCATION]
     assert serialization.location_ids([row()]) == set()
     assert serialization.location_ids([row(**dict.fromkeys(places, 7)), row(store_join=8)]) == {7, 8}

@@ -13,7 +13,7 @@ QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recomp
 
 
 @pytest.mark.parametrize("benchmark", QUICK, ids=lambda each: each.name)
-def test_a_benchmark_runs_and_its_targets_are_told(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_a_benchmark_runs_and_reports_its_targets(benchmark: Benchmark, tmp_path: Path) -> None:
     found = run_benchmark(benchmark, TINY)
     result.save(found, tmp_path)
     assert result.load_results(tmp_path) == {benchmark.name: found}
@@ -24,12 +24,12 @@ def test_a_benchmark_runs_and_its_targets_are_told(benchmark: Benchmark, tmp_pat
         assert f"{target.claim} (at 0.001 of the size: no proof) | {target.measured}" in page
 
 
-def test_a_changed_country_is_right_in_the_next_read() -> None:
+def test_a_changed_country_is_correct_in_the_next_read() -> None:
     (country,) = (each for each in BENCHMARKS if each.name == "country")
     (right,) = (each for each in run_benchmark(country, TINY).targets if "right in the next read" in each.claim)
     assert right.met, right.measured
 
 
-def test_a_page_without_results_names_what_has_not_run() -> None:
+def test_a_page_without_results_lists_missing_benchmarks() -> None:
     names = ", ".join(each.name for each in BENCHMARKS)
     assert f"Not run yet: {names}." in render.render({})

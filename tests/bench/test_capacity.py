@@ -6,12 +6,12 @@ from bench.capacity import Costs
 from bench import capacity, result
 
 
-def test_the_page_has_the_table_that_the_kept_results_make() -> None:
+def test_the_page_has_the_table_of_the_stored_results() -> None:
     page = capacity.PAGE.read_text()
     assert capacity.render_page(page, result.load_results(result.FOLDER)) == page
 
 
-def test_what_a_club_needs_follows_from_its_members() -> None:
+def test_capacity_follows_from_the_number_of_members() -> None:
     of = Costs(write_here=0.001, write_there=0.002, read_here=0.0002, read_there=0.0)
     # 365 million members buy 12 million times a day, 694.4 times in the busiest second.
     members, a_day, peak, here, there, stored, machines, servers = capacity.row(365_000_000, of)
@@ -21,5 +21,5 @@ def test_what_a_club_needs_follows_from_its_members() -> None:
 
 
 @pytest.mark.parametrize("members", capacity.MEMBERS)
-def test_every_club_needs_a_machine_and_a_server(members: int) -> None:
+def test_every_club_needs_at_least_one_machine_and_one_server(members: int) -> None:
     assert capacity.row(members, Costs(0, 0, 0, 0))[-2:-1] == ("1",)

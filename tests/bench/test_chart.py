@@ -28,14 +28,14 @@ def test_the_page_shows_the_charts_that_are_drawn(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_figures_make_the_same_file(tmp_path: Path) -> None:
+def test_equal_figures_give_equal_files(tmp_path: Path) -> None:
     reads = {"reads": KEPT["reads"]}
     chart.draw(reads, tmp_path / "first")
     chart.draw(reads, tmp_path / "again")
     assert (tmp_path / "first/reads.png").read_bytes() == (tmp_path / "again/reads.png").read_bytes()
 
 
-def test_a_result_without_the_figures_of_its_chart_has_none(tmp_path: Path) -> None:
+def test_a_result_without_the_figures_of_its_chart_has_no_chart(tmp_path: Path) -> None:
     bare = {"reads": msgspec.structs.replace(KEPT["reads"], figures=[])}
     chart.draw(bare, tmp_path)
     assert not list(tmp_path.iterdir())

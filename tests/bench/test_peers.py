@@ -24,7 +24,7 @@ from bench import purchase_files, subprocess_run
 TINY = 0.0005
 
 
-def test_pandas_and_polars_find_what_the_product_finds_to_the_cent(tmp_path: Path) -> None:
+def test_values_of_pandas_and_polars_equal_those_of_the_product(tmp_path: Path) -> None:
     given = purchase_files.write_purchases(tmp_path / "purchases", 3_000, 300)
     findings = Findings()
     race(given, Size(TINY), findings)
@@ -38,7 +38,7 @@ def test_pandas_and_polars_find_what_the_product_finds_to_the_cent(tmp_path: Pat
     assert all(each.value > 0 for each in findings.figures)
 
 
-def test_purchases_are_the_same_in_every_run_and_each_profile_has_one(tmp_path: Path) -> None:
+def test_generated_purchases_are_reproducible_and_cover_all_profiles(tmp_path: Path) -> None:
     first, again = (purchase_files.write_purchases(tmp_path / name, 2_000, 200) for name in ("first", "again"))
     assert assert_equal_files(first.folder / "transactions.parquet", again.folder / "transactions.parquet") == 2_000
     profiles = pq.read_table(first.folder / "transactions.parquet")["profile"]
@@ -57,7 +57,7 @@ def _values(path: Path, *, spend: str = "10.00", profile: str = "profile_id", br
     return path
 
 
-def test_a_race_ends_where_a_cent_or_a_brand_differs(tmp_path: Path) -> None:
+def test_different_values_end_the_comparison(tmp_path: Path) -> None:
     own = _values(tmp_path / "own.parquet")
     assert assert_equal_values(own, _values(tmp_path / "peer.parquet", profile="profile")) == 1
     with pytest.raises(AssertionError, match=r"of 1 profiles differ \{'spend_all': 1\}"):
@@ -66,7 +66,7 @@ def test_a_race_ends_where_a_cent_or_a_brand_differs(tmp_path: Path) -> None:
         assert_equal_values(own, _values(tmp_path / "peer.parquet", profile="profile", brands=("A", "B")))
 
 
-def test_a_race_ends_where_a_profile_is_missing(tmp_path: Path) -> None:
+def test_a_missing_profile_ends_the_comparison(tmp_path: Path) -> None:
     own = tmp_path / "own.parquet"
     rows = [pq.read_table(_values(tmp_path / "one.parquet")).to_pylist()[0] | {"profile_id": each} for each in "12"]
     pq.write_table(pa.Table.from_pylist(rows), own)
@@ -76,14 +76,14 @@ def test_a_race_ends_where_a_profile_is_missing(tmp_path: Path) -> None:
         assert_equal_values(own, tmp_path / "peer.parquet")
 
 
-def test_values_of_spark_that_differ_by_one_row_are_told(tmp_path: Path) -> None:
+def test_files_of_spark_that_differ_by_one_row_are_found(tmp_path: Path) -> None:
     one, other = _values(tmp_path / "one.parquet"), _values(tmp_path / "other.parquet", spend="9.99")
     assert assert_equal_files(one, one) == 1
     with pytest.raises(AssertionError, match="2 rows differ"):
         assert_equal_files(one, other)
 
 
-def test_customers_with_another_number_of_days_than_lifetimes_finds_are_told(tmp_path: Path) -> None:
+def test_customers_with_other_shop_days_than_lifetimes_are_found(tmp_path: Path) -> None:
     first, latest = datetime(2026, 1, 1, tzinfo=UTC).date(), datetime(2026, 1, 11, tzinfo=UTC).date()
     own = {"profile_id": "1", "total_shop_days": 3, "first_shop_date": first, "latest_shop_date": latest}
     pq.write_table(pa.Table.from_pylist([own]), tmp_path / "own.parquet")
@@ -98,12 +98,12 @@ def test_customers_with_another_number_of_days_than_lifetimes_finds_are_told(tmp
         assert_equal_days(*files)
 
 
-def test_a_script_that_fails_says_why(tmp_path: Path) -> None:
+def test_a_failed_script_reports_its_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)grouped ended with 1:.*nowhere/transactions\.parquet"):
         subprocess_run.run("grouped", "nowhere", tmp_path / "out.parquet", folder=tmp_path)
 
 
-def test_the_bare_read_gives_the_row_that_the_store_keeps() -> None:
+def test_the_bare_read_returns_the_stored_row() -> None:
     with bench_environment() as where:
         store = where.database()
         club = store.create_club("bare")

@@ -100,5 +100,5 @@ def test_a_customer_joined_on_the_day_of_its_first_purchase(
     assert customers[0] == {"external_id": "00001", "joined_at": date(1997, 1, 1), "currency": "USD"}
 
 
-def test_everybody_joined_in_the_first_quarter_of_1997(customers: list[cdnow.CdnowCustomer]) -> None:
+def test_all_customers_joined_in_the_first_quarter_of_1997(customers: list[cdnow.CdnowCustomer]) -> None:
     assert max(row["joined_at"] for row in customers) <= date(1997, 3, 31)

@@ -16,7 +16,7 @@ def percent(share: float) -> str:
     return f"{round(share * 100, 1):g} %"
 
 
-def test_the_page_tells_of_every_mailing_how_it_is_taken() -> None:
+def test_the_page_lists_the_rates_of_every_mailing() -> None:
     told = {(name, channel): (opened, followed) for name, channel, _, opened, followed in ROW.findall(PAGE.read_text())}
     assert told == {
         (kind.name, kind.channel): (percent(kind.open_rate), f"{percent(kind.click_rate)} of opened")
@@ -26,7 +26,7 @@ def test_the_page_tells_of_every_mailing_how_it_is_taken() -> None:
     }
 
 
-def test_the_page_tells_at_which_hour_each_goes_out() -> None:
+def test_the_page_lists_the_hour_of_every_mailing() -> None:
     when = {(name, channel): when for name, channel, when, _, _ in ROW.findall(PAGE.read_text())}
     for kind in KINDS:
         assert kind.hour is None or when[kind.name, kind.channel].endswith(f", {kind.hour:%H:%M}")

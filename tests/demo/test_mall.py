@@ -39,7 +39,7 @@ def test_the_zone_in_which_as_of_is_written_changes_nothing(as_of: datetime) -> 
 
 
 @pytest.mark.parametrize("rows", [mall.transactions, mall.sendings, mall.sending_events, mall.offer_events])
-def test_an_as_of_without_zone_is_refused(rows: Callable[..., Iterator[object]]) -> None:
+def test_as_of_without_a_time_zone_is_rejected(rows: Callable[..., Iterator[object]]) -> None:
     with pytest.raises(ValueError, match="as_of has no time zone"):
         next(rows(as_of=datetime(2026, 7, 1)))  # noqa: DTZ001
 
@@ -51,7 +51,7 @@ def test_the_small_club_has_2000_members_and_about_25000_receipts(
     assert 24_000 < len(receipts) < 26_000
 
 
-def test_the_large_club_is_made_while_it_is_read(as_of: datetime) -> None:
+def test_the_large_club_is_generated_lazily(as_of: datetime) -> None:
     assert len(list(islice(mall.transactions("large", as_of=as_of), 100))) == 100
     assert next(mall.profiles("large", as_of=as_of))["external_id"] == "M000001"
 
@@ -64,7 +64,7 @@ def test_the_large_club_is_made_while_it_is_read(as_of: datetime) -> None:
         datetime(2026, 11, 29, 3, tzinfo=UTC),
     ],
 )
-def test_any_moment_can_be_as_of_and_nothing_happens_from_it_on(as_of: datetime) -> None:
+def test_nothing_happens_at_or_after_as_of(as_of: datetime) -> None:
     assert all(row["transacted_at"] < as_of for row in mall.transactions(as_of=as_of))
     assert all(row["at"] < as_of for row in mall.memberships(as_of=as_of))
     assert all(row["created_at"] < as_of for row in mall.sendings(as_of=as_of))
@@ -101,7 +101,7 @@ def test_there_are_stores_of_eight_malls_and_an_online_shop_a_country(locations:
     assert all(ZoneInfo(row["timezone"]) for row in locations.values())
 
 
-def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, LocationRecord]) -> None:
+def test_a_store_has_an_address_and_opening_hours(locations: dict[str, LocationRecord]) -> None:
     store = locations["FI701"]
     assert store["name"] == "Nordtråden Tampere"
     assert store["address"] == {
@@ -117,7 +117,7 @@ def test_a_store_tells_where_it_is_and_when_it_is_open(locations: dict[str, Loca
     assert store["normal_hours"][-1] == {"day": "sunday", "open": "12:00", "close": "18:00"}
 
 
-def test_telephones_of_stores_and_members_do_not_meet(
+def test_phone_numbers_of_stores_and_members_are_disjoint(
     locations: dict[str, LocationRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     phones = {row["phone"] for row in locations.values()}

@@ -79,7 +79,9 @@ async def test_every_entity_loads_whole_and_is_reported(
     assert visited["values"]["visits"] == len(tables["link_visits"])
 
 
-async def test_what_is_there_is_left_and_what_lacks_is_loaded(club: Club, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_existing_data_is_left_unchanged_and_missing_data_is_loaded(
+    club: Club, capsys: pytest.CaptureFixture[str]
+) -> None:
     committers = GroupCommitter(club.database, 5_000)
     first = demo.DemoClub(new(club), {"locations": mall.locations})
     await demo.load_club(club.database, committers, first)

@@ -59,7 +59,7 @@ def test_every_member_joins_first_and_few_leave_and_come_back(
     assert len({row["external_id"] for row in memberships}) == len(memberships)
 
 
-def test_nobody_buys_as_a_member_while_being_out(
+def test_former_members_have_no_purchases(
     receipts: list[TransactionRecord], memberships: list[MembershipRecord]
 ) -> None:
     left = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
@@ -76,7 +76,7 @@ def test_the_launch_brings_a_wave_of_members(as_of: datetime, profiles: dict[str
     assert 0.25 < first_months / len(profiles) < 0.5
 
 
-def test_emails_and_telephones_are_unique_and_reach_nobody(profiles: dict[str, ProfileRecord]) -> None:
+def test_emails_and_phone_numbers_are_unique_and_unassigned(profiles: dict[str, ProfileRecord]) -> None:
     emails = [row["email"] for row in profiles.values() if row["email"] is not None]
     phones = [row["mobile_phone"] for row in profiles.values() if row["mobile_phone"] is not None]
     assert len(set(emails)) == len(emails) > 1_700
@@ -106,7 +106,7 @@ def test_statuses_fit_the_consents(profiles: dict[str, ProfileRecord]) -> None:
     assert set(statuses) == {"enabled", "verified", "hard_bounced", "unsubscribed", "disabled", None}
 
 
-def test_some_change_their_mind_after_joining(
+def test_some_members_change_their_consents_after_joining(
     profiles: dict[str, ProfileRecord], memberships: list[MembershipRecord]
 ) -> None:
     on_joining = {row["profile"]: row["consents"] for row in memberships if row["external_id"].endswith("-1")}
@@ -114,9 +114,7 @@ def test_some_change_their_mind_after_joining(
     assert 0.15 < len(changed) / len(profiles) < 0.35
 
 
-def test_what_profiles_refer_to_exists(
-    profiles: dict[str, ProfileRecord], locations: dict[str, LocationRecord]
-) -> None:
+def test_references_of_profiles_exist(profiles: dict[str, ProfileRecord], locations: dict[str, LocationRecord]) -> None:
     for row in profiles.values():
         places = [
             row["joined_location_external_id"],

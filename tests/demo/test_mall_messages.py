@@ -118,7 +118,7 @@ def test_events_of_a_dispatch_come_in_order_and_before_now(as_of: datetime, disp
         assert len(sent) < 3 or sent[1] == "delivered"
 
 
-def test_who_clicks_has_opened_but_for_text_messages(
+def test_clicks_follow_opens_except_for_text_messages(
     sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     clicked = [events for events in dispatches.values() if at("clicked", events)]
@@ -171,7 +171,7 @@ def test_half_of_the_opens_come_within_hours_and_the_last_after_days(newsletters
     assert 0.93 < share(7 * 24 * HOUR) < 0.99
 
 
-def test_at_night_nearly_nobody_reads(newsletters: Dispatches) -> None:
+def test_few_messages_are_opened_at_night(newsletters: Dispatches) -> None:
     hours = Counter(
         row["at"].astimezone(OSLO).hour
         for events in newsletters.values()
@@ -190,7 +190,7 @@ def test_some_read_nearly_everything_and_some_nearly_nothing(newsletters: Dispat
     assert sum(share > 0.7 for share in shares) / len(shares) > 0.08
 
 
-def test_only_who_consents_and_can_be_reached_gets_the_last_message(
+def test_only_reachable_members_with_consent_get_the_last_message(
     profiles: dict[str, ProfileRecord], newsletters: Dispatches, memberships: list[MembershipRecord]
 ) -> None:
     out = {row["profile"] for row in memberships if row["type"] == "out"}
@@ -211,7 +211,7 @@ def test_only_who_consents_and_can_be_reached_gets_the_last_message(
     assert all(profiles[member]["email_status"] != "disabled" for member in last)
 
 
-def test_who_unsubscribed_or_bounced_for_good_gets_no_campaign_any_more(
+def test_unsubscribed_and_bounced_members_get_no_more_campaigns(
     profiles: dict[str, ProfileRecord], sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     ended: dict[tuple[str, str], datetime] = {}
@@ -228,7 +228,7 @@ def test_who_unsubscribed_or_bounced_for_good_gets_no_campaign_any_more(
         assert key not in ended or events[0]["at"] <= ended[key]
 
 
-def test_nobody_gets_a_message_before_joining_or_while_being_out(
+def test_only_current_members_get_messages(
     profiles: dict[str, ProfileRecord], memberships: list[MembershipRecord], sending_events: list[SendingEventRecord]
 ) -> None:
     left = {row["profile"]: row["at"] for row in memberships if row["type"] == "out"}
@@ -241,7 +241,7 @@ def test_nobody_gets_a_message_before_joining_or_while_being_out(
             assert not gone or (member in back and row["at"] >= back[member])
 
 
-def test_birthdays_welcomes_and_absences_set_off_messages(
+def test_birthdays_joins_and_absences_trigger_messages(
     profiles: dict[str, ProfileRecord],
     sendings: dict[str, SendingRecord],
     dispatches: Dispatches,
@@ -268,7 +268,7 @@ def test_birthdays_welcomes_and_absences_set_off_messages(
         assert timedelta(days=179) < when - bought[-1] < timedelta(days=182)
 
 
-def test_who_is_granted_a_personal_offer_is_told_by_push_at_once(
+def test_a_granted_personal_offer_triggers_a_push_message(
     sendings: dict[str, SendingRecord], dispatches: Dispatches, offer_events: list[OfferEventRecord]
 ) -> None:
     granted = {
@@ -283,7 +283,7 @@ def test_who_is_granted_a_personal_offer_is_told_by_push_at_once(
         assert timedelta(0) <= told - granted[events[0]["profile"], told.date()] < timedelta(seconds=21)
 
 
-def test_what_is_planned_ahead_is_scheduled_and_not_yet_out(
+def test_scheduled_dispatches_are_not_transmitted_yet(
     sendings: dict[str, SendingRecord], dispatches: Dispatches
 ) -> None:
     waiting = [events for events in dispatches.values() if at("transmitted", events) is None]
@@ -304,5 +304,5 @@ def test_every_event_is_of_a_sending_and_of_a_member(
     assert 80_000 < len(sending_events) < 160_000
 
 
-def test_messages_to_the_large_club_are_made_while_they_are_read(as_of: datetime) -> None:
+def test_messages_of_the_large_club_are_generated_lazily(as_of: datetime) -> None:
     assert len(list(mall.sendings("large", as_of=as_of))) < len(list(mall.sendings(as_of=as_of)))

@@ -44,7 +44,7 @@ def test_offers_are_of_stores_in_all_malls_and_in_collections(
     assert {name for row in offers.values() for name in row["collections"]} == set(known)
 
 
-def test_an_offer_is_made_before_it_holds_and_its_status_tells_where_it_stands(
+def test_an_offer_is_created_before_its_period_and_has_the_matching_status(
     as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     uses = Counter(row["offer"] for row in offer_events if row["event"] == "used")
@@ -63,7 +63,7 @@ def test_an_offer_is_made_before_it_holds_and_its_status_tells_where_it_stands(
     assert statuses["sold_out"] >= 1
 
 
-def test_events_lie_in_the_days_of_their_offer_and_come_in_order(
+def test_events_are_within_the_period_of_their_offer_and_in_order(
     as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     assert 15_000 < len(offer_events) < 40_000
@@ -76,7 +76,7 @@ def test_events_lie_in_the_days_of_their_offer_and_come_in_order(
         assert times[-1] < as_of
 
 
-def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: list[OfferEventRecord]) -> None:
+def test_an_offer_is_seen_before_a_click_and_granted_before_its_use(offer_events: list[OfferEventRecord]) -> None:
     for events in of_offer(offer_events).values():
         seen, granted = set(), set()
         for row in events:
@@ -90,7 +90,7 @@ def test_who_opens_an_offer_has_seen_it_and_who_uses_it_got_it(offer_events: lis
                 assert row["profile"] in granted
 
 
-def test_a_personal_offer_shows_to_those_alone_to_whom_the_club_granted_it_at_first(
+def test_a_personal_offer_is_seen_only_by_members_that_it_was_granted_to(
     offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     for offer, events in of_offer(offer_events).items():
@@ -121,7 +121,7 @@ def test_an_offer_is_used_on_a_receipt_of_the_member_in_that_shop(
     assert all(row["transaction"] is None and row["location"] is None for row in others)
 
 
-def test_no_more_is_granted_or_used_than_there_is(
+def test_offers_are_not_used_beyond_their_stock(
     offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     counts = Counter((row["offer"], row["event"]) for row in offer_events)
@@ -133,7 +133,7 @@ def test_no_more_is_granted_or_used_than_there_is(
             assert count <= stock
 
 
-def test_personal_offers_go_to_who_takes_them_and_is_in(
+def test_personal_offers_are_granted_to_current_members_who_accept_them(
     profiles: dict[str, ProfileRecord],
     memberships: list[MembershipRecord],
     offers: dict[str, OfferRecord],
@@ -151,7 +151,7 @@ def test_personal_offers_go_to_who_takes_them_and_is_in(
         assert member not in out or row["at"] < out[member] or (member in back and back[member] <= row["at"])
 
 
-def test_a_few_of_a_hundred_who_see_an_offer_use_it(offer_events: list[OfferEventRecord]) -> None:
+def test_a_few_percent_of_viewers_use_an_offer(offer_events: list[OfferEventRecord]) -> None:
     counts = Counter(row["event"] for row in offer_events)
     assert 0.08 < counts["clicked"] / counts["seen"] < 0.25
     assert 0.01 < counts["used"] / counts["seen"] < 0.06

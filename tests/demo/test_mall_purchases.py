@@ -14,7 +14,7 @@ def test_the_total_is_the_sum_of_price_sell_times_quantity(receipts: list[Transa
         assert row["total"].as_tuple().exponent == -2
 
 
-def test_discounts_are_what_price_current_and_price_sell_differ_by(receipts: list[TransactionRecord]) -> None:
+def test_discounts_are_the_difference_of_price_current_and_price_sell(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         for item in row["items"]:
             off = sum(discount["amount"] for discount in item["discounts"])
@@ -43,7 +43,7 @@ def test_items_are_of_the_catalogue_at_the_price_of_the_country(
                 assert item["price_current"] == price
 
 
-def test_baskets_hold_several_lines_and_pieces(receipts: list[TransactionRecord]) -> None:
+def test_baskets_have_several_lines_and_pieces(receipts: list[TransactionRecord]) -> None:
     lines = [len(row["items"]) for row in receipts if row["type"] == "sale"]
     assert 1.7 < sum(lines) / len(lines) < 2.3
     assert max(lines) == 8
@@ -78,7 +78,7 @@ def test_some_receipts_are_void_and_some_anonymous(receipts: list[TransactionRec
     assert 0.06 < anonymous / len(receipts) < 0.11
 
 
-def test_no_local_time_is_skipped_or_repeated_by_the_clocks(receipts: list[TransactionRecord]) -> None:
+def test_no_local_time_is_skipped_or_ambiguous(receipts: list[TransactionRecord]) -> None:
     for row in receipts:
         at = row["transacted_at"]
         assert at.astimezone(UTC).astimezone(at.tzinfo).replace(tzinfo=None) == at.replace(tzinfo=None)
@@ -101,7 +101,7 @@ def test_stores_sell_only_while_they_are_open(
             assert opens <= at.time() < closes
 
 
-def test_stores_are_closed_on_feasts_and_close_early_before_christmas(
+def test_stores_are_closed_on_holidays_and_close_early_before_christmas(
     receipts: list[TransactionRecord], locations: dict[str, LocationRecord]
 ) -> None:
     for row in receipts:
@@ -125,7 +125,7 @@ def test_stores_are_closed_on_feasts_and_close_early_before_christmas(
         ("PL", date(2026, 6, 7)),  # a Sunday
     ],
 )
-def test_a_country_keeps_its_feasts(country: str, day: date) -> None:
+def test_a_country_observes_its_holidays(country: str, day: date) -> None:
     assert OPENING_HOURS[country].hours_on(day) is None
 
 
@@ -136,7 +136,7 @@ def test_an_ordinary_day_and_new_years_eve_have_their_hours() -> None:
 
 
 @pytest.mark.parametrize("day", [date(2019, 4, 21), date(2024, 3, 31), date(1981, 4, 19), date(2038, 4, 25)])
-def test_easter_is_where_the_calendar_has_it(day: date) -> None:
+def test_easter_is_on_the_right_date(day: date) -> None:
     assert easter(day.year) == day
 
 
@@ -171,7 +171,7 @@ def test_the_january_sale_reduces_half_of_what_is_sold_in_it(receipts: list[Tran
     assert reduced(3, 1, 31) < 0.2
 
 
-def test_what_is_on_sale_costs_the_same_for_everybody(receipts: list[TransactionRecord]) -> None:
+def test_sale_prices_are_the_same_for_all_buyers(receipts: list[TransactionRecord]) -> None:
     prices: dict[str, set[Decimal]] = defaultdict(set)
     for row in receipts:
         if row["transacted_at"].date() == date(2025, 11, 28) and row["currency"] == "NOK" and not row["tags"]:
@@ -197,7 +197,7 @@ def test_a_return_refers_to_an_earlier_sale_of_the_same_buyer_at_the_same_place(
         assert not sale["is_void"]
 
 
-def test_a_return_never_gives_back_more_than_was_bought(receipts: list[TransactionRecord]) -> None:
+def test_a_return_never_exceeds_its_sale(receipts: list[TransactionRecord]) -> None:
     sales = {row["receipt_ref"]: row for row in receipts}
     linked = [row for row in receipts if row["linked_receipt_ref"] is not None]
     assert len({row["linked_receipt_ref"] for row in linked}) == len(linked)

@@ -26,7 +26,7 @@ def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime, link_vis
     assert list(mall.link_visits(as_of=as_of)) == link_visits
 
 
-def test_visits_come_of_sendings_of_offers_and_of_neither(
+def test_visits_have_a_sending_an_offer_or_neither(
     as_of: datetime,
     link_visits: list[LinkVisitRecord],
     sendings: dict[str, SendingRecord],
@@ -41,7 +41,7 @@ def test_visits_come_of_sendings_of_offers_and_of_neither(
     assert {row["offer"] for row in link_visits if row["offer"]} <= set(offers)
 
 
-def test_a_visit_from_a_sending_follows_on_a_click(
+def test_a_visit_from_a_sending_follows_a_click(
     link_visits: list[LinkVisitRecord], sending_events: list[SendingEventRecord]
 ) -> None:
     clicks = {row["external_id"]: row for row in sending_events if row["event"] == "clicked"}
@@ -54,7 +54,7 @@ def test_a_visit_from_a_sending_follows_on_a_click(
         assert row["profile"] in (click["profile"], None)
 
 
-def test_a_visit_from_an_offer_follows_on_its_click(
+def test_a_visit_from_an_offer_follows_its_click(
     link_visits: list[LinkVisitRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     clicks = {row["external_id"]: row for row in offer_events if row["event"] == "clicked"}
@@ -63,9 +63,7 @@ def test_a_visit_from_an_offer_follows_on_its_click(
     assert all(row["profile"] == clicks[row["external_id"]]["profile"] for row in visits)
 
 
-def test_urls_say_of_which_campaign_they_are(
-    link_visits: list[LinkVisitRecord], sendings: dict[str, SendingRecord]
-) -> None:
+def test_urls_contain_their_campaign(link_visits: list[LinkVisitRecord], sendings: dict[str, SendingRecord]) -> None:
     for row in link_visits:
         said = utm(row)
         if row["sending"]:
@@ -85,7 +83,7 @@ def test_the_first_link_of_a_newsletter_gets_most_and_the_next_ones_less(link_vi
     assert 0.4 < links["link-1"] / links.total() < 0.62
 
 
-def test_who_is_not_known_has_a_cookie_and_some_come_again(
+def test_anonymous_visitors_have_a_cookie_and_some_return(
     link_visits: list[LinkVisitRecord], profiles: dict[str, ProfileRecord]
 ) -> None:
     assert all(row["visitor"] for row in link_visits)

@@ -48,7 +48,7 @@ def _runs() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("compute", "community", "form"), [*_runs()], indirect=["compute"])
-def test_every_worked_case_gives_what_was_worked_out_by_hand(
+def test_worked_cases_have_the_expected_values_on_every_engine(
     compute: Compute, community: Community, form: TableFormat, tmp_path: Path
 ) -> None:
     cases = COMMUNITIES[community]

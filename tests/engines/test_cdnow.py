@@ -49,11 +49,11 @@ def written(engine: Compute, folder: Path) -> Path:
     return folder / "values.csv"
 
 
-def test_spark_writes_the_same_file_byte_by_byte(on_one_machine: Path, spark: Any, tmp_path: Path) -> None:
+def test_spark_and_duckdb_write_identical_files(on_one_machine: Path, spark: Any, tmp_path: Path) -> None:
     assert written(compute_on_spark(spark), tmp_path).read_bytes() == on_one_machine.read_bytes()
 
 
-def test_the_values_add_up_to_what_was_published(on_one_machine: Path) -> None:
+def test_totals_equal_the_published_ones(on_one_machine: Path) -> None:
     sums = f"""
         SELECT count(*), sum(CAST(spend_all AS DECIMAL(18, 2))), sum(CAST(shop_count AS INT)), count(DISTINCT channel)
         FROM read_csv('{on_one_machine}', all_varchar = true)
@@ -62,7 +62,7 @@ def test_the_values_add_up_to_what_was_published(on_one_machine: Path) -> None:
     assert duckdb.execute(sums).fetchall() == [(23_570, Decimal("2500315.63"), 69_579, 1)]
 
 
-def test_customers_have_the_values_that_the_oracle_says() -> None:
+def test_values_of_customers_equal_those_of_the_oracle() -> None:
     found = {row["profile_id"]: row for row in compute_on_duckdb(**purchases(), **ASKED).to_pylist()}
     some = Random(SEED).sample(sorted(found), 200)
     facts = known_of(set(some))

@@ -61,7 +61,7 @@ def assert_right(found: pa.Table) -> None:
     assert sum(row["spend_all"] for row in others) == Decimal(5 * OTHERS * 9 // 10 * 2 - 5 * OTHERS // 10)
 
 
-def test_a_profile_with_most_of_the_purchases_is_right_though_an_executor_is_lost_in_the_middle(spark: Any) -> None:
+def test_a_profile_with_most_purchases_is_correct_after_the_loss_of_an_executor(spark: Any) -> None:
     if not cluster.executors(spark):
         pytest.skip("the driver does the work of the executors here, and can't be lost")
     lost = threading.Event()
@@ -76,7 +76,7 @@ def test_a_profile_with_most_of_the_purchases_is_right_though_an_executor_is_los
     assert_right(found)
 
 
-def test_one_machine_says_the_same_of_such_a_profile() -> None:
+def test_duckdb_computes_the_same_values_of_such_a_profile() -> None:
     assert_right(compute_on_duckdb(purchases(), as_of=AS_OF, currency="EUR"))
 
 

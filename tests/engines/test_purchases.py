@@ -140,12 +140,12 @@ def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, num
 
 
 @pytest.mark.parametrize("example", range(examples(4)))
-def test_duckdb_says_what_a_recount_says(example: int) -> None:
+def test_duckdb_reports_equal_a_recount(example: int) -> None:
     zone = ZONES[(SEED + example) % len(ZONES)]
     assert differing(DuckDBEngine(), "duckdb", zone, SEED + example, 100, 18) == []
 
 
-def test_spark_says_what_a_recount_says(spark: Any) -> None:
+def test_spark_reports_equal_a_recount(spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
     assert differing(SparkEngine(spark), "spark", ZONES[SEED % len(ZONES)], SEED, 40, 6) == []
@@ -270,7 +270,7 @@ async def shops(database: Database, clock: ManualClock) -> AsyncIterator[Shops]:
         yield told
 
 
-async def test_files_say_what_the_live_store_says_that_was_there(shops: Shops) -> None:
+async def test_reports_over_files_equal_those_of_a_server_that_received_each_purchase_in_time(shops: Shops) -> None:
     now = shops.club.clock.at
     asked = [each for _ in range(3) for each in requests(shops.chance, now)]
     facts = Facts(Community("Europe/Oslo", "NOK"), {}, {}, {}, {})

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.xdist_group("spark")
 
 
 @pytest.mark.parametrize("number", range(examples(4)))
-def test_every_value_of_every_profile_is_what_the_oracle_says_at_any_instant(number: int) -> None:
+def test_all_values_equal_those_of_the_oracle_at_any_instant(number: int) -> None:
     drawn = random_club(SEED + number)
     assert mismatches(compute_facts(compute_on_duckdb, drawn.facts, drawn.entities), drawn.facts, drawn.entities) == {}
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(days=366)], ids=["now", "a year ago"])
-def test_all_profiles_may_be_asked_for_at_one_instant(ago: timedelta) -> None:
+def test_all_profiles_at_one_instant_equal_the_oracle(ago: timedelta) -> None:
     facts, at = random_club(SEED).facts, random_club(SEED).now - ago
     community = facts.community
     found = compute_on_duckdb(**to_tables(facts), as_of=at, timezone=community.timezone, currency=community.currency)
@@ -40,7 +40,7 @@ def test_all_profiles_may_be_asked_for_at_one_instant(ago: timedelta) -> None:
 
 
 @pytest.mark.parametrize("form", [as_csv, as_parquet])
-def test_files_say_the_same_as_tables(form: TableFormat, tmp_path: Path) -> None:
+def test_files_and_tables_give_the_same_values(form: TableFormat, tmp_path: Path) -> None:
     drawn = random_club(SEED)
     files = {name: form(table, tmp_path / name) for name, table in to_tables(drawn.facts).items()}
     assert (
@@ -50,7 +50,7 @@ def test_files_say_the_same_as_tables(form: TableFormat, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("form", [as_table, as_csv])
-def test_lines_in_rows_of_their_own_are_the_items_of_one_transaction(form: TableFormat, tmp_path: Path) -> None:
+def test_rows_with_the_same_id_are_items_of_one_transaction(form: TableFormat, tmp_path: Path) -> None:
     drawn = random_club(SEED)
     lines = one_row_per_line(to_tables(drawn.facts)["transactions"])
     assert lines.num_rows > len(drawn.facts.transactions)
@@ -58,7 +58,7 @@ def test_lines_in_rows_of_their_own_are_the_items_of_one_transaction(form: Table
     assert mismatches(found, drawn.facts, drawn.entities) == {}
 
 
-def test_a_row_that_is_a_transaction_may_have_one_line_in_it() -> None:
+def test_a_transaction_row_may_contain_one_line_item() -> None:
     drawn = random_club(SEED)
     facts = replace(
         drawn.facts, transactions={id_: with_one_line(told) for id_, told in drawn.facts.transactions.items()}
@@ -79,7 +79,7 @@ def with_one_line(told: Transaction) -> Transaction:
 # Leakage -------------------------------------------------------------------------------------------------
 
 
-def test_what_happens_later_changes_nothing_at_an_earlier_instant() -> None:
+def test_later_facts_do_not_change_values_at_an_earlier_instant() -> None:
     drawn = random_club(SEED)
     latest: dict[UUID | None, datetime] = {}
     for id_, at in drawn.entities:
@@ -94,7 +94,7 @@ def test_what_happens_later_changes_nothing_at_an_earlier_instant() -> None:
     assert before == compute_facts(compute_on_duckdb, drawn.facts, drawn.entities)
 
 
-def test_a_profile_alone_has_the_values_that_it_has_among_others() -> None:
+def test_values_of_a_profile_do_not_depend_on_other_profiles() -> None:
     drawn = random_club(SEED)
     id_, own = max(by_profile(drawn.facts).items(), key=lambda each: len(each[1].transactions))
     asked = [pair for pair in drawn.entities if pair[0] == id_]
@@ -103,7 +103,7 @@ def test_a_profile_alone_has_the_values_that_it_has_among_others() -> None:
     assert asked
 
 
-def test_a_pair_that_is_asked_for_twice_is_answered_once() -> None:
+def test_duplicate_rows_of_the_entity_table_give_one_row() -> None:
     drawn = random_club(SEED, profiles=5)
     twice = entity_table([(id_, drawn.now) for id_ in drawn.facts.profiles] * 2)
     found = compute_on_duckdb(**to_tables(drawn.facts), as_of=twice, currency=drawn.facts.community.currency)

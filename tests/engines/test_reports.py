@@ -168,12 +168,12 @@ def differing(found: Any, expected: Any, at: str = "") -> list[str]:
     return [] if found == expected else [f"{at}: {found!r} != {expected!r}"]
 
 
-async def test_duckdb_says_what_the_api_says(both: Both) -> None:
+async def test_duckdb_reports_equal_those_of_the_api(both: Both) -> None:
     assert await both.differing(requests(random.Random(SEED)), "duckdb", DuckDBEngine()) == {}
 
 
 @pytest.mark.parametrize("both", ["Europe/Oslo"], indirect=True)
-async def test_spark_says_what_the_api_says(both: Both, spark: Any) -> None:
+async def test_spark_reports_equal_those_of_the_api(both: Both, spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
     assert await both.differing(ON_SPARK, "spark", SparkEngine(spark)) == {}

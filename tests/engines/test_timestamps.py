@@ -38,7 +38,7 @@ WALL_TIMES = wall_times(Random(SEED))
 INSTANTS = [wall.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC) for zone, wall in WALL_TIMES]
 
 
-def test_the_odd_times_are_among_those_that_are_tried() -> None:
+def test_the_examples_include_skipped_and_repeated_times() -> None:
     back = [at.astimezone(ZoneInfo(zone)) for (zone, _), at in zip(WALL_TIMES, INSTANTS, strict=True)]
     is_skipped = [now.replace(tzinfo=None) != wall for now, (_, wall) in zip(back, WALL_TIMES, strict=True)]
     is_repeated = [now.replace(fold=1).utcoffset() != now.utcoffset() for now in back]
@@ -46,7 +46,7 @@ def test_the_odd_times_are_among_those_that_are_tried() -> None:
     assert sum(is_repeated) > 20
 
 
-def test_a_local_time_in_a_table_is_the_instant_that_its_zone_says() -> None:
+def test_a_local_time_is_the_instant_in_its_time_zone() -> None:
     known = range(len(WALL_TIMES))
     transactions = pa.table(
         {
@@ -63,7 +63,7 @@ def test_a_local_time_in_a_table_is_the_instant_that_its_zone_says() -> None:
     assert found["first_shop_date"].to_pylist() == days
 
 
-def test_the_clocks_of_spark_show_the_same(spark: Any) -> None:
+def test_spark_converts_local_times_in_the_same_way(spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
     engine = SparkEngine(spark)

@@ -28,7 +28,7 @@ def values_of(compute: Compute, names: list[str] | None) -> pa.Table:
     return compute(**to_tables(drawn.facts), as_of=drawn.now, values=names, **asked).sort_by("profile_id")
 
 
-def test_each_group_of_values_is_what_it_is_among_all() -> None:
+def test_selected_values_equal_those_among_all_values() -> None:
     everything = values_of(compute_on_duckdb, None)
     names = random.Random(SEED).sample(NAMES, len(NAMES))
     for start in range(0, len(names), 6):
@@ -37,7 +37,7 @@ def test_each_group_of_values_is_what_it_is_among_all() -> None:
         assert values_of(compute_on_duckdb, group) == everything.select(shown)
 
 
-def test_spark_gives_chosen_values_alone(spark: object) -> None:
+def test_spark_returns_only_selected_values(spark: object) -> None:
     chosen = ["spend_12m", "total_shop_days", "most_transacted_location", "purchased_brands"]
     found = values_of(compute_on_spark(spark), chosen)
     expected = values_of(compute_on_duckdb, chosen)
