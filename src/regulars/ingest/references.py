@@ -49,25 +49,12 @@ async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow]) ->
             if row.location_ref is not None:
                 row.location_id = location_ids[row.location_ref]
     if any(row.local_time is not None for row in rows):
-        zones = await _location_zones(uow, rows)
+        without_zone = {row.location_id for row in rows if row.local_time is not None and row.timezone is None}
+        zones = await locations.timezones(uow, {each for each in without_zone if each is not None})
         for row in rows:
             if row.local_time is not None:
                 zone = row.timezone or zones.get(row.location_id or 0) or uow.community.timezone
                 row.transacted_at = timestamps.local_to_utc(row.local_time, zone)
-
-
-async def _location_zones(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> dict[int, str]:
-    """Time zones of the locations of rows with a wall-clock time and no time zone."""
-    location_ids = {row.location_id for row in rows if row.local_time is not None and row.timezone is None}
-    found = await uow.fetch(
-        """
-        SELECT id, timezone FROM locations
-        WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL
-        """,
-        uow.community_id,
-        sorted(each for each in location_ids if each is not None),
-    )
-    return {row["id"]: row["timezone"] for row in found}
 
 
 # Products --------------------------------------------------------------------------------------------

@@ -127,8 +127,6 @@ FROM unnest($2::text::text[], $3::bytea[]) WITH ORDINALITY AS input (external_id
 JOIN transactions AS existing ON existing.community_id = $1 AND existing.external_id = input.external_id
 """
 
-_ZONES = "SELECT id, timezone FROM locations WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL"
-
 _NOTHING_SOLD = line_items.summarize_sold([], None)
 
 
@@ -251,8 +249,7 @@ async def _timestamps(
     local = column["local"]
     if not any(local):
         return [each.replace(tzinfo=UTC) for each in column["at"]]
-    rows = await uow.fetch(_ZONES, uow.community_id, sorted({each for each in row_locations if each is not None}))
-    zones = {row["id"]: row["timezone"] for row in rows}
+    zones = await locations.timezones(uow, {each for each in row_locations if each is not None})
     default = uow.community.timezone
     return [
         at.replace(tzinfo=UTC)

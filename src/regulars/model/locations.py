@@ -245,6 +245,15 @@ async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bo
     return found
 
 
+_TIMEZONES = "SELECT id, timezone FROM locations WHERE community_id = $1 AND id = ANY ($2) AND timezone IS NOT NULL"
+
+
+async def timezones(uow: UnitOfWork, location_ids: Collection[int]) -> dict[int, str]:
+    """The time zones of locations by id; locations without one are left out."""
+    rows = await uow.fetch(_TIMEZONES, uow.community_id, sorted(location_ids))
+    return {row["id"]: row["timezone"] for row in rows}
+
+
 async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]:
     """Creates or updates locations by external id, which each row must have.
 
