@@ -24,7 +24,7 @@ async def test_an_explanation_has_the_value_its_definition_and_the_transactions(
         "name": "spend_12m",
         "value": Decimal("50.00"),
         "type": "decimal",
-        "definition": "Net spend within 12 months: what was bought less what was returned.",
+        "definition": "Net spend within 12 months: purchases less returns.",
         "as_of": "2026-11-01 00:00:00",
         "transactions_count": 1,
         "facts": {},

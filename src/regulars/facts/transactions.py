@@ -4,15 +4,15 @@ Their loader collects the lines of a transaction, so the fact type has no `write
 """
 
 from decimal import Decimal
+from functools import partial
 
 from msgspec import UNSET, UnsetType
 
 from regulars.facts.columns import CellEncoding, Columns
 from regulars.facts.fact_type import FactType, RowSchema
-from regulars.model.community import Community
 from regulars.model.transactions import schema
 from regulars.model.transactions.line_items import Text, TextOrInt
-from regulars.model.transactions.schema import TransactionIn, TransactionRow
+from regulars.model.transactions.schema import TransactionIn
 
 
 class TransactionLine(TransactionIn, frozen=True, kw_only=True):
@@ -31,10 +31,6 @@ ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current
 """The columns of an item in a line."""
 
 
-def _validate_row(line: TransactionIn, community: Community) -> TransactionRow:
-    return schema.validate(line, community, allow_local=True)
-
-
 TRANSACTIONS = FactType(
     name="transactions",
     description="Sales and returns with their items.",
@@ -44,6 +40,6 @@ TRANSACTIONS = FactType(
             (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
             {"location": CellEncoding.TEXT_OR_JSON, "tags": CellEncoding.LIST, "payments": CellEncoding.LIST},
         ),
-        _validate_row,
+        partial(schema.validate, allow_local=True),
     ),
 )

@@ -1,7 +1,6 @@
 """Loads files into a community, and files of communities."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from regulars.core.errors import ValidationError
 from regulars.facts.fact_type import RowOutcome
 from regulars.facts.fact_type import WriteRows as WriteFactRows
 from regulars.facts.registry import FACT_TYPES
-from regulars.ingest.batch_write import DryRunRollback, dry_run, write_valid_rows
+from regulars.ingest.batch_write import dry_run, write_valid_rows
 from regulars.ingest.commit import commit
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.row_errors import as_validation_error, log_database_error
@@ -191,12 +190,15 @@ async def _write_rows(
 async def _write_communities(
     database: Database, options: LoadOptions, rows: Sequence[NewCommunity]
 ) -> list[RowOutcome]:
-    outcomes: list[RowOutcome] = []
-    with suppress(DryRunRollback):
-        async with database.unscoped_connection() as connection, connection.transaction():
+    async with database.unscoped_connection() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
             outcomes = [await _write_community(connection, new, database.clock()) for new in rows]
-            if options.dry_run:
-                raise DryRunRollback
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await (transaction.rollback if options.dry_run else transaction.commit)()
     return outcomes
 
 
