@@ -41,7 +41,8 @@ ALLOWED = re.compile(
     r"overflow=.fold.|case folded|casefold|folder|\.tell\(\)",
     re.IGNORECASE,
 )
-_WORDS = re.compile(rf"\b(?:{'|'.join(REPLACED)})\b", re.IGNORECASE)
+# Words within names count as well: an underscore is no letter.
+_WORDS = re.compile(rf"(?<![a-z])(?:{'|'.join(REPLACED)})(?![a-z])", re.IGNORECASE)
 
 
 def _files() -> list[Path]:

@@ -27,7 +27,9 @@ from regulars.web.bodies import encode
 DIFFERS = [name for name in REGISTRY.by_name if name != "calculated_at"]
 
 
-async def told(scope: Scope, reader: ValueReader, profile_id: Any, name: str, start: datetime, end: datetime) -> Any:
+async def read_changes(
+    scope: Scope, reader: ValueReader, profile_id: Any, name: str, start: datetime, end: datetime
+) -> Any:
     """A history as a client gets it, locations by their ids."""
     changes = await history.value_changes(reader, scope, profile_id, REGISTRY.by_name[name], start, end)
     found = decode(encode(changes))
@@ -51,7 +53,7 @@ async def test_a_value_is_constant_between_two_changes(
     async with database.read_transaction(community.id) as scope:
         for profile_id in facts.profiles:
             for name in names:
-                changes = await told(scope, reader, profile_id, name, start, now)
+                changes = await read_changes(scope, reader, profile_id, name, start, now)
                 assert changes[0]["at"] == to_wire(start)
                 assert all(one["value"] != later["value"] for one, later in pairwise(changes))
                 known = [at(each["at"]) for each in changes]
@@ -67,7 +69,7 @@ async def test_the_end_of_a_history_is_inclusive(database: Database, clock: Manu
     start = at("2026-09-01")
     async with database.read_transaction(community.id) as scope:
         for end, counts in [("2026-10-02 11:59:59", [0, 1]), ("2026-10-02 12:00", [0, 1, 2])]:
-            changes = await told(scope, ValueReader(database), ME, "shop_count", start, at(end))
+            changes = await read_changes(scope, ValueReader(database), ME, "shop_count", start, at(end))
             assert [each["value"] for each in changes] == counts
 
 
@@ -76,7 +78,7 @@ async def test_the_history_of_a_constant_value_is_one_entry(database: Database, 
     community, _ = await store_case(database, clock, world)
     async with database.read_transaction(community.id) as scope:
         for name, value in [("total_referred", None), ("profile_id", str(ME))]:
-            changes = await told(scope, ValueReader(database), ME, name, at("2026-09-01"), world.as_of)
+            changes = await read_changes(scope, ValueReader(database), ME, name, at("2026-09-01"), world.as_of)
             assert changes == [{"at": "2026-09-01 00:00:00", "value": value}]
 
 
@@ -88,4 +90,4 @@ async def test_a_history_with_too_many_change_points_is_rejected(
     community, _ = await store_case(database, clock, world)
     async with database.read_transaction(community.id) as scope:
         with pytest.raises(ValidationError, match="more than 3 change points"):
-            await told(scope, ValueReader(database), ME, "shop_count", at("2026-09-01"), world.as_of)
+            await read_changes(scope, ValueReader(database), ME, "shop_count", at("2026-09-01"), world.as_of)

@@ -266,10 +266,10 @@ async def upsert_many(uow: UnitOfWork, rows: Sequence[LocationRow]) -> list[str]
     while missing := requested - created - before.keys():
         locked = await _TABLE.lock_rows(uow, "external_id = ANY ($2)", sorted(missing))
         before |= {each["external_id"]: each for each in locked}
-        new, _ = _folded(rows, {})
+        new, _ = _combine_rows(rows, {})
         states = [new[key] for key in sorted(missing - before.keys())]
         created |= {each["external_id"] for each in await _TABLE.insert(uow, states)}
-    after, outcomes = _folded(rows, before)
+    after, outcomes = _combine_rows(rows, before)
     changed = {key: changed_columns(state, after[key]) for key, state in before.items()}
     await _TABLE.update(uow, [after[key] for key, columns in changed.items() if columns])
     _invalidate(uow, set().union(*changed.values()), is_another=bool(created))
@@ -283,7 +283,7 @@ def require_external_id(row: LocationRow) -> str:
     return row.external_id
 
 
-def _folded(rows: Sequence[LocationRow], before: Mapping[str, Row]) -> tuple[dict[str, Row], list[str]]:
+def _combine_rows(rows: Sequence[LocationRow], before: Mapping[str, Row]) -> tuple[dict[str, Row], list[str]]:
     """The locations after the updates by rows in their order, and the outcome of each row."""
     states = dict(before)
     outcomes = []

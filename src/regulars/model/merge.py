@@ -38,10 +38,10 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     found = await lookup.fetch_for_update(uow, [source_id, destination_id])
     source = _require_active(found, "source_profile_id", source_id)
     destination = _require_active(found, "destination_profile_id", destination_id)
-    kept_external_id = source.external_id if destination.external_id is not None else None
+    remaining_external_id = source.external_id if destination.external_id is not None else None
     tombstone = Profile(
         profile_id=source_id,
-        external_id=kept_external_id,
+        external_id=remaining_external_id,
         profile_type="deleted",
         joined_at=source.joined_at,
         merged_into=destination_id,

@@ -26,7 +26,7 @@ def slot(now: datetime) -> datetime:
     return origin + (now - origin) // SNAPSHOT_INTERVAL * SNAPSHOT_INTERVAL
 
 
-def _firsts_kept(now: datetime) -> list[datetime | None]:
+def _retention_starts(now: datetime) -> list[datetime | None]:
     return [partitions.retention_start(interval, now) for interval in HOURLY_AND_UP]
 
 
@@ -37,7 +37,7 @@ async def lock(scope: Scope) -> None:
 
 async def rebuild(scope: Scope, zone: str) -> None:
     """Builds the rollups, of which there are none, by the clock of a time zone. The caller has locked the snapshots."""
-    await scope.execute(_REBUILD, scope.community_id, zone, _GRANULARITIES, _firsts_kept(scope.now))
+    await scope.execute(_REBUILD, scope.community_id, zone, _GRANULARITIES, _retention_starts(scope.now))
 
 
 async def take(database: Database, community_id: int) -> int:
@@ -51,7 +51,13 @@ async def _take(database: Database, community_id: int) -> int:
         at = slot(scope.now)
         community = await scope.fetchrow(_ZONE, community_id, scope.now)
         changed: int = await scope.fetchval(
-            _TAKE, community_id, at, community["day"], community["timezone"], _GRANULARITIES, _firsts_kept(scope.now)
+            _TAKE,
+            community_id,
+            at,
+            community["day"],
+            community["timezone"],
+            _GRANULARITIES,
+            _retention_starts(scope.now),
         )
     return changed
 
@@ -69,7 +75,7 @@ async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
         sorted(profile_ids),
         zone,
         _GRANULARITIES,
-        _firsts_kept(scope.now),
+        _retention_starts(scope.now),
         slot(scope.now),
     )
     return periods

@@ -82,7 +82,7 @@ def campaign_events(
             moments = _moments(mailing, recipient, at, ending, dice)
             if mailing.kind.is_scheduled:
                 moments = [(mailing.scheduled_at, "scheduled", None), *moments]
-            yield from _told(mailing, recipient, mailing.at, moments, as_of)
+            yield from _reported_events(mailing, recipient, mailing.at, moments, as_of)
 
 
 def triggered_events(
@@ -93,10 +93,10 @@ def triggered_events(
     for at, recipient in occasions:
         if recipient.is_reachable(mailing.kind.channel, at):
             sent = at.astimezone(UTC) + timedelta(seconds=20 * dice.random())
-            yield from _told(mailing, recipient, at, _moments(mailing, recipient, sent, None, dice), as_of)
+            yield from _reported_events(mailing, recipient, at, _moments(mailing, recipient, sent, None, dice), as_of)
 
 
-def _told(
+def _reported_events(
     mailing: Mailing, recipient: Recipient, at: datetime, moments: list[DispatchMoment], as_of: datetime
 ) -> Iterator[DispatchEvent]:
     dispatch = f"{mailing.external_id}-{recipient.member.external_id}-{at:%y%m%d}"

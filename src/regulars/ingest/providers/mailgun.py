@@ -20,7 +20,7 @@ from regulars.ingest.providers.provider import (
     check_age,
     decode,
     decode_body,
-    from_epoch,
+    from_unix_time,
     parse_signature_time,
 )
 from regulars.model.providers import ProviderConfig
@@ -114,7 +114,7 @@ async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsC
     provider_event = ProviderEvent(
         event.id,
         event.kind,
-        from_epoch(event.timestamp, "timestamp"),
+        from_unix_time(event.timestamp, "timestamp"),
         event.message_id,
         event.variables if isinstance(event.variables, dict) else {},
         bool(event.client and event.client.bot),

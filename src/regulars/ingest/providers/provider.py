@@ -120,7 +120,7 @@ def decode_body(content: bytes | msgspec.Raw | str, model: type[T]) -> T:
         raise MalformedBodyError(f"The body is not JSON: {error}.") from None
 
 
-def from_epoch(seconds: float | None, path: str) -> datetime | None:
+def from_unix_time(seconds: float | None, path: str) -> datetime | None:
     """The timestamp of a Unix time. Raises ValidationError."""
     if seconds is None:
         return None

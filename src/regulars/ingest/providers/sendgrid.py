@@ -24,7 +24,7 @@ from regulars.ingest.providers.provider import (
     check_age,
     decode,
     decode_body,
-    from_epoch,
+    from_unix_time,
     parse_signature_time,
 )
 from regulars.model.providers import ProviderConfig
@@ -82,7 +82,7 @@ def _parse_event(content: msgspec.Raw) -> ProviderEvent | ValidationError:
         event = decode(content, _Event)
         # SendGrid puts custom fields beside its own.
         custom_fields = decode(content, dict[str, Any])
-        at = from_epoch(event.timestamp, "timestamp")
+        at = from_unix_time(event.timestamp, "timestamp")
     except ValidationError as error:
         return error
     is_automated = bool(event.sg_machine_open)

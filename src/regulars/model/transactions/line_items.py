@@ -12,8 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from regulars.core import money
 from regulars.core.errors import ValidationError
 from regulars.core.field_type import FieldType
-from regulars.core.validation import Id
-from regulars.core.validation import check_json as kept_json
+from regulars.core.validation import Id, check_json
 from regulars.model.resource import Resource, ResourceField
 
 Text = Annotated[str, Meta(max_length=255)]
@@ -149,7 +148,7 @@ def read_json(
         return None
     try:
         value = _json_decoder.decode(raw)
-        kept_json(value)
+        check_json(value)
     except msgspec.ValidationError:
         errors[path] = "must hold numbers within the range of a 64-bit float"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
