@@ -1,4 +1,4 @@
-"""Measures how long an event loop is blocked, in processor time, which does not depend on other processes."""
+"""Measures how long an event loop is blocked, in the processor time of its thread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from types import TracebackType
 class EventLoopLag:
     """Measures the lag of the event loop within a block.
 
-    `max_seconds` is the most processor time of the process between two iterations of the event loop.
+    `max_seconds` is the most processor time that the loop's thread used between two iterations of the loop.
 
-    Work of other threads counts even if it does not delay the loop, so this is an upper bound.
+    Other threads and other programs may occupy the processors meanwhile: their work does not count.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class EventLoopLag:
         return self
 
     async def _beat(self) -> None:
-        before = time.process_time()
+        before = time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.process_time()
+            now = time.thread_time()
             self.max_seconds = max(self.max_seconds, now - before)
             before = now
 

@@ -136,7 +136,7 @@ async def test_a_batch_is_validated_without_blocking_the_event_loop(club: Club) 
     async with EventLoopLag() as heartbeat:
         answer = await club.http.post("/api/v3/transactions/batch.json", json={"transactions": rows})
     assert len(answer.json()["data"]["rejected"]) == 10_000
-    assert heartbeat.max_seconds < 3 * LONGEST
+    assert heartbeat.max_seconds < LONGEST
 
 
 async def test_errors_of_many_rejected_rows_are_limited_and_do_not_block_the_event_loop(club: Club) -> None:
@@ -147,8 +147,7 @@ async def test_errors_of_many_rejected_rows_are_limited_and_do_not_block_the_eve
     rejected = answer.json()["data"]["rejected"]
     assert [len(each["errors"]) for each in rejected] == [100] * 200 + [1] * 50
     assert rejected[-1]["message"].endswith("(and 99 more)")
-    # The thread that masks the reasons counts while other programs occupy the processor of the event loop.
-    assert heartbeat.max_seconds < 10 * LONGEST
+    assert heartbeat.max_seconds < LONGEST
 
 
 async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
@@ -158,7 +157,7 @@ async def test_a_batch_of_profiles_is_written_in_chunks(club: Club) -> None:
         answer = await club.http.post("/api/v3/profiles/batch.json", json={"profiles": rows, "match_criteria": "email"})
     found = answer.json()["data"]
     assert (found["accepted"], found["unchanged"], found["rejected"]) == (2_499, 1, [])
-    assert heartbeat.max_seconds < 2 * LONGEST
+    assert heartbeat.max_seconds < LONGEST
 
 
 # Large answers ------------------------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ async def test_thirty_concurrent_large_reports_do_not_delay_other_requests(
         assert {len(each.json()["records"]) for each in answers} == {1_202}
         # The other organization is served after the running request and the one that was admitted before it.
         assert before <= 4
-        assert heartbeat.max_seconds < 3 * LONGEST
+        assert heartbeat.max_seconds < LONGEST
 
 
 async def test_waiting_organizations_are_served_in_rotation() -> None:
