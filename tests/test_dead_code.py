@@ -6,6 +6,8 @@ from pathlib import Path
 
 import vulture
 
+from regulars.cli import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 
 CALLED_BY_OTHERS = {
@@ -18,6 +20,7 @@ CALLED_BY_OTHERS = {
     "redirect_request": "urllib",
     "formatter": "the configuration of logging, by its dotted name",
     "take_snapshots": "the job queue, registered by a decorator",
+    **{path.partition(":")[2]: "the command line, by its path" for path, _ in COMMANDS},
 }
 
 

@@ -125,6 +125,17 @@ def test_the_version_is_printed(command: Command) -> None:
     assert command("--version").out.strip() == "0.2.0"
 
 
+def test_the_command_line_imports_no_command_before_it_runs() -> None:
+    script = "import sys, regulars.cli; print([each for each in sys.modules if each.startswith('regulars.cli.')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_help_describes_each_command(command: Command) -> None:
+    shown = " ".join(command("--help").out.split())
+    assert "Runs the server and its background jobs until it is stopped." in shown
+
+
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "regulars", "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "0.2.0\n")

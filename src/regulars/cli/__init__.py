@@ -8,35 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-import asyncpg
-import psycopg
 from cyclopts import App, CycloptsError
 
-from regulars.bootstrap import DatabaseUnavailableError
-from regulars.cli import (
-    backup,
-    community,
-    compute,
-    demo,
-    doctor,
-    load,
-    organization,
-    provider,
-    query,
-    serve,
-    token,
-    verify,
-)
-from regulars.cli.options import UsageError
-from regulars.core.errors import NotFoundError, ValidationError
-from regulars.loading.readers.files import UnreadableFileError
 from regulars.observability import logs
-from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
-from regulars.settings import SettingError
-from regulars.storage.embedded import DataFolderError
-from regulars.storage.migrate import SchemaError
-from regulars.storage.postmaster import PostgresStartError
-from regulars.storage.safety import UnsafeDatabaseError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 """Exit codes: success; a failure, or differences found by `regulars verify`; invalid options or settings."""
@@ -50,42 +24,28 @@ app = App(
     version=version("regulars"),
     help_format="markdown",
 )
-for module in (
-    serve,
-    demo,
-    token,
-    organization,
-    community,
-    provider,
-    load,
-    query,
-    compute,
-    verify,
-    backup,
-    doctor,
-):
-    module.register(app)
-
-_USAGE_ERRORS = (
-    UsageError,
-    SettingError,
-    DataFolderError,
-    UnreadableFileError,
-    NotFoundError,
-    InputNotFoundError,
-    MissingDependencyError,
+COMMANDS = (
+    ("serve:serve", "serve"),
+    ("serve:worker", "worker"),
+    ("demo:demo", "demo"),
+    ("token:token", "token"),
+    ("organization:organization", "organization"),
+    ("community:community", "community"),
+    ("provider:provider", "provider"),
+    ("load:load_files", "load"),
+    ("query:query", "query"),
+    ("compute:compute_values", "compute"),
+    ("verify:verify_", "verify"),
+    ("backup:migrate", "migrate"),
+    ("backup:backup", "backup"),
+    ("backup:restore", "restore"),
+    ("doctor:doctor", "doctor"),
 )
-_FAILURES = (
-    ValidationError,
-    InvalidInputError,
-    DatabaseUnavailableError,
-    PostgresStartError,
-    UnsafeDatabaseError,
-    SchemaError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    psycopg.Error,
-)
+"""The module and function of each command. A module is imported when its command runs, because importing all takes longer
+than most commands.
+"""
+for path, name in COMMANDS:
+    app.command(f"regulars.cli.{path}", name=name)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -96,24 +56,35 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code."""
+    if not arguments or arguments[0] in app.help_flags:
+        _import_commands()
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} See `regulars --help`.", EXIT_USAGE)
-    except _USAGE_ERRORS as error:
-        return _fail(str(error), EXIT_USAGE)
-    except _FAILURES as error:
-        return _fail(str(error), EXIT_FAILURE)
-    except OSError as error:
-        return _fail(f"{error.strerror or error}: {error.filename or 'system error'}.", EXIT_FAILURE)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
+        # Imported here, because importing the modules that raise them takes longer than most commands.
+        from regulars.cli.errors import FAILURES, USAGE_ERRORS
+
+        if isinstance(error, USAGE_ERRORS):
+            return _fail(str(error), EXIT_USAGE)
+        if isinstance(error, FAILURES):
+            return _fail(str(error), EXIT_FAILURE)
+        if isinstance(error, OSError):
+            return _fail(f"{error.strerror or error}: {error.filename or 'system error'}.", EXIT_FAILURE)
         if os.environ.get("REGULARS_LOG_LEVEL", "").lower() == "debug":
             sys.stderr.write(logs.redact(traceback.format_exc()))
         message = f"{type(error).__name__}: {error}".strip().rstrip(".")
         return _fail(f"{message}. Set REGULARS_LOG_LEVEL=debug for a traceback.", EXIT_FAILURE)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _import_commands() -> None:
+    """Imports all commands, so that the help shows the first sentence of each."""
+    for name in app:
+        app[name]
 
 
 def _fail(message: str, code: int) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars import bootstrap
 from regulars.bootstrap import DatabaseUnavailableError
@@ -21,12 +21,6 @@ from regulars.storage.migrate import require_upgradable
 
 _ATOMIC_OPTIONS = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
 _EMPTY_SCHEMA = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-
-
-def register(app: App) -> None:
-    """Registers the commands."""
-    for command in (migrate, backup, restore):
-        app.command(command)
 
 
 def migrate(*, common: CommonOptions | None = None) -> int:

@@ -23,11 +23,6 @@ community = App(
 )
 
 
-def register(app: App) -> None:
-    """Registers the commands."""
-    app.command(community)
-
-
 @community.command
 def create(
     *,

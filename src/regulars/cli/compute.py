@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars.cli.options import UsageError, usage_error
 from regulars.cli.progress import report_progress
@@ -12,11 +12,6 @@ from regulars.core import money, timestamps
 from regulars.query.errors import InvalidParametersError
 
 _FILES = "A file, folder, glob pattern or URL of CSV or Parquet files."
-
-
-def register(app: App) -> None:
-    """Registers the command."""
-    app.command(compute_values, name="compute")
 
 
 def compute_values(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars import bootstrap
 from regulars.auth import permits, tokens
@@ -61,11 +61,6 @@ class LoadedDemo:
 
     clubs: list[LoadedClub]
     reporting_token: str
-
-
-def register(app: App) -> None:
-    """Registers the command."""
-    app.command(demo)
 
 
 def demo(

@@ -9,7 +9,6 @@ from importlib.metadata import version
 
 import asyncpg
 import psycopg
-from cyclopts import App
 
 from regulars import bootstrap, settings
 from regulars.cli.exposure import findings
@@ -42,11 +41,6 @@ class Issue:
 
     message: str
     fatal: bool = False
-
-
-def register(app: App) -> None:
-    """Registers the command."""
-    app.command(doctor)
 
 
 def doctor(*, common: CommonOptions | None = None) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars.bootstrap import DatabaseUnavailableError
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
@@ -30,14 +30,8 @@ from regulars.storage.errors import is_system_error
 MAX_SHOWN_REJECTIONS = 10
 
 
-def register(app: App) -> None:
-    """Registers the command."""
-    names = ", ".join(catalog.loadable_names())
-    app.command(load_files, name="load", help=f"{load_files.__doc__}\n\n    Entities: {names}.")
-
-
 def load_files(
-    entity: Annotated[str, Parameter(help="Entity of the rows in the files.")],
+    entity: Annotated[str, Parameter(help=f"Entity of the rows: {', '.join(catalog.loadable_names())}.")],
     file: Annotated[
         tuple[Path, ...],
         Parameter(

@@ -22,11 +22,6 @@ organization = App(
 OptionalInt = int | None
 
 
-def register(app: App) -> None:
-    """Registers the commands."""
-    app.command(organization)
-
-
 @organization.command(name="list")
 def list_(*, common: CommonOptions | None = None) -> int:
     """Lists organizations and their limits. Server defaults are in parentheses.

@@ -32,11 +32,6 @@ Name = Annotated[str, Parameter(help=f"Name of the provider: {', '.join(PROVIDER
 Slug = Annotated[str, Parameter(help="Slug of the community.")]
 
 
-def register(app: App) -> None:
-    """Registers the commands."""
-    app.command(provider)
-
-
 @provider.command(name="set")
 def set_(
     name: Name,

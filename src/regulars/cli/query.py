@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars.auth.errors import AccessDenied
 from regulars.auth.tenants import TenantScope, resolve_tenants
@@ -25,11 +25,6 @@ from regulars.storage.database import Database
 _FORMATTERS = {"table": as_table, "json": to_json, "csv": to_csv}
 
 _ALL_TENANTS = "all=all"
-
-
-def register(app: App) -> None:
-    """Registers the command."""
-    app.command(query)
 
 
 def query(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import structlog
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -40,12 +40,6 @@ BACKLOG = 4_096
 """Number of connections that may wait to be accepted: the maximum that Linux allows by default."""
 
 _log = structlog.get_logger("regulars.serve")
-
-
-def register(app: App) -> None:
-    """Registers the commands."""
-    app.command(serve)
-    app.command(worker)
 
 
 def serve(

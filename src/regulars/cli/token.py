@@ -27,11 +27,6 @@ token = App(
 )
 
 
-def register(app: App) -> None:
-    """Registers the commands."""
-    app.command(token)
-
-
 @token.command
 def create(
     *,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_count, report_progress
@@ -11,11 +11,6 @@ from regulars.core import timestamps
 from regulars.model import community as communities
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
-
-
-def register(app: App) -> None:
-    """Registers the command."""
-    app.command(verify_, name="verify")
 
 
 def verify_(
