@@ -313,6 +313,7 @@ async def test_the_data_of_an_erased_member_are_found_nowhere(
     club: Club, database_urls: tuple[str, str], logged: pytest.CaptureFixture[str], purge: bool
 ) -> None:
     planted = Planted(club)
+    await planted.post("/api/v3/webhooks", {"trigger": "*", "url": "https://receiver.example"})
     await _reject_before(planted)
     await _plant_profiles(planted)
     await _plant_purchases(planted)

@@ -88,6 +88,8 @@ async def _attach(uow: UnitOfWork, transaction_ids: Sequence[int], claim_ids: Se
     rows = await uow.fetch(_ATTACH, uow.community_id, list(transaction_ids), list(claim_ids), uow.now)
     uow.changed_transactions.update(row["id"] for row in rows)
     uow.mark_all_dirty((row["profile_id"] for row in rows), "transaction.claimed")
+    for row in rows:
+        uow.record_event("transaction.updated", row["profile_id"], row["id"])
 
 
 _INSERT = """
@@ -176,3 +178,4 @@ async def detach(uow: UnitOfWork, profile_id: UUID, transaction_id: int) -> None
     )
     uow.changed_transactions.add(transaction_id)
     uow.mark_dirty(profile_id, "transaction.unattached")
+    uow.record_event("transaction.updated", profile_id, transaction_id)

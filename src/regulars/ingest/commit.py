@@ -14,6 +14,7 @@ from regulars.core.errors import NotFoundError
 from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.commit_markers import new_marker
 from regulars.model import community as communities
+from regulars.model import events
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import partitions
 from regulars.storage import retention
@@ -87,13 +88,26 @@ async def _attempt(
             uow = UnitOfWork(scope.connection, community_id, scope.now, community, load_id=load_id)
             result = await work(uow)
             await refresh_derived(uow, database.clock)
+            await _store_events(uow)
             is_committing = True
     except Exception as error:
         # After an error during COMMIT the transaction may have been stored. Only its marker proves it.
         if not is_committing or proves_rollback(error) or not await marker.is_committed(database):
             raise
         _log.warning("commit.proven", error=type(error).__name__)
+    if uow.community.triggers:
+        events.announce(community_id)
     return result, uow
+
+
+async def _store_events(uow: UnitOfWork) -> None:
+    """Stores the events of a unit of work, and the changes of values, if webhooks listen to them."""
+    if uow.events:
+        await events.store(uow, uow.events)
+    if uow.listens_to(events.AGGREGATION_CHANGED):
+        # A change that several callers caused together is sent to all of them.
+        sole = {profile_id: namespace for profile_id, (namespace, *others) in uow.writers.items() if not others}
+        await events.store_changes(uow, {key: namespace for key, namespace in sole.items() if namespace is not None})
 
 
 _BY_NUMBER = attrgetter("int")

@@ -29,9 +29,11 @@ async def _replace(uow: UnitOfWork, stored: LockedTransaction, change: Transacti
         await replace(uow, [(stored.id, change.row)])
     except asyncpg.UniqueViolationError:
         raise field_error("external_id", "is taken by another transaction: choose one that is free") from None
-    if stored.profile_id is not None:
-        uow.mark_dirty(stored.profile_id, "transaction.updated")
-    elif change.row.profile_id is None and change.row.receipt_ref is not None:
+    uow.record_event("transaction.updated", change.row.profile_id, stored.id)
+    for profile_id in (stored.profile_id, change.row.profile_id):
+        if profile_id is not None:
+            uow.mark_dirty(profile_id, "transaction.updated")
+    if stored.profile_id is None and change.row.profile_id is None and change.row.receipt_ref is not None:
         await claims.attach_claimed(uow, [stored.id])
 
 
@@ -46,6 +48,16 @@ async def delete(uow: UnitOfWork, transaction_id: int) -> None:
             transaction_id,
         )
     uow.changed_transactions.add(transaction_id)
+    uow.record_event(
+        "transaction.deleted",
+        stored.profile_id,
+        transaction_id,
+        {
+            "id": transaction_id,
+            "external_id": value_or_none(stored.current.external_id),
+            "profile_id": stored.profile_id,
+        },
+    )
     if stored.profile_id is not None:
         uow.mark_dirty(stored.profile_id, "transaction.deleted")
 

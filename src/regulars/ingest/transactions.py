@@ -54,6 +54,8 @@ class TransactionWrite:
 
     row: TransactionRow
     mode: WriteMode
+    namespace: str | None = None
+    """The namespace of the caller."""
 
 
 class StaleCommunityError(Exception):
@@ -104,13 +106,15 @@ async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -
     conflicts: list[int] = []
     unowned: list[int] = []
     for index, (row, new) in enumerate(zip(rows, inserted, strict=True)):
+        namespace = writes[index].namespace
         if new["id"] is None:
             conflicts.append(index)
             continue
         outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED)
         uow.changed_transactions.add(new["id"])
+        uow.record_event("transaction.created", row.profile_id, new["id"], namespace=namespace)
         if row.profile_id is not None:
-            uow.mark_dirty(row.profile_id, "transaction.created")
+            uow.mark_dirty(row.profile_id, "transaction.created", namespace)
         elif row.receipt_ref is not None:
             unowned.append(new["id"])
     if unowned:
@@ -146,9 +150,11 @@ async def _write_existing(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -
                 # Ids of the input may belong to items of other transactions.
                 item.id = None
             replacements.append((stored["id"], row))
-            if stored["profile_id"] is not None:
-                uow.mark_dirty(stored["profile_id"], "transaction.updated")
-            elif row.profile_id is None and row.receipt_ref is not None:
+            uow.record_event("transaction.updated", row.profile_id, stored["id"], namespace=each.namespace)
+            for profile_id in (stored["profile_id"], row.profile_id):
+                if profile_id is not None:
+                    uow.mark_dirty(profile_id, "transaction.updated", each.namespace)
+            if stored["profile_id"] is None and row.profile_id is None and row.receipt_ref is not None:
                 unowned.append(stored["id"])
     if replacements:
         await replace(uow, replacements)
@@ -199,9 +205,6 @@ async def replace(uow: UnitOfWork, replacements: Sequence[tuple[int, Transaction
         [transaction_id for transaction_id, _ in replacements],
         [item.id for row in rows for item in row.items],
     )
-    for row in rows:
-        if row.profile_id is not None:
-            uow.mark_dirty(row.profile_id, "transaction.updated")
 
 
 def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:

@@ -305,6 +305,7 @@ async def create(uow: UnitOfWork, profile_id: UUID, address: AddressIn) -> int:
     new = StoredAddress(profile_id, None, False, {}).apply(row)
     created = await write(uow, AddressChanges(created=[new], updated=_no_default(stored) if new.is_default else []))
     uow.mark_member_dirty(profile_id, "address.created")
+    uow.record_event("profile.updated", profile_id)
     return created[0]
 
 
@@ -319,6 +320,7 @@ async def update(uow: UnitOfWork, profile_id: UUID, address_id: int, address: Ad
     others = _no_default([each for each in stored if each is not before]) if after.is_default else []
     await write(uow, AddressChanges(updated=[after, *others]))
     uow.mark_member_dirty(profile_id, "address.changed")
+    uow.record_event("profile.updated", profile_id)
 
 
 async def delete(uow: UnitOfWork, profile_id: UUID, address_id: int) -> None:
@@ -326,6 +328,7 @@ async def delete(uow: UnitOfWork, profile_id: UUID, address_id: int) -> None:
     stored = (await fetch_by_profile(uow, [profile_id])).get(profile_id, [])
     await write(uow, AddressChanges(deleted=[_one(stored, address_id)]))
     uow.mark_member_dirty(profile_id, "address.deleted")
+    uow.record_event("profile.updated", profile_id)
 
 
 async def require_exists(scope: Scope, profile_id: UUID, address_id: int) -> None:

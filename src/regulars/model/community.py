@@ -9,6 +9,7 @@ import msgspec
 
 from regulars.core import countries, money, timestamps
 from regulars.core.errors import NotFoundError, ValidationError
+from regulars.model import events
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Community:
     attributes: Mapping[str, Any]
     member_handles: frozenset[str] | None = None
     """The handles of identities that members may write; None allows all but the reserved ones."""
+    triggers: tuple[str, ...] = ()
+    """The triggers of its active webhooks, if it was read in a transaction of the community."""
 
 
 _COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles"
@@ -36,12 +39,15 @@ def _community(row: Any) -> Community:
     values["attributes"] = msgspec.json.decode(values["attributes"])
     if values["member_handles"] is not None:
         values["member_handles"] = frozenset(values["member_handles"])
+    values["triggers"] = tuple(values.get("triggers", ()))
     return Community(**values)
 
 
 async def get_by_id(connection: Any, community_id: int) -> Community:
     """Returns the community with an id. Raises NotFoundError."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE id = $1", community_id)
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS}, {events.TRIGGERS_SQL} AS triggers FROM communities WHERE id = $1", community_id
+    )
     if row is None:
         raise NotFoundError(f"There is no community {community_id}.")
     return _community(row)

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import msgspec
 
+from regulars.model import events
 from regulars.model.profiles import lookup
 from regulars.model.profiles.schema import COLUMNS, Profile
-from regulars.model.profiles.write import save
+from regulars.model.profiles.write import record_deletion, save
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage import personal_data
 
@@ -32,6 +33,7 @@ async def purge(uow: UnitOfWork, profile_id: UUID) -> None:
     profile_ids = await _with_merged(uow, profile_id)
     transaction_ids = await _transactions(uow, profile_ids)
     await _blank_responses(uow, profile_ids, transaction_ids)
+    await events.erase(uow, profile_ids)
     uow.changed_transactions.update(transaction_ids)
     for statement in personal_data.purge_statements():
         await uow.execute(statement, community_id, profile_ids)
@@ -42,6 +44,7 @@ async def purge(uow: UnitOfWork, profile_id: UUID) -> None:
     )
     for each in profile_ids:
         uow.erase(each)
+    record_deletion(uow, profile_id, is_purged=True)
 
 
 async def _with_merged(uow: UnitOfWork, profile_id: UUID) -> list[UUID]:
@@ -142,6 +145,7 @@ async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
     before = await lookup.fetch_one_for_update(uow, profile_id)
     same = await _with_merged(uow, profile_id)
     await _blank_responses(uow, same, await _transactions(uow, same))
+    await events.erase(uow, same)
     bare = Profile(**{name: getattr(before, name) for name in _RETAINED})
     comms = {name: each for name, each in before.consent_state.comms.items() if isinstance(each, bool)}
     await save(uow, [bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())])
@@ -150,3 +154,4 @@ async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
         await uow.execute(statement, uow.community_id, same)
     await _purge_tokens(uow, same)
     uow.mark_member_dirty(profile_id, "profile.depersonalised")
+    uow.record_event("profile.depersonalised", profile_id)

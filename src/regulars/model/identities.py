@@ -239,6 +239,7 @@ async def create(uow: UnitOfWork, profile_id: UUID, identity: IdentityIn) -> int
     created = await _TABLE.insert_one(uow, _columns(_with(Identity(None, profile_id, "", "", _NEW), row)))
     await check_limit(uow, [profile_id])
     uow.mark_dirty(profile_id, "identity.created")
+    uow.record_event("profile.updated", profile_id)
     return created
 
 
@@ -270,6 +271,7 @@ async def update(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int, ide
     if after != before:
         await _TABLE.update(uow, [_columns(after) | {"id": after.id}])
         uow.mark_dirty(profile_id, "identity.changed")
+        uow.record_event("profile.updated", profile_id)
     assert after.id is not None  # noqa: S101
     return after.id
 
@@ -279,3 +281,4 @@ async def delete(uow: UnitOfWork, profile_id: UUID, handle_or_id: str | int) -> 
     matching = await get_matching(uow, profile_id, handle_or_id)
     await _TABLE.delete(uow, "id = ANY ($2)", [each.id for each in matching])
     uow.mark_dirty(profile_id, "identity.deleted")
+    uow.record_event("profile.updated", profile_id)

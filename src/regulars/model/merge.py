@@ -54,6 +54,7 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     await save(uow, [_united(source, destination)])
     await _reassign(uow, source_id, destination_id)
     uow.merge(source_id, destination_id)
+    uow.record_event("profile.merged", destination_id, source_id)
 
 
 def _require_active(found: Mapping[UUID, Profile], path: str, profile_id: UUID) -> Profile:

@@ -1,17 +1,20 @@
 """The unit of work: a write transaction of a community, and the records that it has changed so far."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
+from regulars.model import events
 from regulars.model.community import Community
+from regulars.model.events import Event
 from regulars.storage.database import Scope
 
 _CHANGES = (
     "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles", "changed_transactions",
-    "values_changed", "locations_changed",
+    "values_changed", "locations_changed", "events", "writers",
 )  # fmt: skip
 
 
@@ -64,6 +67,12 @@ class UnitOfWork(Scope):
     """The number of these that replace an earlier version."""
     response_quotes_rows: bool = False
     """Whether the response quotes rejected rows."""
+    namespace: str | None = None
+    """The namespace of the caller, whose own webhooks do not receive the events of this unit of work."""
+    events: list[Event] = field(default_factory=list)
+    """The events that active webhooks listen to. The commit stores them."""
+    writers: dict[UUID, frozenset[str | None]] = field(default_factory=dict)
+    """The namespaces of the callers that changed each profile, if a webhook listens to changes of values."""
     _cleared: AffectedRecords = field(default_factory=AffectedRecords)
 
     def affected(self) -> AffectedRecords:
@@ -90,9 +99,32 @@ class UnitOfWork(Scope):
         self.changed_transactions = set()
         self.values_changed = self.locations_changed = False
 
-    def mark_dirty(self, profile_id: UUID, reason: str) -> None:
-        """Schedules the refresh of a profile's values in this commit; the first reason is recorded."""
+    def listens_to(self, event_type: str) -> bool:
+        """Whether an active webhook of the community listens to a type of event."""
+        return bool(self.community.triggers) and events.is_listened_to(self.community.triggers, event_type)
+
+    def record_event(
+        self,
+        event_type: str,
+        profile_id: UUID | None = None,
+        subject_id: object = None,
+        data: Mapping[str, Any] | None = None,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """Records an event if a webhook listens to it; see `Event`. `namespace` defaults to that of the unit of work."""
+        if self.listens_to(event_type):
+            subject = None if subject_id is None else str(subject_id)
+            self.events.append(Event(event_type, profile_id, subject, data, namespace or self.namespace))
+
+    def mark_dirty(self, profile_id: UUID, reason: str, namespace: str | None = None) -> None:
+        """Schedules the refresh of a profile's values in this commit; the first reason is recorded.
+
+        `namespace` is that of the caller, by default that of the unit of work.
+        """
         self.dirty_profiles.setdefault(profile_id, reason)
+        if self.community.triggers:
+            self.writers[profile_id] = self.writers.get(profile_id, frozenset()) | {namespace or self.namespace}
 
     def mark_all_dirty(self, profile_ids: Iterable[UUID], reason: str) -> None:
         """Schedules the refresh of the values of several profiles."""

@@ -173,7 +173,14 @@ FACTS = (
         "used_at",
     ),
     TableErasure("webhooks", impersonal_columns="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
-          "queue condition secret created_at updated_at"),
+          "queue condition secret created_at updated_at previous_secret previous_secret_expires_at disabled_at disabled_reason"),
+    TableErasure(
+        "webhook_events",
+        _PROFILE,
+        deleted_by="model.events",
+        impersonal_columns="community_id id event_id type occurred_at subject_id namespace",
+        retained_after_purge={"profile_id data": "The deletion itself, which receivers must learn of, until it is matched with webhooks."},
+    ),
     TableErasure("locations", impersonal_columns="community_id id external_id external_code type name description phone email "
           "timezone country iso_state state is_published is_permanently_closed address normal_hours special_hours tags "
           "custom_fields extra created_at updated_at deleted_at"),

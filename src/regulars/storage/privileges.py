@@ -47,6 +47,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "transaction_claims": _ALL,
     "transaction_items": _ALL,
     "transactions": _ALL,
+    "webhook_events": _INSERT_DELETE,
     "webhooks": _ALL,
     # Data derived from facts, and state of requests.
     "profile_aggregations": _ALL,

@@ -17,7 +17,8 @@ from regulars.auth.principals import Principal
 from regulars.auth.rate_limit_leases import LeasedRateLimiter
 from regulars.auth.rate_limits import BucketConfig
 from regulars.auth.tenants import Tenant
-from regulars.core.errors import NotFoundError
+from regulars.core import validation
+from regulars.core.errors import NotFoundError, field_error
 from regulars.geo.tenant_locations import TenantLocationCache
 from regulars.geo.towns.files import TownFiles
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter
@@ -96,6 +97,14 @@ class RequestContext:
     def url(self) -> str:
         """The public URL of the request, without its query."""
         return self.app.public_address.url(self.request.scope)
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that the caller names in X-Namespace. Raises ValidationError if it is too long."""
+        text = self.request.headers.get("x-namespace", "").strip()
+        if len(text) > validation.MAX_TEXT_LENGTH:
+            raise field_error("X-Namespace", f"must be at most {validation.MAX_TEXT_LENGTH} characters")
+        return text or None
 
     def path_integer(self, name: str) -> int:
         """An integer id in the path. Raises NotFoundError for other text."""

@@ -46,10 +46,15 @@ async def run_write(context: RequestContext, status: int, handler: WriteHandler)
     """
     key = context.idempotency_key
 
+    namespace = context.namespace
+
     async def work(uow: UnitOfWork) -> Response:
+        uow.namespace = namespace
         return _response(status, await handler(context, uow))
 
     async def work_once(uow: UnitOfWork) -> Response:
+        uow.namespace = namespace
+
         async def first_response() -> tuple[int, bytes]:
             return status, bodies.encode(await handler(context, uow))
 

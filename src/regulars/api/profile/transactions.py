@@ -75,14 +75,14 @@ async def _created_response(
     return (201, encode(data_envelope(representations[outcome.id]))) if isinstance(outcome, StoredTransaction) else None
 
 
-def _validated_write(transaction: TransactionIn, community: Community) -> TransactionWrite:
+def _validated_write(transaction: TransactionIn, community: Community, namespace: str | None) -> TransactionWrite:
     schema.require_fields(transaction)
-    return TransactionWrite(schema.validate(transaction, community), WriteMode.CREATE)
+    return TransactionWrite(schema.validate(transaction, community), WriteMode.CREATE, namespace)
 
 
 async def _create(context: RequestContext) -> Response:
     async def commit_one(community: Community) -> CommitResult:
-        write = _validated_write(context.body, community)
+        write = _validated_write(context.body, community, context.namespace)
         return await context.app.group_committer.write(
             context.community_id,
             [write],
@@ -137,7 +137,7 @@ async def _write_batch(context: RequestContext, *, queued: bool) -> Response:
 async def _commit_batch(context: RequestContext, queued: bool, community: Community) -> CommitResult:
     batch = RowBatch("transactions", _rows(context.body))
     valid = await context.app.worker_threads.run(
-        batch.validate, TransactionIn, partial(_validated_write, community=community)
+        batch.validate, TransactionIn, partial(_validated_write, community=community, namespace=context.namespace)
     )
     rejected = dict(batch.outcomes)
 

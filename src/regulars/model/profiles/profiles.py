@@ -17,7 +17,7 @@ from regulars.model.identities import IDENTITIES
 from regulars.model.profiles import lookup
 from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
-from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, save, write_rows
+from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, record_deletion, save, write_rows
 from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -194,8 +194,11 @@ async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None
     if leaves:
         # Its facts stay, and its values with them if it is restored.
         uow.remove(profile_id)
+        if before.deleted_at is None:
+            record_deletion(uow, profile_id)
     else:
         uow.mark_member_dirty(profile_id, "profile.updated")
+        uow.record_event("profile.updated", profile_id)
 
 
 async def delete(uow: UnitOfWork, profile_id: UUID) -> None:
@@ -311,6 +314,8 @@ async def get_or_create_ids(uow: UnitOfWork, external_ids: Collection[str]) -> d
         created = [row["profile_id"] for row in rows]
         await memberships.insert_joins(uow, [memberships.MemberJoin(each, uow.now) for each in created])
         uow.mark_members_dirty(created, "profile.created")
+        for profile_id in created:
+            uow.record_event("profile.created", profile_id)
         # Concurrent inserts of the same profiles have committed when the statement returns.
         found = await lookup.resolve(uow, refs)
     return {external_id: profile_id for (_, external_id), profile_id in found.items()}

@@ -222,6 +222,23 @@ async def _write(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     await _write_memberships(uow, drafts)
     uow.mark_members_dirty((each.profile_id for each in new), "profile.created")
     uow.mark_members_dirty((each.profile_id for each in stored), "profile.updated")
+    for draft in drafts:
+        _record_event(uow, draft)
+
+
+def _record_event(uow: UnitOfWork, draft: _Draft) -> None:
+    before, profile_id = draft.before, draft.after.profile_id
+    if before is None:
+        uow.record_event("profile.created", profile_id)
+    elif draft.after.deleted_at is not None:
+        record_deletion(uow, profile_id)
+    else:
+        uow.record_event("profile.updated", profile_id)
+
+
+def record_deletion(uow: UnitOfWork, profile_id: UUID, *, is_purged: bool = False) -> None:
+    """Records that a profile was deleted; the event contains nothing but its id."""
+    uow.record_event("profile.deleted", profile_id, data={"id": profile_id, "is_purged": is_purged})
 
 
 async def _write_memberships(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
