@@ -184,7 +184,7 @@ _UNCOMPACTED = """
 SELECT count(*)
 FROM {table}
 WHERE community_id = $1
-    AND transaction_id >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
+    AND recorded_xid >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
 """
 
 

@@ -201,7 +201,7 @@ async def _caught_up(copied: _Copied, store: BenchDatabase, requests: int, findi
 
 def _change(number: int) -> bytes:
     return (
-        "UPDATE members SET gender = 'other', transaction_id = pg_current_xact_id() WHERE profile_id IN "
+        "UPDATE members SET gender = 'other', recorded_xid = pg_current_xact_id() WHERE profile_id IN "
         f"(SELECT profile_id FROM members TABLESAMPLE SYSTEM (1) LIMIT {number})"
     ).encode()
 

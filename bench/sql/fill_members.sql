@@ -2,7 +2,7 @@
 INSERT INTO members (
     community_id, profile_id, member_id, is_member, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
     subunit_ids, group_ids, favorite_stores, consents_true, consents_false, marketing,
-    sms_status, email_status, push_status, country, properties, created_at, updated_at, transaction_id
+    sms_status, email_status, push_status, country, properties, created_at, updated_at, recorded_xid
 )
 SELECT community_id, profile_id, member_id, true,
        (ARRAY['ios app', 'android app', 'web', 'pos'])[1 + (chance & 3)], 'store ' || (chance >> 2) % 40,

@@ -86,7 +86,7 @@ GENERATED_COLUMNS = {
     "profile_id",
     "member_id",
     "membership_id",
-    "transaction_id",
+    "recorded_xid",
     "id",
     "values_version",
 }

@@ -145,8 +145,8 @@ def test_a_snapshot_is_ahead_of_another_or_not(later: str, earlier: str, expecte
 
 def test_unseen_transactions_start_with_the_oldest_one_in_progress() -> None:
     assert PgSnapshot.parse("5:10:5,7").unseen_condition == (
-        "transaction_id >= '5'::xid8 AND (transaction_id >= '10'::xid8 "
-        "OR transaction_id = '5'::xid8 OR transaction_id = '7'::xid8)"
+        "recorded_xid >= '5'::xid8 AND (recorded_xid >= '10'::xid8 "
+        "OR recorded_xid = '5'::xid8 OR recorded_xid = '7'::xid8)"
     )
 
 

@@ -117,7 +117,7 @@ async def test_a_future_membership_counts_from_its_time(club: Club) -> None:
 async def test_a_commit_that_overlaps_a_read_is_not_missed(club: Club) -> None:
     cache = ReplicaCache(100)
     somebody, other = await member(club), await member(club)
-    change = "UPDATE members SET gender = $2, transaction_id = pg_current_xact_id() WHERE profile_id = $1"
+    change = "UPDATE members SET gender = $2, recorded_xid = pg_current_xact_id() WHERE profile_id = $1"
     async with club.database.write_transaction(club.community.id) as early:
         await early.execute(change, somebody, "early")
         async with club.database.write_transaction(club.community.id) as late:

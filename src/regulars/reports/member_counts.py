@@ -21,7 +21,7 @@ GROUPING_TYPES = (
 )  # fmt: skip
 """The dimensions that members are counted by."""
 
-UNCOMPACTED = """transaction_id >= coalesce(
+UNCOMPACTED = """recorded_xid >= coalesce(
                 (SELECT watermark FROM compaction_state WHERE community_id = $community), '0'
             )"""
 """The condition on deltas that are not compacted yet."""
@@ -55,7 +55,7 @@ FROM (
     FROM group_count_deltas
     WHERE community_id = $community AND grouping_type <> 'all'
         AND {UNCOMPACTED}
-    GROUP BY grouping_type, grouping_value, transaction_id
+    GROUP BY grouping_type, grouping_value, recorded_xid
 ) AS counts
 GROUP BY grouping_type, grouping_value
 """

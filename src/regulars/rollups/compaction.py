@@ -31,7 +31,7 @@ _HAS_DELTAS = """
 SELECT EXISTS (
     SELECT FROM {table}
     WHERE community_id = $1
-      AND transaction_id >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
+      AND recorded_xid >= coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0')
 )
 """
 
@@ -39,8 +39,8 @@ DELTA_TABLES = ("group_count_deltas", "member_flow_deltas")
 
 _COUNT_DELTAS = """
 SELECT
-    (SELECT count(*) FROM group_count_deltas WHERE community_id = $1 AND transaction_id >= state.watermark)
-    + (SELECT count(*) FROM member_flow_deltas WHERE community_id = $1 AND transaction_id >= state.watermark)
+    (SELECT count(*) FROM group_count_deltas WHERE community_id = $1 AND recorded_xid >= state.watermark)
+    + (SELECT count(*) FROM member_flow_deltas WHERE community_id = $1 AND recorded_xid >= state.watermark)
 FROM (
     SELECT coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0') AS watermark
 ) AS state

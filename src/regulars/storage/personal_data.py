@@ -202,7 +202,7 @@ DERIVED = (
     TableErasure(
         "outbox",
         _PROFILE,
-        retained={"day id transaction_id profile_id changed_at reason changes": "Values that changed, without a name."},
+        retained={"day id recorded_xid profile_id changed_at reason changes": "Values that changed, without a name."},
     ),
     TableErasure(
         "members",
@@ -214,7 +214,7 @@ DERIVED = (
             "properties created_at groups valid_from next_change_at": _COUNTED,
         },
         retained_after_purge={
-            "profile_id updated_at transaction_id": "The id, which leads to nothing, for two days: columnar copies "
+            "profile_id updated_at recorded_xid": "The id, which leads to nothing, for two days: columnar copies "
             "take the member out by it.",
         },
     ),
@@ -304,11 +304,11 @@ DERIVED = (
 """Data derived from facts, by member."""
 
 COUNTS = (
-    TableErasure("group_count_deltas", retained={"transaction_id bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    TableErasure("group_count_deltas", retained={"recorded_xid bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
     TableErasure(
         "member_flow_deltas",
         retained={
-            "transaction_id bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
+            "recorded_xid bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
             "consents_false n": _CATEGORIES,
         },
     ),

@@ -63,7 +63,7 @@ tombstones AS (
         gender = NULL, birth_date = NULL, subunit_ids = NULL, group_ids = NULL, favorite_stores = NULL,
         consents_true = NULL, consents_false = NULL, marketing = NULL, sms_status = NULL, email_status = NULL,
         push_status = NULL, country = NULL, properties = NULL, created_at = NULL, updated_at = $3, groups = '{}',
-        valid_from = '-infinity', next_change_at = NULL, transaction_id = pg_current_xact_id()
+        valid_from = '-infinity', next_change_at = NULL, recorded_xid = pg_current_xact_id()
     WHERE community_id = $1 AND profile_id = ANY (ARRAY(SELECT profile_id FROM erased))
 ),
 current_members AS MATERIALIZED (
@@ -126,6 +126,6 @@ upserted_members AS (
         groups = excluded.groups,
         valid_from = excluded.valid_from,
         next_change_at = excluded.next_change_at,
-        transaction_id = pg_current_xact_id()
+        recorded_xid = pg_current_xact_id()
 )
 SELECT (SELECT count(*) FROM appended_group_deltas) + (SELECT count(*) FROM appended_flow_deltas) AS moves

@@ -26,7 +26,7 @@ class PgSnapshot:
 
     @property
     def unseen_condition(self) -> str:
-        """The SQL condition that `transaction_id` is not seen by this snapshot, as a range of an index."""
-        unfinished = "".join(f" OR transaction_id = '{each}'::xid8" for each in sorted(self.in_progress))
+        """The SQL condition that `recorded_xid` is not seen by this snapshot, as a range of an index."""
+        unfinished = "".join(f" OR recorded_xid = '{each}'::xid8" for each in sorted(self.in_progress))
         oldest = min(self.in_progress, default=self.xmax)
-        return f"transaction_id >= '{oldest}'::xid8 AND (transaction_id >= '{self.xmax}'::xid8{unfinished})"
+        return f"recorded_xid >= '{oldest}'::xid8 AND (recorded_xid >= '{self.xmax}'::xid8{unfinished})"

@@ -8,12 +8,12 @@ WITH state AS (
 ),
 group_changes AS (
     DELETE FROM group_count_deltas
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
-    RETURNING bucket, grouping_type, grouping_value, n, changed_at, transaction_id
+    WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
+    RETURNING bucket, grouping_type, grouping_value, n, changed_at, recorded_xid
 ),
 flow_changes AS (
     DELETE FROM member_flow_deltas
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
+    WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
     RETURNING
         bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, n
 ),
@@ -26,7 +26,7 @@ updated_counts AS (
     FROM (
         SELECT grouping_type, grouping_value, sum(n) AS n, max(changed_at) AS changed_at
         FROM group_changes
-        GROUP BY grouping_type, grouping_value, transaction_id
+        GROUP BY grouping_type, grouping_value, recorded_xid
     ) AS commits
     LEFT JOIN (SELECT * FROM group_counts WHERE community_id = $1) AS existing USING (grouping_type, grouping_value)
     GROUP BY grouping_type, grouping_value

@@ -15,7 +15,7 @@ changed_members AS MATERIALIZED (
         profile_id, is_member, optin_channel, optin_subchannel, optin_platform, gender,
         age_group(birth_date, $3) AS age, country, consents_true, consents_false
     FROM members
-    WHERE community_id = $1 AND transaction_id >= (SELECT watermark FROM state)
+    WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
 ),
 hashed_members AS MATERIALIZED (
     SELECT

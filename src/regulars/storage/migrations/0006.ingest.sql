@@ -69,18 +69,19 @@ CREATE TABLE webhooks (
     PRIMARY KEY (community_id, id)
 );
 
--- Changed aggregation values by name, each as [old, new]. Consumers read it by transaction id below pg_snapshot_xmin;
--- reading by a sequence would miss rows of transactions that commit late.
+-- Changed aggregation values by name, each as [old, new]. `recorded_xid` is the
+-- database transaction that recorded the change. Consumers read by it, below pg_snapshot_xmin; reading by a sequence
+-- would miss rows of transactions that commit late.
 CREATE TABLE outbox (
     community_id    int NOT NULL,
     day             date NOT NULL,
     id              bigint NOT NULL DEFAULT next_id(),
-    transaction_id  xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     profile_id      uuid NOT NULL,
     changed_at      timestamptz NOT NULL,
     reason          text NOT NULL,
     changes         json NOT NULL,
-    PRIMARY KEY (day, transaction_id, id)
+    PRIMARY KEY (day, recorded_xid, id)
 ) PARTITION BY RANGE (day);
 
 -- E-mail and SMS providers that report delivery events by webhooks. A payload may be signed by any of `signing_keys`,

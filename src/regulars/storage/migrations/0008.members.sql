@@ -35,7 +35,7 @@ CREATE TABLE members (
     groups            text[] COLLATE "C" NOT NULL DEFAULT '{}',
     valid_from        timestamptz NOT NULL DEFAULT '-infinity',
     next_change_at    timestamptz,
-    transaction_id    xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (community_id, profile_id)
 );
 
@@ -47,7 +47,7 @@ COMMENT ON COLUMN members.next_change_at IS 'When the next future membership beg
 
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
 CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_id IS NULL;
-CREATE INDEX members_changed ON members (community_id, transaction_id) WHERE transaction_id IS NOT NULL;
+CREATE INDEX members_changed ON members (community_id, recorded_xid) WHERE recorded_xid IS NOT NULL;
 
 -- Earlier dimensions of a profile.
 CREATE TABLE member_dimension_history (
@@ -91,7 +91,7 @@ COMMENT ON COLUMN membership_events.is_counted IS
 -- removed by compaction.
 CREATE TABLE group_count_deltas (
     community_id    int NOT NULL,
-    transaction_id  xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid  xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket          timestamptz NOT NULL,
     grouping_type   text COLLATE "C" NOT NULL,
     grouping_value  text COLLATE "C" NOT NULL,
@@ -99,12 +99,12 @@ CREATE TABLE group_count_deltas (
     changed_at      timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
-CREATE INDEX group_count_deltas_uncompacted ON group_count_deltas (community_id, transaction_id);
+CREATE INDEX group_count_deltas_uncompacted ON group_count_deltas (community_id, recorded_xid);
 
 -- Joins and leaves by five minutes of local time. Appended and removed as group_count_deltas.
 CREATE TABLE member_flow_deltas (
     community_id      int NOT NULL,
-    transaction_id    xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket            timestamptz NOT NULL,
     type              text COLLATE "C" NOT NULL,
     optin_channel     text COLLATE "C",
@@ -117,7 +117,7 @@ CREATE TABLE member_flow_deltas (
     n                 bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
-CREATE INDEX member_flow_deltas_uncompacted ON member_flow_deltas (community_id, transaction_id);
+CREATE INDEX member_flow_deltas_uncompacted ON member_flow_deltas (community_id, recorded_xid);
 
 -- Progress of compaction. No deltas are left below the watermark, so reads skip the dead rows below it.
 CREATE TABLE compaction_state (
