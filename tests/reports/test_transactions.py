@@ -200,7 +200,7 @@ async def test_a_database_restored_to_lower_transaction_ids_is_compacted_again(c
     await create_transaction(club, sale(10, profile_id=who))
     await compact_all(club)
     async with club.database.write_transaction(club.community.id) as scope:
-        for table, column in (("purchase_compaction_state", "watermark"), ("purchases", "since")):
+        for table, column in (("purchase_compaction_state", "watermark"), ("purchases", "recorded_xid")):
             await scope.execute(
                 f"UPDATE {table} SET {column} = '9000000000000' WHERE community_id = $1", club.community.id
             )
@@ -221,9 +221,9 @@ async def test_verify_finds_wrong_purchases_and_rollups(club: Club) -> None:
         "UPDATE purchases SET amount = 1 WHERE community_id = $1 AND id = $2",
         (
             "UPDATE purchase_rollups SET sales = 3"
-            " WHERE community_id = $1 AND granularity = '1d' AND grain = '' AND $2::bigint > 0"
+            " WHERE community_id = $1 AND granularity = '1d' AND dimension = '' AND $2::bigint > 0"
         ),
-        "DELETE FROM member_bitmaps WHERE community_id = $1 AND granularity = '1mo' AND grain = 'age' AND $2::bigint > 0",
+        "DELETE FROM member_bitmaps WHERE community_id = $1 AND granularity = '1mo' AND dimension = 'age' AND $2::bigint > 0",
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             await scope.execute(statement, club.community.id, made["id"])

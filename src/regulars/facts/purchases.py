@@ -68,95 +68,97 @@ def pending_communities() -> list[int]:
 
 # Compaction --------------------------------------------------------------------------------------------
 
-_COLUMNS = f"at, sales, amount, member_id, {', '.join(ROLLUP_DIMENSIONS)}, brands, brand_amounts"
+_COLUMNS = f"purchased_at, sales, amount, member_id, {', '.join(ROLLUP_DIMENSIONS)}, brands, brand_amounts"
 
 # One row for each value under which a purchase is counted.
 _VALUES = f"""
     VALUES
         ('', CAST(NULL AS text), CAST(p.amount AS numeric)),
-        {", ".join(f"('{grain}', CAST(p.{grain} AS text), p.amount)" for grain in ROLLUP_DIMENSIONS)}
+        {", ".join(f"('{dimension}', CAST(p.{dimension} AS text), p.amount)" for dimension in ROLLUP_DIMENSIONS)}
     UNION ALL
     SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
 """
 
 # Purchases as recorded below the watermark $4; transactions above it may have changed them since.
 _COMPACTED = f"""
-    SELECT since, CAST(NULL AS xid8) AS until, {_COLUMNS}
+    SELECT recorded_xid, CAST(NULL AS xid8) AS superseded_xid, {_COLUMNS}
     FROM purchases
-    WHERE community_id = $1 AND counted AND since < $4::text::xid8
+    WHERE community_id = $1 AND is_counted AND recorded_xid < $4::text::xid8
     UNION ALL
-    SELECT since, until, {_COLUMNS}
+    SELECT recorded_xid, superseded_xid, {_COLUMNS}
     FROM purchase_versions
-    WHERE community_id = $1 AND counted AND since < $4::text::xid8 AND until >= $4::text::xid8
+    WHERE community_id = $1 AND is_counted AND recorded_xid < $4::text::xid8 AND superseded_xid >= $4::text::xid8
 """
 
 _SUPERSEDED = f"""
     SELECT {_COLUMNS}
     FROM purchase_versions
-    WHERE community_id = $1 AND counted
-      AND since < $3::text::xid8 AND until >= $3::text::xid8 AND until < $4::text::xid8
+    WHERE community_id = $1 AND is_counted
+      AND recorded_xid < $3::text::xid8 AND superseded_xid >= $3::text::xid8 AND superseded_xid < $4::text::xid8
 """
 
 # Adds what transactions from watermark $3 up to $4 recorded in community $1, by the clock of time zone $2.
 _COMPACT = f"""
-WITH sets AS MATERIALIZED (
+WITH rollup_deltas AS MATERIALIZED (
     SELECT
-        p.day, part.grain, part.value, p.chunk,
+        p.day, part.dimension, part.dimension_value, p.chunk,
         sum(p.sign) AS purchases, sum(p.sign * p.sales) AS sales, sum(p.sign * part.amount) AS amount,
-        count(*) AS moves, bit_or(p.members) AS members
+        count(*) AS changes, bit_or(p.bitmap) AS bitmap
     FROM (
         SELECT
-            *, bucket_start(at, '1d', $2) AS day, member_chunk(member_id) AS chunk,
-            CASE sign WHEN 1 THEN member_bit(member_id) END AS members
+            *, bucket_start(purchased_at, '1d', $2) AS day, bitmap_chunk(member_id) AS chunk,
+            CASE sign WHEN 1 THEN bitmap_bit(member_id) END AS bitmap
         FROM (
             SELECT 1 AS sign, {_COLUMNS}
             FROM purchases
-            WHERE community_id = $1 AND counted AND since >= $3::text::xid8 AND since < $4::text::xid8
+            WHERE community_id = $1 AND is_counted AND recorded_xid >= $3::text::xid8 AND recorded_xid < $4::text::xid8
             UNION ALL
             SELECT 1, {_COLUMNS}
             FROM purchase_versions
-            WHERE community_id = $1 AND counted
-              AND since >= $3::text::xid8 AND since < $4::text::xid8 AND until >= $4::text::xid8
+            WHERE community_id = $1 AND is_counted
+              AND recorded_xid >= $3::text::xid8 AND recorded_xid < $4::text::xid8 AND superseded_xid >= $4::text::xid8
             UNION ALL
             SELECT -1, * FROM ({_SUPERSEDED}) AS superseded
         ) AS versions
         -- Each bit is set once, and then used for all dimensions.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
-    GROUP BY p.day, part.grain, part.value, p.chunk
+    CROSS JOIN LATERAL ({_VALUES}) AS part (dimension, dimension_value, amount)
+    GROUP BY p.day, part.dimension, part.dimension_value, p.chunk
 ),
-placed AS MATERIALIZED (
-    SELECT '1d' AS granularity, day AS bucket, grain, value, chunk, purchases, sales, amount, members
-    FROM sets
+deltas_by_granularity AS MATERIALIZED (
+    SELECT '1d' AS granularity, day AS bucket, dimension, dimension_value, chunk, purchases, sales, amount, bitmap
+    FROM rollup_deltas
     UNION ALL
-    SELECT '1mo', bucket_start(day, '1mo', $2), grain, value, chunk, purchases, sales, amount, members
-    FROM sets
+    SELECT '1mo', bucket_start(day, '1mo', $2), dimension, dimension_value, chunk, purchases, sales, amount, bitmap
+    FROM rollup_deltas
 ),
-rolled AS (
-    INSERT INTO purchase_rollups AS stored (community_id, granularity, grain, bucket, value, purchases, sales, amount)
-    SELECT $1, granularity, grain, bucket, value, sum(purchases), sum(sales), sum(amount)
-    FROM placed
-    GROUP BY granularity, grain, bucket, value
+updated_rollups AS (
+    INSERT INTO purchase_rollups AS stored (
+        community_id, granularity, dimension, bucket, dimension_value, purchases, sales, amount
+    )
+    SELECT $1, granularity, dimension, bucket, dimension_value, sum(purchases), sum(sales), sum(amount)
+    FROM deltas_by_granularity
+    GROUP BY granularity, dimension, bucket, dimension_value
     HAVING sum(purchases) <> 0 OR sum(sales) <> 0 OR sum(amount) <> 0
-    ON CONFLICT (community_id, granularity, grain, bucket, value) DO UPDATE
+    ON CONFLICT (community_id, granularity, dimension, bucket, dimension_value) DO UPDATE
     SET purchases = stored.purchases + excluded.purchases,
         sales = stored.sales + excluded.sales,
         amount = stored.amount + excluded.amount
 ),
-joined AS (
-    {member_bitmaps.add_sql(METRIC_FAMILY, "placed")}
+updated_bitmaps AS (
+    {member_bitmaps.add_sql(METRIC_FAMILY, "deltas_by_granularity")}
 ),
 deleted_versions AS (
-    DELETE FROM purchase_versions WHERE community_id = $1 AND until < $4::text::xid8
+    DELETE FROM purchase_versions WHERE community_id = $1 AND superseded_xid < $4::text::xid8
 ),
-marked AS (
+updated_state AS (
     INSERT INTO purchase_compaction_state AS stored (community_id, watermark, timezone)
     VALUES ($1, $4::text::xid8, $2)
     ON CONFLICT (community_id) DO UPDATE
     SET watermark = excluded.watermark, timezone = excluded.timezone
 )
-SELECT coalesce(sum(moves), 0)::bigint FROM sets WHERE grain = ''
+SELECT coalesce(sum(changes), 0)::bigint FROM rollup_deltas WHERE dimension = ''
 """
 
 # Members without any purchase left in a bucket in which one was superseded.
@@ -164,23 +166,25 @@ _REMOVE_MEMBERS = member_bitmaps.remove_sql(
     METRIC_FAMILY,
     f"""
     -- Of community $1.
-    SELECT DISTINCT lost.granularity, lost.bucket, lost.grain, lost.value, lost.member_id
+    SELECT DISTINCT lost.granularity, lost.bucket, lost.dimension, lost.dimension_value, lost.member_id
     FROM (
-        SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, $2) AS bucket, part.grain, part.value, p.member_id
+        SELECT
+            granularities.granularity, bucket_start(p.purchased_at, granularities.granularity, $2) AS bucket,
+            part.dimension, part.dimension_value, p.member_id
         FROM ({_SUPERSEDED}) AS p
-        CROSS JOIN (VALUES {", ".join(f"('{granularity}')" for granularity in member_bitmaps.GRANULARITIES)}) AS granularities (granularity)
-        CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
+        CROSS JOIN unnest(ARRAY{list(member_bitmaps.GRANULARITIES)}) AS granularities (granularity)
+        CROSS JOIN LATERAL ({_VALUES}) AS part (dimension, dimension_value, amount)
         WHERE p.member_id IS NOT NULL
     ) AS lost
     WHERE NOT EXISTS (
         SELECT
         FROM ({_COMPACTED}) AS p
-        CROSS JOIN LATERAL ({_VALUES}) AS part (grain, value, amount)
+        CROSS JOIN LATERAL ({_VALUES}) AS part (dimension, dimension_value, amount)
         WHERE p.member_id = lost.member_id
-          AND p.at >= lost.bucket AND p.at < lost.bucket + interval '33 days'
-          AND part.grain = lost.grain
-          AND part.value IS NOT DISTINCT FROM lost.value
-          AND bucket_start(p.at, lost.granularity, $2) = lost.bucket
+          AND p.purchased_at >= lost.bucket AND p.purchased_at < lost.bucket + interval '33 days'
+          AND part.dimension = lost.dimension
+          AND part.dimension_value IS NOT DISTINCT FROM lost.dimension_value
+          AND bucket_start(p.purchased_at, lost.granularity, $2) = lost.bucket
     )
     """,
 )
@@ -189,8 +193,8 @@ _HAS_SUPERSEDED = """
 SELECT EXISTS (
     SELECT
     FROM purchase_versions
-    WHERE community_id = $1 AND counted
-      AND since < $2::text::xid8 AND until >= $2::text::xid8 AND until < $3::text::xid8
+    WHERE community_id = $1 AND is_counted
+      AND recorded_xid < $2::text::xid8 AND superseded_xid >= $2::text::xid8 AND superseded_xid < $3::text::xid8
 )
 """
 
@@ -198,14 +202,14 @@ _DELETE_EMPTY = "DELETE FROM purchase_rollups WHERE community_id = $1 AND purcha
 
 _DELETE_ALL = (
     "DELETE FROM purchase_rollups WHERE community_id = $1",
-    f"DELETE FROM member_bitmaps WHERE community_id = $1 AND family = '{METRIC_FAMILY}'",
+    f"DELETE FROM member_bitmaps WHERE community_id = $1 AND metric_family = '{METRIC_FAMILY}'",
 )
 
 _SELECT_STATE = """
 SELECT
     community.timezone,
-    coalesce(state.watermark, '0')::text AS since,
-    pg_snapshot_xmin(pg_current_snapshot())::text AS until,
+    coalesce(state.watermark, '0')::text AS from_xid,
+    pg_snapshot_xmin(pg_current_snapshot())::text AS to_xid,
     state.timezone AS compacted_timezone
 FROM communities AS community
 LEFT JOIN purchase_compaction_state AS state ON state.community_id = community.id
@@ -228,16 +232,16 @@ async def compact(database: Database, community_id: int, *, wait: bool = False) 
         elif not await scope.fetchval(_TRY_LOCK, community_id):
             return 0
         state = await scope.fetchrow(_SELECT_STATE, community_id)
-        timezone, since, until = state["timezone"], state["since"], state["until"]
+        timezone, from_xid, to_xid = state["timezone"], state["from_xid"], state["to_xid"]
         if state["compacted_timezone"] not in (None, timezone):
             # In another time zone all buckets are different.
-            since = "0"
+            from_xid = "0"
             for statement in _DELETE_ALL:
                 await scope.execute(statement, community_id)
-        has_superseded = await scope.fetchval(_HAS_SUPERSEDED, community_id, since, until)
+        has_superseded = await scope.fetchval(_HAS_SUPERSEDED, community_id, from_xid, to_xid)
         if has_superseded:
-            await scope.execute(_REMOVE_MEMBERS, community_id, timezone, since, until)
-        changes: int = await scope.fetchval(_COMPACT, community_id, timezone, since, until)
+            await scope.execute(_REMOVE_MEMBERS, community_id, timezone, from_xid, to_xid)
+        changes: int = await scope.fetchval(_COMPACT, community_id, timezone, from_xid, to_xid)
         if has_superseded:
             await scope.execute(_DELETE_EMPTY, community_id)
     return changes
@@ -248,7 +252,11 @@ SELECT id
 FROM transactions
 WHERE community_id = $1
   AND id = ANY (ARRAY(
-      SELECT id FROM purchases WHERE community_id = $1 AND since IS NULL AND at <= $2 ORDER BY at, id LIMIT 1000
+      SELECT id
+      FROM purchases
+      WHERE community_id = $1 AND recorded_xid IS NULL AND purchased_at <= $2
+      ORDER BY purchased_at, id
+      LIMIT 1000
   ))
 ORDER BY id
 FOR NO KEY UPDATE
@@ -256,8 +264,8 @@ FOR NO KEY UPDATE
 
 _RECORD_DUE = """
 UPDATE purchases
-SET since = pg_current_xact_id()
-WHERE community_id = $1 AND id = ANY ($2) AND since IS NULL AND at <= $3
+SET recorded_xid = pg_current_xact_id()
+WHERE community_id = $1 AND id = ANY ($2) AND recorded_xid IS NULL AND purchased_at <= $3
 """
 
 
@@ -275,7 +283,7 @@ SELECT EXISTS (
     SELECT
     FROM purchases
     WHERE community_id = $1
-      AND since >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
+      AND recorded_xid >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
 ) OR EXISTS (SELECT FROM purchase_versions WHERE community_id = $1)
 """
 
@@ -311,7 +319,7 @@ _COUNT_UNCOMPACTED = """
 SELECT count(*)
 FROM purchases
 WHERE community_id = $1
-  AND since >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
+  AND recorded_xid >= coalesce((SELECT watermark FROM purchase_compaction_state WHERE community_id = $1), '0')
 """
 
 

@@ -83,7 +83,7 @@ _RANGE_COVER = """
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
-            greatest($from, min(at) - interval '62 days') AS since,
+            greatest($from, min(purchased_at) - interval '62 days') AS since,
             least($to, $now + interval '62 days') AS until
         FROM purchases
         WHERE community_id = $community
@@ -117,10 +117,11 @@ def _single_purchases(label: str, since: str, until: str, fields: str) -> str:
     """Single purchases, one row each."""
     return f"""
 SELECT {label} AS bucket{fields}, p.sales, part.amount, {member_bitmaps.CHUNK_SQL.format(member="p.member_id")} AS chunk,
-       member_bit(p.member_id) AS members
+       bitmap_bit(p.member_id) AS bitmap
 FROM purchases AS p
 CROSS JOIN LATERAL (SELECT p.amount) AS part (amount)
-WHERE p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {until} AND p.at <= $now
+WHERE p.community_id = $community AND p.is_counted
+  AND p.purchased_at >= {since} AND p.purchased_at < {until} AND p.purchased_at <= $now
 """
 
 
@@ -133,18 +134,19 @@ def _by_brand(sql: str) -> str:
 
 def _totals(cover: str, label: str, since: str, until: str, field: ReportField | None) -> RowSource:
     """The totals by a field, or in total: rollups, corrected by uncompacted and superseded purchases."""
-    grain = field.name if field is not None else ""
+    dimension = field.name if field is not None else ""
     part = "SELECT CAST(NULL AS text), CAST(p.amount AS numeric)"
     if field is not None:
-        part = f"SELECT CAST(p.{grain} AS text), CAST(p.amount AS numeric)"
+        part = f"SELECT CAST(p.{dimension} AS text), CAST(p.amount AS numeric)"
     if field is BRAND:
         part = "SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)"
     shown = ""
     if field is not None:
-        shown = f", CAST(value AS {'bigint' if field.type is FieldType.INTEGER else 'text'}) AS {grain}"
-    columns = "p.at, p.sales, p.member_id, part.value, part.amount"
-    read = f"CROSS JOIN LATERAL ({part}) AS part (value, amount)"
-    condition = f"p.community_id = $community AND p.counted AND p.at >= {since} AND p.at < {until} AND p.at <= $now"
+        shown = f", CAST(dimension_value AS {'bigint' if field.type is FieldType.INTEGER else 'text'}) AS {dimension}"
+    columns = "p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount"
+    read = f"CROSS JOIN LATERAL ({part}) AS part (dimension_value, amount)"
+    condition = f"""p.community_id = $community AND p.is_counted
+      AND p.purchased_at >= {since} AND p.purchased_at < {until} AND p.purchased_at <= $now"""
     return RowSource(
         Backend.POSTGRES,
         f"""
@@ -155,93 +157,94 @@ span AS MATERIALIZED (
 uncompacted AS MATERIALIZED (
     SELECT {columns}
     FROM (
-        SELECT * FROM purchases WHERE community_id = $community AND since >= {_WATERMARK}
+        SELECT * FROM purchases WHERE community_id = $community AND recorded_xid >= {_WATERMARK}
         UNION ALL
-        SELECT * FROM purchases WHERE community_id = $community AND since IS NULL
+        SELECT * FROM purchases WHERE community_id = $community AND recorded_xid IS NULL
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
     {read}
-    WHERE {condition} AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    WHERE {condition} AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
     SELECT {columns}
     FROM purchases AS p
     {read}
-    WHERE {condition} AND p.at < (SELECT since FROM span)
+    WHERE {condition} AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
     SELECT {columns}
     FROM purchases AS p
     {read}
-    WHERE {condition} AND p.at >= (SELECT until FROM span)
+    WHERE {condition} AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
     SELECT {columns}
     FROM purchase_versions AS p
     {read}
-    WHERE {condition} AND p.since < {_WATERMARK} AND p.until >= {_WATERMARK}
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    WHERE {condition} AND p.recorded_xid < {_WATERMARK} AND p.superseded_xid >= {_WATERMARK}
+      AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 -- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
 corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
 ),
-numbers AS (
-    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+totals AS (
+    SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
+        SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
-            SELECT value, purchases, sales, amount
+            SELECT dimension_value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = $community AND granularity = cover.granularity AND grain = '{grain}' AND bucket = cover.bucket
+            WHERE community_id = $community AND granularity = cover.granularity AND dimension = '{dimension}'
+              AND bucket = cover.bucket
             OFFSET 0
         ) AS rollup
         WHERE {_WATERMARK} > '0'
         UNION ALL
-        SELECT {label.format(at="at")}, value, 1, sales, amount FROM uncompacted
+        SELECT {label.format(at="purchased_at")}, dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT {label.format(at="at")}, value, 1, sales, amount FROM outside_cover
+        SELECT {label.format(at="purchased_at")}, dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT {label.format(at="at")}, value, -1, -sales, -amount FROM superseded
-    ) AS totals
-    GROUP BY label, value
+        SELECT {label.format(at="purchased_at")}, dimension_value, -1, -sales, -amount FROM superseded
+    ) AS changes
+    GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
 ),
-sets AS (
-    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
+bitmaps AS (
+    SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
-        SELECT value, chunk, members
+        SELECT dimension_value, chunk, bitmap
         FROM member_bitmaps
-        WHERE community_id = $community AND family = '{METRIC_FAMILY}' AND granularity = cover.granularity AND grain = '{grain}'
-          AND bucket = cover.bucket
+        WHERE community_id = $community AND metric_family = '{METRIC_FAMILY}'
+          AND granularity = cover.granularity AND dimension = '{dimension}' AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE {_WATERMARK} > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
-    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT {label.format(at="at")} AS label, value, member_id FROM uncompacted
+        SELECT {label.format(at="purchased_at")} AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT {label.format(at="at")}, value, member_id FROM outside_cover
+        SELECT {label.format(at="purchased_at")}, dimension_value, member_id FROM outside_cover
         UNION
-        SELECT corrected_buckets.label, part.value, p.member_id
+        SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
-        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
+        JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
         {read}
         WHERE {condition}
     ) AS buyers
     WHERE member_id IS NOT NULL
-    GROUP BY label, value, member_chunk(member_id)
+    GROUP BY label, dimension_value, bitmap_chunk(member_id)
 )
-SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
-FROM numbers
+SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
 UNION ALL
-SELECT label{shown}, 0, 0, chunk, members
-FROM sets
+SELECT label{shown}, 0, 0, chunk, bitmap
+FROM bitmaps
 """,
     )
 
@@ -252,7 +255,7 @@ def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
     else:
         cover, since, until, label = _RANGE_COVER, "$from", "$to", "CAST(NULL AS timestamptz)"
     fields = "".join(f", p.{each.name}" for each in FIELDS)
-    single = _single_purchases(label.format(at="p.at"), since, until, fields)
+    single = _single_purchases(label.format(at="p.purchased_at"), since, until, fields)
     return Report(
         name,
         form,
@@ -269,7 +272,7 @@ def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
             ReportMeasure("transactions", FieldType.INTEGER, "Number of sales.", "sum(r.sales)"),
             ReportMeasure("net_amount", FieldType.MONEY, "Amount of sales minus returns.", "sum(r.amount)"),
             ReportMeasure(
-                "members", FieldType.INTEGER, "Distinct members.", "bit_or(r.members)", distinct_partition="r.chunk"
+                "members", FieldType.INTEGER, "Distinct members.", "bit_or(r.bitmap)", distinct_partition="r.chunk"
             ),
             ReportMeasure(
                 "average_value",

@@ -242,22 +242,22 @@ DERIVED = (
         _MEMBER,
         deleted_by="facts.purchases",
         retained={
-            "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
-            "dimension_recency dimension_join gender age": _COUNTED,
+            "id recorded_xid purchased_at is_counted sales amount member_id location channel brands brand_amounts "
+            "dimension_frequency dimension_recency dimension_join gender age": _COUNTED,
         },
     ),
     TableErasure(
         "purchase_versions",
         retained={
-            "id since at counted sales amount member_id location channel brands brand_amounts dimension_frequency "
-            "dimension_recency dimension_join gender age until": "The previous version of a purchase, until the next "
+            "id recorded_xid purchased_at is_counted sales amount member_id location channel brands brand_amounts "
+            "dimension_frequency dimension_recency dimension_join gender age superseded_xid": "The previous version of a purchase, until the next "
             "compaction.",
         },
     ),
     TableErasure(
         "member_bitmaps",
         retained={
-            "family granularity grain bucket value chunk members": _COUNTED,
+            "metric_family granularity dimension bucket dimension_value chunk bitmap": _COUNTED,
         },
     ),
     TableErasure(
@@ -333,7 +333,7 @@ COUNTS = (
         "recipient_rollups",
         retained={"granularity sending_id bucket dimensions_hash gender age optin_platform country count": _CATEGORIES},
     ),
-    TableErasure("purchase_rollups", retained={"granularity grain bucket value purchases sales amount": _NUMBERS}),
+    TableErasure("purchase_rollups", retained={"granularity dimension bucket dimension_value purchases sales amount": _NUMBERS}),
     TableErasure("sending_rollups", retained={"granularity sending_id bucket event_type count": _NUMBERS}),
     TableErasure("sending_daily_uniques", retained={"sending_id count day previous_day event_type": _NUMBERS}),
     TableErasure("offer_rollups", retained={"granularity offer_id bucket event_type location_id count": _NUMBERS}),

@@ -13,8 +13,8 @@ stored AS MATERIALIZED (
 recomputed AS MATERIALIZED (
     SELECT
         t.id,
-        t.transacted_at AS at,
-        NOT t.is_void AS counted,
+        t.transacted_at AS purchased_at,
+        NOT t.is_void AS is_counted,
         CASE t.direction WHEN 1 THEN 1 ELSE 0 END AS sales,
         t.amount,
         buyer.member_id,
@@ -95,11 +95,12 @@ changed AS MATERIALIZED (
     FROM stored
     LEFT JOIN recomputed ON recomputed.id = stored.id
     WHERE (
-        recomputed.at, recomputed.counted, recomputed.sales, recomputed.amount, recomputed.member_id,
+        recomputed.purchased_at, recomputed.is_counted, recomputed.sales, recomputed.amount, recomputed.member_id,
         recomputed.location, recomputed.channel,
         recomputed.brands, recomputed.brand_amounts
     ) IS DISTINCT FROM (
-        stored.at, stored.counted, stored.sales, stored.amount, stored.member_id, stored.location, stored.channel,
+        stored.purchased_at, stored.is_counted, stored.sales, stored.amount, stored.member_id,
+        stored.location, stored.channel,
         stored.brands, stored.brand_amounts
     )
 ),
@@ -109,7 +110,7 @@ superseded AS (
     FROM stored
     JOIN changed ON changed.id = stored.id
     -- Versions of this transaction itself were never visible to others.
-    WHERE stored.counted AND stored.since <> pg_current_xact_id()
+    WHERE stored.is_counted AND stored.recorded_xid <> pg_current_xact_id()
     RETURNING 1
 ),
 deleted AS (
@@ -119,19 +120,19 @@ deleted AS (
 ),
 upserted AS (
     INSERT INTO purchases AS existing (
-        community_id, id, since, at, counted, sales, amount, member_id, location, channel, brands, brand_amounts,
-        dimension_frequency, dimension_recency, dimension_join, gender, age
+        community_id, id, recorded_xid, purchased_at, is_counted, sales, amount, member_id, location, channel, brands,
+        brand_amounts, dimension_frequency, dimension_recency, dimension_join, gender, age
     )
     SELECT
-        $1, id, CASE WHEN at <= $3 THEN pg_current_xact_id() END, at, counted, sales, amount, member_id, location,
-        channel, brands, brand_amounts, dimension_frequency, dimension_recency, dimension_join, gender, age
+        $1, id, CASE WHEN purchased_at <= $3 THEN pg_current_xact_id() END, purchased_at, is_counted, sales, amount,
+        member_id, location, channel, brands, brand_amounts, dimension_frequency, dimension_recency, dimension_join, gender, age
     FROM recomputed
     WHERE id NOT IN (SELECT stored.id FROM stored) OR id IN (SELECT changed.id FROM changed)
     ORDER BY id
     ON CONFLICT (community_id, id) DO UPDATE
-    SET since = excluded.since,
-        at = excluded.at,
-        counted = excluded.counted,
+    SET recorded_xid = excluded.recorded_xid,
+        purchased_at = excluded.purchased_at,
+        is_counted = excluded.is_counted,
         sales = excluded.sales,
         amount = excluded.amount,
         member_id = excluded.member_id,

@@ -4,19 +4,19 @@ WITH state AS (
     SELECT watermark, timezone FROM purchase_compaction_state WHERE community_id = $1
 ),
 compacted_purchases AS (
-    SELECT at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency, dimension_join,
-           gender, age, brands, brand_amounts
+    SELECT purchased_at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency,
+           dimension_join, gender, age, brands, brand_amounts
     FROM purchases, state
-    WHERE community_id = $1 AND counted AND since < watermark
+    WHERE community_id = $1 AND is_counted AND recorded_xid < watermark
     UNION ALL
-    SELECT at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency, dimension_join,
-           gender, age, brands, brand_amounts
+    SELECT purchased_at, sales, amount, member_id, location, channel, dimension_frequency, dimension_recency,
+           dimension_join, gender, age, brands, brand_amounts
     FROM purchase_versions, state
-    WHERE community_id = $1 AND counted AND since < watermark AND until >= watermark
+    WHERE community_id = $1 AND is_counted AND recorded_xid < watermark AND superseded_xid >= watermark
 ),
 parts AS (
-    SELECT granularities.granularity, bucket_start(p.at, granularities.granularity, state.timezone) AS bucket,
-        part.grain, part.value, p.sales,
+    SELECT granularities.granularity, bucket_start(p.purchased_at, granularities.granularity, state.timezone) AS bucket,
+        part.dimension, part.dimension_value, p.sales,
            part.amount, p.member_id
     FROM compacted_purchases AS p
     CROSS JOIN state
@@ -33,30 +33,32 @@ parts AS (
             ('age', p.age, p.amount)
         UNION ALL
         SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
-    ) AS part (grain, value, amount)
+    ) AS part (dimension, dimension_value, amount)
 ),
 recomputed_rollups AS (
-    SELECT granularity, grain, bucket, value, ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
+    SELECT granularity, dimension, bucket, dimension_value,
+        ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
     FROM parts
-    GROUP BY granularity, grain, bucket, value
+    GROUP BY granularity, dimension, bucket, dimension_value
 ),
 stored_rollups AS (
-    SELECT granularity, grain, bucket, value, ROW(purchases, sales, trim_scale(amount))::text AS numbers
+    SELECT granularity, dimension, bucket, dimension_value, ROW(purchases, sales, trim_scale(amount))::text AS numbers
     FROM purchase_rollups
     WHERE community_id = $1 AND EXISTS (SELECT FROM state)
 ),
 recomputed_buyers AS (
-    SELECT granularity, grain, bucket, value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
+    SELECT granularity, dimension, bucket, dimension_value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
     FROM parts
     WHERE member_id IS NOT NULL
-    GROUP BY granularity, grain, bucket, value
+    GROUP BY granularity, dimension, bucket, dimension_value
 ),
-counted AS (
-    SELECT granularity, grain, bucket, value, array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
+stored_buyers AS (
+    SELECT granularity, dimension, bucket, dimension_value,
+        array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
     FROM member_bitmaps
     CROSS JOIN generate_series(0, 1023) AS bit
-    WHERE community_id = $1 AND family = 'purchases' AND get_bit(members, bit) = 1
-    GROUP BY granularity, grain, bucket, value
+    WHERE community_id = $1 AND metric_family = 'purchases' AND get_bit(bitmap, bit) = 1
+    GROUP BY granularity, dimension, bucket, dimension_value
 ),
 transaction_facts AS (
     SELECT t.id,
@@ -73,26 +75,26 @@ compared AS (
            transaction_facts.compared AS recomputed
     FROM transaction_facts
     FULL JOIN (
-        SELECT id, ROW(at, counted, sales, amount, location, member_id)::text AS compared
+        SELECT id, ROW(purchased_at, is_counted, sales, amount, location, member_id)::text AS compared
         FROM purchases
         WHERE community_id = $1
     ) AS stored USING (id)
     UNION ALL
-    SELECT concat_ws(' ', granularity, bucket, grain, value), 'purchases', max(stored), max(recomputed)
+    SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'purchases', max(stored), max(recomputed)
     FROM (
-        SELECT granularity, grain, bucket, value, numbers AS stored, NULL AS recomputed FROM stored_rollups
+        SELECT granularity, dimension, bucket, dimension_value, numbers AS stored, NULL AS recomputed FROM stored_rollups
         UNION ALL
-        SELECT granularity, grain, bucket, value, NULL, numbers FROM recomputed_rollups
+        SELECT granularity, dimension, bucket, dimension_value, NULL, numbers FROM recomputed_rollups
     ) AS both_ways
-    GROUP BY granularity, grain, bucket, value
+    GROUP BY granularity, dimension, bucket, dimension_value
     UNION ALL
-    SELECT concat_ws(' ', granularity, bucket, grain, value), 'buyers', max(stored), max(recomputed)
+    SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'buyers', max(stored), max(recomputed)
     FROM (
-        SELECT granularity, grain, bucket, value, members AS stored, NULL AS recomputed FROM counted
+        SELECT granularity, dimension, bucket, dimension_value, members AS stored, NULL AS recomputed FROM stored_buyers
         UNION ALL
-        SELECT granularity, grain, bucket, value, NULL, members FROM recomputed_buyers
+        SELECT granularity, dimension, bucket, dimension_value, NULL, members FROM recomputed_buyers
     ) AS both_ways
-    GROUP BY granularity, grain, bucket, value
+    GROUP BY granularity, dimension, bucket, dimension_value
 )
 SELECT key, name, stored, recomputed
 FROM compared

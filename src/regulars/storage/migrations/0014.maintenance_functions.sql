@@ -184,13 +184,13 @@ $$;
 CREATE FUNCTION analyze_grown_tables() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    grown regclass;
-    gathered int := 0;
+    grown_table regclass;
+    analyzed int := 0;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('regulars.statistics')) THEN
         RETURN 0;
     END IF;
-    FOR grown IN
+    FOR grown_table IN
         SELECT c.oid
         FROM pg_class AS c
         WHERE c.relnamespace = 'public'::regnamespace
@@ -200,10 +200,10 @@ BEGIN
           AND pg_relation_size(c.oid) > greatest(2 * c.relpages, 10) * current_setting('block_size')::bigint
         ORDER BY c.oid
     LOOP
-        EXECUTE format('ANALYZE %s', grown);
-        gathered := gathered + 1;
+        EXECUTE format('ANALYZE %s', grown_table);
+        analyzed := analyzed + 1;
     END LOOP;
-    RETURN gathered;
+    RETURN analyzed;
 END
 $$;
 
@@ -212,19 +212,19 @@ $$;
 CREATE FUNCTION reset_compaction_state() RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    each int;
+    community int;
     changed int;
     repaired int := 0;
 BEGIN
-    FOR each IN SELECT id FROM communities ORDER BY id LOOP
-        PERFORM set_config('regulars.community_id', each::text, true);
+    FOR community IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', community::text, true);
         UPDATE compaction_state
         SET watermark = '0'
-        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        WHERE community_id = community AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         GET DIAGNOSTICS changed = ROW_COUNT;
         UPDATE snapshot_state
         SET watermark = '0'
-        WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot());
+        WHERE community_id = community AND watermark > pg_snapshot_xmax(pg_current_snapshot());
         repaired := repaired + changed;
     END LOOP;
     RETURN repaired;
@@ -235,24 +235,25 @@ $$;
 CREATE FUNCTION reset_purchase_compaction() RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    each int;
+    community int;
     repaired int := 0;
 BEGIN
-    FOR each IN SELECT id FROM communities ORDER BY id LOOP
-        PERFORM set_config('regulars.community_id', each::text, true);
+    FOR community IN SELECT id FROM communities ORDER BY id LOOP
+        PERFORM set_config('regulars.community_id', community::text, true);
         CONTINUE WHEN NOT EXISTS (
-            SELECT FROM purchases WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot())
+            SELECT FROM purchases
+            WHERE community_id = community AND recorded_xid > pg_snapshot_xmax(pg_current_snapshot())
         ) AND NOT EXISTS (
             SELECT FROM purchase_compaction_state
-            WHERE community_id = each AND watermark > pg_snapshot_xmax(pg_current_snapshot())
+            WHERE community_id = community AND watermark > pg_snapshot_xmax(pg_current_snapshot())
         );
-        DELETE FROM purchase_rollups WHERE community_id = each;
-        DELETE FROM member_bitmaps WHERE community_id = each AND family = 'purchases';
-        DELETE FROM purchase_versions WHERE community_id = each;
-        DELETE FROM purchase_compaction_state WHERE community_id = each;
+        DELETE FROM purchase_rollups WHERE community_id = community;
+        DELETE FROM member_bitmaps WHERE community_id = community AND metric_family = 'purchases';
+        DELETE FROM purchase_versions WHERE community_id = community;
+        DELETE FROM purchase_compaction_state WHERE community_id = community;
         UPDATE purchases
-        SET since = '0'
-        WHERE community_id = each AND since > pg_snapshot_xmax(pg_current_snapshot());
+        SET recorded_xid = '0'
+        WHERE community_id = community AND recorded_xid > pg_snapshot_xmax(pg_current_snapshot());
         repaired := repaired + 1;
     END LOOP;
     RETURN repaired;
