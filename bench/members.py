@@ -35,9 +35,9 @@ _BEGAN = datetime.fromisoformat("2018-11-01T00:00:00")
 _SUMS = """
 SELECT
     (SELECT sum(members_count) FROM group_counts),
-    (SELECT sum(n * extract(epoch FROM bucket)) FROM group_rollups),
-    (SELECT sum(n * extract(epoch FROM bucket)) FROM balance_rollups),
-    (SELECT sum(n * extract(epoch FROM bucket)) FROM snapshot_rollups),
+    (SELECT sum(delta * extract(epoch FROM bucket)) FROM group_rollups),
+    (SELECT sum(count * extract(epoch FROM bucket)) FROM balance_rollups),
+    (SELECT sum(delta * extract(epoch FROM bucket)) FROM snapshot_rollups),
     (SELECT sum(members_count) FROM snapshot_counts)
 """
 

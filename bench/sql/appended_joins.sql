@@ -2,7 +2,7 @@
 -- same day, nearly each unlike all others.
 INSERT INTO member_flow_deltas (
     community_id, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-    consents_false, n
+    consents_false, delta
 )
 SELECT
     $1, bucket_start(now() - make_interval(days => day, hours => (chance % 8)::int), '5m', 'Europe/Oslo'),

@@ -106,7 +106,7 @@ async def derived_rows(club: Club) -> dict[str, list[str]]:
                     if key not in GENERATED_COLUMNS
                 }
                 for row in rows
-                if 0 not in (row.get("n"), row.get("members_count"))
+                if 0 not in (row.get("delta"), row.get("count"), row.get("members_count"))
             ]
             found[name] = sorted(map(repr, comparable))
     return found

@@ -81,7 +81,7 @@ async def test_a_long_read_transaction_sees_the_same_counts_and_blocks_no_compac
     await join(club, 2)
     counted = """
     SELECT (SELECT coalesce(sum(members_count), 0) FROM group_counts WHERE community_id = $1 AND grouping_type = 'all')
-        + (SELECT coalesce(sum(n), 0) FROM group_count_deltas WHERE community_id = $1 AND grouping_type = 'all')
+        + (SELECT coalesce(sum(delta), 0) FROM group_count_deltas WHERE community_id = $1 AND grouping_type = 'all')
     """
     async with club.database.read_transaction(club.community.id) as scope:
         assert await scope.fetchval(counted, club.community.id) == 2
@@ -96,7 +96,7 @@ async def test_deltas_of_an_open_transaction_are_compacted_later(club: Club) -> 
     async with club.database.write_transaction(club.community.id) as slow:
         await slow.execute(
             """
-            INSERT INTO group_count_deltas (community_id, bucket, grouping_type, grouping_value, n, changed_at)
+            INSERT INTO group_count_deltas (community_id, bucket, grouping_type, grouping_value, delta, changed_at)
             VALUES ($1, $2, 'gender', 'female', 1, $2)
             """,
             club.community.id,

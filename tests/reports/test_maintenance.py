@@ -23,10 +23,11 @@ async def differences(club: Club) -> list[str]:
 
 
 async def buckets(club: Club, table: str, step: str) -> set[str]:
-    """The buckets of a rollup, in UTC."""
+    """The buckets of a rollup that are not zero, in UTC."""
+    column = "count" if table == "balance_rollups" else "delta"
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
-            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND granularity = $2 AND n <> 0",
+            f"SELECT DISTINCT bucket FROM {table} WHERE community_id = $1 AND granularity = $2 AND {column} <> 0",
             club.community.id,
             step,
         )
@@ -77,8 +78,8 @@ async def test_the_refresh_job_backfills_member_dimensions(club: Club) -> None:
         ("UPDATE members SET is_member = FALSE", "is_member is stored as 'false', expected 'true'"),
         ("UPDATE members SET groups = '{all:}'", "groups is stored as '{all:}'"),
         ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is stored as '2'"),
-        ("UPDATE group_rollups SET n = 3 WHERE granularity = '1d'", "change in the 1d from 2026-11-01"),
-        ("UPDATE balance_rollups SET n = 3 WHERE granularity = '1w'", "balance: in in the 1w from 2026-10-26"),
+        ("UPDATE group_rollups SET delta = 3 WHERE granularity = '1d'", "change in the 1d from 2026-11-01"),
+        ("UPDATE balance_rollups SET count = 3 WHERE granularity = '1w'", "balance: in in the 1w from 2026-10-26"),
         ("DELETE FROM members", "profile"),
     ],
 )

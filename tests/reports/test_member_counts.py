@@ -23,17 +23,17 @@ async def counts(club: Club) -> dict[tuple[str, str], int]:
     async with club.database.read_transaction(club.community.id) as scope:
         rows = await scope.fetch(
             """
-            SELECT grouping_type, grouping_value, sum(n)::bigint AS n
+            SELECT grouping_type, grouping_value, sum(delta)::bigint AS members_count
             FROM (
-                SELECT grouping_type, grouping_value, members_count AS n FROM group_counts WHERE community_id = $1
+                SELECT grouping_type, grouping_value, members_count AS delta FROM group_counts WHERE community_id = $1
                 UNION ALL
-                SELECT grouping_type, grouping_value, n FROM group_count_deltas WHERE community_id = $1
+                SELECT grouping_type, grouping_value, delta FROM group_count_deltas WHERE community_id = $1
             ) AS every
             GROUP BY 1, 2
             """,
             club.community.id,
         )
-    return {(row["grouping_type"], row["grouping_value"]): row["n"] for row in rows}
+    return {(row["grouping_type"], row["grouping_value"]): row["members_count"] for row in rows}
 
 
 async def test_a_member_is_counted_in_its_groups(club: Club) -> None:

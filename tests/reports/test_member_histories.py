@@ -191,7 +191,7 @@ class World:
             rows = await fetch_timeseries_rows(database, community_id, "member_balance", fields, *params)
             balance: Counter[Any] = Counter()
             for row in rows:
-                balance[row["bucket"], key(row)] += int(row["n"])
+                balance[row["bucket"], key(row)] += int(row["count"])
             assert balance == Counter((start, key(join)) for start, join in joins), fields
 
 

@@ -37,21 +37,21 @@ _RECOMPUTE = _MEMBERS + _APPEND_DELTAS + _STORE
 # Stores every single delta in temporary tables, instead of appending their sums for compaction.
 _STAGE_DELTAS = """
 appended_group_deltas AS (
-    INSERT INTO pg_temp.staged_groups (groups, at, n)
-    SELECT groups, since, sign FROM member_spans WHERE since < until AND groups <> '{}'
+    INSERT INTO pg_temp.staged_groups (groups, at, delta)
+    SELECT groups, valid_from, sign FROM member_spans WHERE valid_from < valid_to AND groups <> '{}'
     UNION ALL
-    SELECT groups, until, -sign FROM member_spans WHERE since < until AND until < 'infinity' AND groups <> '{}'
+    SELECT groups, valid_to, -sign FROM member_spans WHERE valid_from < valid_to AND valid_to < 'infinity' AND groups <> '{}'
     RETURNING 1
 ),
 appended_flow_deltas AS (
     INSERT INTO pg_temp.staged_flows (
-        n, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        delta, occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
     )
-    SELECT 1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    SELECT 1, occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
     FROM events
     WHERE is_counted
     UNION ALL
-    SELECT -1, at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+    SELECT -1, occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
     FROM stored_events
     WHERE is_counted
     RETURNING 1
@@ -60,9 +60,9 @@ appended_flow_deltas AS (
 _RECOMPUTE_AND_STAGE = _MEMBERS + _STAGE_DELTAS + _STORE
 
 _CREATE_STAGING_TABLES = """
-CREATE TEMPORARY TABLE staged_groups (groups text[], at timestamptz, n bigint) ON COMMIT DROP;
+CREATE TEMPORARY TABLE staged_groups (groups text[], at timestamptz, delta bigint) ON COMMIT DROP;
 CREATE TEMPORARY TABLE staged_flows (
-    n bigint, at timestamptz, type text, optin_channel text, optin_subchannel text, optin_platform text, gender text,
+    delta bigint, occurred_at timestamptz, type text, optin_channel text, optin_subchannel text, optin_platform text, gender text,
     age text, consents_true text[], consents_false text[]
 ) ON COMMIT DROP
 """
@@ -147,9 +147,9 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 
 # A group that had members earlier has a history, and therefore keeps its count of 0.
 _EMPTY_COUNTS = (
-    "DELETE FROM group_rollups WHERE community_id = $1 AND n = 0",
-    "DELETE FROM balance_rollups WHERE community_id = $1 AND n = 0",
-    "DELETE FROM snapshot_rollups WHERE community_id = $1 AND n = 0",
+    "DELETE FROM group_rollups WHERE community_id = $1 AND delta = 0",
+    "DELETE FROM balance_rollups WHERE community_id = $1 AND count = 0",
+    "DELETE FROM snapshot_rollups WHERE community_id = $1 AND delta = 0",
     """
     DELETE FROM group_counts AS counted
     WHERE community_id = $1 AND members_count = 0

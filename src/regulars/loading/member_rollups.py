@@ -125,15 +125,16 @@ _STATE = f"""{", ".join(_FIELDS)}, birth_date,
 
 _RELATIONS = {
     "group_changes": _Relation(
-        "SELECT to_json(groups), at, n FROM pg_temp.staged_groups", {"groups": TEXT, "instant": TIMESTAMP, "n": INTEGER}
+        "SELECT to_json(groups), at, delta FROM pg_temp.staged_groups",
+        {"groups": TEXT, "instant": TIMESTAMP, "delta": INTEGER},
     ),
     "join_changes": _Relation(
-        f"SELECT {', '.join(_BALANCE_DIMENSIONS)}, at, n FROM pg_temp.staged_flows",
-        {**_BALANCE_DIMENSIONS, "instant": TIMESTAMP, "n": INTEGER},
+        f"SELECT {', '.join(_BALANCE_DIMENSIONS)}, occurred_at, delta FROM pg_temp.staged_flows",
+        {**_BALANCE_DIMENSIONS, "instant": TIMESTAMP, "delta": INTEGER},
     ),
     "states": _Relation(
         f"""
-SELECT profile_id, nullif(since, '-infinity'), until, {_STATE}
+SELECT profile_id, nullif(valid_from, '-infinity'), valid_to, {_STATE}
 FROM member_dimension_history
 WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
 UNION ALL
@@ -143,8 +144,8 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
 """,
         {
             "profile_id": TEXT,
-            "since": TIMESTAMP,
-            "until": TIMESTAMP,
+            "valid_from": TIMESTAMP,
+            "valid_to": TIMESTAMP,
             **_FIELDS,
             "birth_date": INTEGER,
             "country": TEXT,
@@ -153,7 +154,7 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[]) AND groups <> '{{}}'
     ),
     "events": _Relation(
         """
-SELECT profile_id, membership_id, type, at
+SELECT profile_id, membership_id, type, occurred_at
 FROM membership_events
 WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 """,
@@ -161,13 +162,13 @@ WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
     ),
     "counted": _Relation(
         f"""
-SELECT s.profile_id, s.since, nullif(s.until, 'infinity'),
+SELECT s.profile_id, s.valid_from, nullif(s.valid_to, 'infinity'),
        {", ".join(f"counts.{name}" for name in _SNAPSHOT_DIMENSIONS)}
 FROM snapshot_members AS s
 JOIN snapshot_counts AS counts ON counts.community_id = $1 AND counts.dimensions_hash = s.dimensions_hash
 WHERE s.community_id = $1 AND s.profile_id = ANY ($2::uuid[])
 """,
-        {"profile_id": TEXT, "since": TIMESTAMP, "until": TIMESTAMP, **_SNAPSHOT_DIMENSIONS},
+        {"profile_id": TEXT, "valid_from": TIMESTAMP, "valid_to": TIMESTAMP, **_SNAPSHOT_DIMENSIONS},
     ),
 }
 
@@ -214,17 +215,17 @@ async def _buckets(scope: Scope, instants: pa.Table, zone: str) -> pa.Table:
 
 # Imported into PostgreSQL -----------------------------------------------------------------------------------------
 
-_LISTS = "granularities text[], buckets timestamptz[], numbers bigint[]"
+_LISTS = "granularities text[], buckets timestamptz[], deltas bigint[]"
 _BALANCE_COLUMNS = ", ".join(f"{name} text" for name in _BALANCE_DIMENSIONS if name not in _CONSENTS)
 _SNAPSHOT_COLUMNS = ", ".join(f"{name} text" for name in _SNAPSHOT_DIMENSIONS if name not in _CONSENTS)
 _CONSENT_COLUMNS = "consents_true text[], consents_false text[]"
 
 _INPUT_TABLES = {
-    "group_rollup_input": f"grouping_type text, grouping_value text, n bigint, {_LISTS}",
-    "balance_rollup_input": f"grain text, {_BALANCE_COLUMNS}, {_CONSENT_COLUMNS}, {_LISTS}",
+    "group_rollup_input": f"grouping_type text, grouping_value text, delta bigint, {_LISTS}",
+    "balance_rollup_input": f"dimension_set text, {_BALANCE_COLUMNS}, {_CONSENT_COLUMNS}, {_LISTS}",
     "snapshot_rollup_input": (
-        f"{_SNAPSHOT_COLUMNS}, {_CONSENT_COLUMNS}, n bigint, {_LISTS}, "
-        "profile_ids uuid[], sinces timestamptz[], untils timestamptz[]"
+        f"{_SNAPSHOT_COLUMNS}, {_CONSENT_COLUMNS}, delta bigint, {_LISTS}, "
+        "profile_ids uuid[], valid_froms timestamptz[], valid_tos timestamptz[]"
     ),
 }
 

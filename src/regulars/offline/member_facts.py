@@ -216,7 +216,7 @@ WHERE s.is_counted""",
         ),
         PlanStep(
             "membership_deltas",
-            """SELECT c.profile_id, c.at, CASE c.type WHEN 'in' THEN 1 ELSE -1 END AS n, s.groups
+            """SELECT c.profile_id, c.at, CASE c.type WHEN 'in' THEN 1 ELSE -1 END AS delta, s.groups
 FROM counted_memberships AS c
 JOIN states AS s ON s.profile_id = c.profile_id
 WHERE s.is_counted""",

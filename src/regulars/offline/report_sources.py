@@ -1,8 +1,8 @@
 """Row sources of reports over files: the same fields and measures as on the server, over relations of files.
 
-Where the server reads rollups, these sources read the events: `membership_deltas` has a row for each counted join (n is
-1) and leave (-1) with the current groups of the profile, `joins` the same rows with the attributes of the join. `at` is
-an instant. Files contain only the current state of a profile, so it is counted in its current groups since joining.
+Where the server reads rollups, these sources read the events: `membership_deltas` has a row for each counted join
+(delta is 1) and leave (-1) with the current groups of the profile, `joins` the same rows with the attributes of the
+join. `at` is an instant. Files contain only the current state of a profile, so it is counted in its current groups since joining.
 `purchases` has a row for each purchase with the buyer as of its instant, `purchase_brands` a row for each brand of it;
 `member` identifies the buyer and is null for anonymous purchases.
 """
@@ -33,9 +33,9 @@ _TYPE = "split_part(name, ':', 1)"
 _VALUE = "substr(name, 1 + strpos(name, ':'))"
 
 _CURRENT_COUNTS = f"""
-SELECT {_TYPE} AS grouping_type, {_VALUE} AS grouping_value, CAST(sum(n) AS bigint) AS members_count,
+SELECT {_TYPE} AS grouping_type, {_VALUE} AS grouping_value, CAST(sum(delta) AS bigint) AS members_count,
        shown_instant(max(at)) AS updated_at
-FROM (SELECT each_of(groups) AS name, n, at FROM membership_deltas WHERE at <= $now) AS group_deltas
+FROM (SELECT each_of(groups) AS name, delta, at FROM membership_deltas WHERE at <= $now) AS deltas_by_group
 WHERE name <> 'all:'
 GROUP BY name
 """
@@ -54,27 +54,27 @@ def _over_time(columns: str, condition: str) -> str:
     first such month.
     """
     return f"""
-WITH group_deltas AS (
-    SELECT each_of(groups) AS name, n, position, bucket, month
+WITH deltas_by_group AS (
+    SELECT each_of(groups) AS name, delta, position, bucket, month
     FROM (
-        SELECT groups, n, passed($ends, at) AS position, bucket_of(at, $interval, $zone) AS bucket,
+        SELECT groups, delta, passed($ends, at) AS position, bucket_of(at, $interval, $zone) AS bucket,
                bucket_of(at, '1mo', $zone) AS month
         FROM membership_deltas
         WHERE at <= $now
     ) AS bucketed
 ),
 selected AS (
-    SELECT * FROM group_deltas WHERE {condition}
+    SELECT * FROM deltas_by_group WHERE {condition}
 ),
 starts_at AS (
     SELECT name, min(bucket) AS first_bucket
-    FROM (SELECT name, bucket FROM selected GROUP BY name, bucket HAVING sum(n) <> 0) AS changed
+    FROM (SELECT name, bucket FROM selected GROUP BY name, bucket HAVING sum(delta) <> 0) AS changed
     WHERE bucket >= CASE $interval {_RETENTION_STARTS} ELSE bucket END
     GROUP BY name
 ),
 months AS (
     SELECT name, min(month) AS first_bucket
-    FROM (SELECT name, month FROM selected GROUP BY name, month HAVING sum(n) <> 0) AS changed
+    FROM (SELECT name, month FROM selected GROUP BY name, month HAVING sum(delta) <> 0) AS changed
     GROUP BY name
 ),
 requested AS (
@@ -84,26 +84,26 @@ requested AS (
 levels AS (
     SELECT g.name, requested.starts, requested.ends, starts_at.first_bucket, months.first_bucket AS month,
            min(requested.starts) OVER (PARTITION BY g.name) AS first_starts,
-           sum(coalesce(net.n, 0)) OVER (PARTITION BY g.name ORDER BY requested.position) AS n
+           sum(coalesce(net.delta, 0)) OVER (PARTITION BY g.name ORDER BY requested.position) AS members_count
     FROM (SELECT DISTINCT name FROM selected) AS g
     CROSS JOIN requested
     LEFT JOIN (
-        SELECT name, position, sum(n) AS n FROM selected GROUP BY name, position
+        SELECT name, position, sum(delta) AS delta FROM selected GROUP BY name, position
     ) AS net ON net.name = g.name AND net.position = requested.position
     LEFT JOIN starts_at ON starts_at.name = g.name
     LEFT JOIN months ON months.name = g.name
 )
-SELECT {columns} starts AS bucket, CAST(n AS bigint) AS members_count
+SELECT {columns} starts AS bucket, CAST(members_count AS bigint) AS members_count
 FROM levels
 WHERE starts <= $now
-  AND (n <> 0 OR CASE WHEN month < first_starts - INTERVAL '32 days' THEN TRUE ELSE first_bucket < ends END)
+  AND (members_count <> 0 OR CASE WHEN month < first_starts - INTERVAL '32 days' THEN TRUE ELSE first_bucket < ends END)
 """
 
 
 _JOIN_COLUMNS = ", ".join(f"j.{column}" for columns in DIMENSION_COLUMNS.values() for column in columns)
 
 _BALANCE = f"""
-SELECT requested.bucket.starts AS bucket, j.type, {_JOIN_COLUMNS}, 1 AS n
+SELECT requested.bucket.starts AS bucket, j.type, {_JOIN_COLUMNS}, 1 AS count
 FROM (SELECT each_bucket($starts, $ends) AS bucket) AS requested
 JOIN joins AS j ON j.at >= requested.bucket.starts AND j.at < requested.bucket.ends
 WHERE j.at <= $now

@@ -66,27 +66,27 @@ DIMENSION_COLUMNS: Mapping[str, tuple[str, ...]] = {each.name: (each.name,) for 
 }
 
 
-def _flows(grain: str, fields: tuple[str, ...]) -> RowSource:
+def _flows(dimension_set: str, fields: tuple[str, ...]) -> RowSource:
     """Joins and leaves by some dimensions: rollups and uncompacted deltas, netted."""
     columns = "".join(f", {column}" for field in fields for column in DIMENSION_COLUMNS[field])
     return RowSource(
         Backend.POSTGRES,
         f"""
-SELECT bucket, type{columns}, CAST(sum(n) AS bigint) AS n
+SELECT bucket, type{columns}, CAST(sum(count) AS bigint) AS count
 FROM (
-    SELECT bucket, type{columns}, n
+    SELECT bucket, type{columns}, count
     FROM balance_rollups
-    WHERE community_id = $community AND granularity = $interval AND grain = '{grain}'
+    WHERE community_id = $community AND granularity = $interval AND dimension_set = '{dimension_set}'
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
     UNION ALL
-    SELECT ($starts::timestamptz[])[width_bucket(bucket, $starts::timestamptz[])], type{columns}, n
+    SELECT ($starts::timestamptz[])[width_bucket(bucket, $starts::timestamptz[])], type{columns}, delta
     FROM member_flow_deltas
     WHERE community_id = $community
         AND bucket >= ($starts::timestamptz[])[1] AND bucket < ($ends::timestamptz[])[cardinality($ends::timestamptz[])]
         AND {UNCOMPACTED}
 ) AS flows
 GROUP BY bucket, type{columns}
-HAVING sum(n) <> 0
+HAVING sum(count) <> 0
 """,
     )
 
@@ -125,12 +125,12 @@ MEMBER_BALANCE = Report(
                     "members_count",
                     FieldType.INTEGER,
                     "Joins minus leaves",
-                    "CAST(sum(CASE r.type WHEN 'in' THEN r.n ELSE -r.n END) AS bigint)",
+                    "CAST(sum(CASE r.type WHEN 'in' THEN r.count ELSE -r.count END) AS bigint)",
                 ),
             ),
         ),
     ),
-    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "CAST(sum(r.n) AS bigint)"),),
+    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "CAST(sum(r.count) AS bigint)"),),
     count_measure="members_count",
     intervals=ALL_INTERVALS,
 )

@@ -44,14 +44,14 @@ _VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation 
 _NOW = f"""
 SELECT
     grouping_type, grouping_value,
-    CASE WHEN sum(n) <= 0 OR sum(n) >= $min_cell_size THEN CAST(sum(n) AS bigint) END AS members_count,
+    CASE WHEN sum(delta) <= 0 OR sum(delta) >= $min_cell_size THEN CAST(sum(delta) AS bigint) END AS members_count,
     coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
 FROM (
-    SELECT grouping_type, grouping_value, members_count AS n, updated_at AS changed_at, TRUE AS changes
+    SELECT grouping_type, grouping_value, members_count AS delta, updated_at AS changed_at, TRUE AS changes
     FROM group_counts
     WHERE community_id = $community AND grouping_type <> 'all'
     UNION ALL
-    SELECT grouping_type, grouping_value, sum(n), max(changed_at), sum(n) <> 0
+    SELECT grouping_type, grouping_value, sum(delta), max(changed_at), sum(delta) <> 0
     FROM group_count_deltas
     WHERE community_id = $community AND grouping_type <> 'all'
         AND {UNCOMPACTED}
@@ -119,34 +119,34 @@ def _over_time(columns: str, which: str) -> str:
 SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
 FROM (
     SELECT
-        grouping_type, grouping_value, {_POSITION} AS place, sum(n) AS n, min(month) AS month,
+        grouping_type, grouping_value, {_POSITION} AS place, sum(delta) AS count, min(month) AS month,
         array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
-        array_agg(n) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
+        array_agg(delta) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
     FROM (
         SELECT
-            grouping_type, grouping_value, members_count AS n, CAST(NULL AS timestamptz) AS month,
+            grouping_type, grouping_value, members_count AS delta, CAST(NULL AS timestamptz) AS month,
             CAST(NULL AS timestamptz) AS bucket
         FROM group_counts
         WHERE community_id = $community AND {which}
         UNION ALL
-        SELECT grouping_type, grouping_value, n, CAST(NULL AS timestamptz), bucket
+        SELECT grouping_type, grouping_value, delta, CAST(NULL AS timestamptz), bucket
         FROM group_count_deltas
         WHERE community_id = $community AND {which}
             AND {UNCOMPACTED}
         UNION ALL
         SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
         FROM (
-            SELECT grouping_type, grouping_value, bucket, n
+            SELECT grouping_type, grouping_value, bucket, delta
             FROM group_rollups
             WHERE community_id = $community AND granularity = '1mo' AND {which}
             UNION ALL
-            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), n
+            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), delta
             FROM group_count_deltas
             WHERE community_id = $community AND {which}
                 AND {UNCOMPACTED}
         ) AS deltas
         GROUP BY grouping_type, grouping_value, bucket
-        HAVING sum(n) <> 0
+        HAVING sum(delta) <> 0
     ) AS counts
     GROUP BY grouping_type, grouping_value
     ORDER BY place, grouping_value
@@ -154,37 +154,37 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT
         i,
-        own.n - sum(coalesce(later.n, 0)) OVER (ORDER BY i DESC) AS members_count,
+        own.count - sum(coalesce(later.delta, 0)) OVER (ORDER BY i DESC) AS members_count,
         CASE WHEN own.month < ($starts::timestamptz[])[1] - interval '32 days' THEN own.month ELSE (
             SELECT min(bucket)
             FROM (
                 SELECT bucket
                 FROM (
-                    SELECT bucket, n
+                    SELECT bucket, delta
                     FROM group_rollups
                     WHERE community_id = $community AND granularity = $interval
                         AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                     UNION ALL
-                    SELECT bucket_start(bucket, $interval, {COMMUNITY_TIMEZONE}), n
-                    FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
+                    SELECT bucket_start(bucket, $interval, {COMMUNITY_TIMEZONE}), delta
+                    FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, delta)
                 ) AS deltas
                 WHERE bucket >= {_RETENTION_START}
                 GROUP BY bucket
-                HAVING sum(n) <> 0
+                HAVING sum(delta) <> 0
             ) AS changes_of_count
         ) END AS began
     FROM generate_subscripts($starts::timestamptz[], 1) AS i
     LEFT JOIN (
-        SELECT width_bucket(bucket, $ends::timestamptz[]) AS i, sum(n) AS n
+        SELECT width_bucket(bucket, $ends::timestamptz[]) AS i, sum(delta) AS delta
         FROM (
-            SELECT bucket, n
+            SELECT bucket, delta
             FROM group_rollups
             WHERE community_id = $community AND granularity = $interval
                 AND grouping_type = own.grouping_type AND grouping_value = own.grouping_value
                 AND bucket >= ($ends::timestamptz[])[1]
             UNION ALL
-            SELECT bucket, n
-            FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, n)
+            SELECT bucket, delta
+            FROM unnest(own.pending_buckets, own.pending_deltas) AS pending (bucket, delta)
             WHERE bucket >= ($ends::timestamptz[])[1]
         ) AS deltas
         GROUP BY 1

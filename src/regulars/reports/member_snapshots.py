@@ -29,18 +29,18 @@ def _counts(fields: tuple[str, ...]) -> RowSource:
         f"""
 SELECT {columns}($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
 FROM (
-    SELECT {columns}i, sum(sum(n)) OVER (PARTITION BY {columns}TRUE ORDER BY i DESC) AS members_count
+    SELECT {columns}i, sum(sum(delta)) OVER (PARTITION BY {columns}TRUE ORDER BY i DESC) AS members_count
     FROM (
-        SELECT {columns}i, CASE i WHEN cardinality($starts::timestamptz[]) THEN n ELSE 0 END AS n
+        SELECT {columns}i, CASE i WHEN cardinality($starts::timestamptz[]) THEN count ELSE 0 END AS delta
         FROM (
-            SELECT {columns}sum(members_count) AS n
+            SELECT {columns}sum(members_count) AS count
             FROM snapshot_counts
             WHERE community_id = $community
             GROUP BY {columns}community_id
         ) AS latest
         CROSS JOIN generate_subscripts($starts::timestamptz[], 1) AS i
         UNION ALL
-        SELECT {columns}width_bucket(bucket, $ends::timestamptz[]), -n
+        SELECT {columns}width_bucket(bucket, $ends::timestamptz[]), -delta
         FROM snapshot_rollups
         JOIN snapshot_counts USING (community_id, dimensions_hash)
         WHERE community_id = $community AND granularity = $interval AND bucket >= ($ends::timestamptz[])[1]

@@ -40,14 +40,14 @@ BEGIN
     -- Every community is readable, and can be changed only by a statement that runs for it.
     ALTER TABLE communities ENABLE ROW LEVEL SECURITY;
     ALTER TABLE communities FORCE ROW LEVEL SECURITY;
-    DROP POLICY IF EXISTS every_community ON communities;
-    DROP POLICY IF EXISTS own_community_made ON communities;
-    DROP POLICY IF EXISTS own_community_changed ON communities;
-    CREATE POLICY every_community ON communities FOR SELECT USING (true);
-    CREATE POLICY own_community_made ON communities FOR INSERT WITH CHECK (
+    DROP POLICY IF EXISTS all_communities_select ON communities;
+    DROP POLICY IF EXISTS own_community_insert ON communities;
+    DROP POLICY IF EXISTS own_community_update ON communities;
+    CREATE POLICY all_communities_select ON communities FOR SELECT USING (true);
+    CREATE POLICY own_community_insert ON communities FOR INSERT WITH CHECK (
         id = (SELECT nullif(current_setting('regulars.community_id', true), '')::int)
     );
-    CREATE POLICY own_community_changed ON communities FOR UPDATE USING (
+    CREATE POLICY own_community_update ON communities FOR UPDATE USING (
         id = (SELECT nullif(current_setting('regulars.community_id', true), '')::int)
     );
 END

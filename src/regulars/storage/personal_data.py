@@ -223,7 +223,7 @@ DERIVED = (
         _PROFILE,
         deleted_by="facts.members",
         retained={
-            "profile_id since until groups optin_channel optin_subchannel optin_platform gender birth_date "
+            "profile_id valid_from valid_to groups optin_channel optin_subchannel optin_platform gender birth_date "
             "consents_true consents_false": _COUNTED,
         },
     ),
@@ -232,11 +232,11 @@ DERIVED = (
         _PROFILE,
         deleted_by="facts.members",
         retained={
-            "profile_id membership_id type at is_counted optin_channel optin_subchannel optin_platform gender age "
+            "profile_id membership_id type occurred_at is_counted optin_channel optin_subchannel optin_platform gender age "
             "consents_true consents_false": _COUNTED,
         },
     ),
-    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until dimensions_hash": _COUNTED}),
+    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id valid_from valid_to dimensions_hash": _COUNTED}),
     TableErasure(
         "purchases",
         _MEMBER,
@@ -304,21 +304,21 @@ DERIVED = (
 """Data derived from facts, by member."""
 
 COUNTS = (
-    TableErasure("group_count_deltas", retained={"recorded_xid bucket grouping_type grouping_value n changed_at": _CATEGORIES}),
+    TableErasure("group_count_deltas", retained={"recorded_xid bucket grouping_type grouping_value delta changed_at": _CATEGORIES}),
     TableErasure(
         "member_flow_deltas",
         retained={
             "recorded_xid bucket type optin_channel optin_subchannel optin_platform gender age consents_true "
-            "consents_false n": _CATEGORIES,
+            "consents_false delta": _CATEGORIES,
         },
     ),
     TableErasure("group_counts", retained={"grouping_type grouping_value members_count updated_at": _CATEGORIES}),
-    TableErasure("group_rollups", retained={"granularity bucket grouping_type grouping_value n": _CATEGORIES}),
+    TableErasure("group_rollups", retained={"granularity bucket grouping_type grouping_value delta": _CATEGORIES}),
     TableErasure(
         "balance_rollups",
         retained={
-            "granularity grain bucket dimensions type optin_channel optin_subchannel optin_platform gender age consents_true "
-            "consents_false n": _CATEGORIES,
+            "granularity dimension_set bucket dimensions_hash type optin_channel optin_subchannel optin_platform gender age consents_true "
+            "consents_false count": _CATEGORIES,
         },
     ),
     TableErasure(
@@ -328,7 +328,7 @@ COUNTS = (
             "consents_false": _CATEGORIES,
         },
     ),
-    TableErasure("snapshot_rollups", retained={"granularity bucket dimensions_hash n": _CATEGORIES}),
+    TableErasure("snapshot_rollups", retained={"granularity bucket dimensions_hash delta": _CATEGORIES}),
     TableErasure(
         "recipient_rollups",
         retained={"granularity sending_id bucket dimensions_hash gender age optin_platform country count": _CATEGORIES},

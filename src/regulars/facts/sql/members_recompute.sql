@@ -34,7 +34,7 @@ effective_memberships AS MATERIALIZED (
     SELECT m.*
     FROM requested
     CROSS JOIN LATERAL (
-        SELECT profile_id, id, type, occurred_at AS at, optin_channel, optin_subchannel, consents
+        SELECT profile_id, id, type, occurred_at, optin_channel, optin_subchannel, consents
         FROM memberships
         WHERE community_id = $1 AND profile_id = requested.profile_id AND is_effective
         OFFSET 0
@@ -132,7 +132,7 @@ updated AS MATERIALIZED (
 -- The state that ends with this commit.
 ended_states AS MATERIALIZED (
     SELECT
-        stored.profile_id, stored.valid_from AS since, updated.valid_from AS until, stored.groups, stored.optin_channel,
+        stored.profile_id, stored.valid_from, updated.valid_from AS valid_to, stored.groups, stored.optin_channel,
         stored.optin_subchannel, stored.optin_platform, stored.gender, stored.birth_date, stored.consents_true,
         stored.consents_false
     FROM stored
@@ -140,7 +140,7 @@ ended_states AS MATERIALIZED (
 ),
 states AS MATERIALIZED (
     SELECT
-        profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
+        profile_id, valid_from, valid_to, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
         consents_true, consents_false, CAST(NULL AS jsonb) AS consents
     FROM stored_history
     UNION ALL
@@ -152,7 +152,7 @@ states AS MATERIALIZED (
     FROM updated
 ),
 stored_states AS MATERIALIZED (
-    SELECT profile_id, since, until, groups FROM stored_history
+    SELECT profile_id, valid_from, valid_to, groups FROM stored_history
     UNION ALL
     SELECT profile_id, valid_from, 'infinity', groups FROM stored
 ),
@@ -161,7 +161,7 @@ stored_states AS MATERIALIZED (
 -- the profile's, as most are, are not parsed again.
 events AS MATERIALIZED (
     SELECT DISTINCT ON (c.id)
-        c.profile_id, c.id AS membership_id, c.type, c.at, s.groups <> '{}' AS is_counted,
+        c.profile_id, c.id AS membership_id, c.type, c.occurred_at, s.groups <> '{}' AS is_counted,
         coalesce(c.optin_channel, s.optin_channel) AS optin_channel,
         coalesce(c.optin_subchannel, s.optin_subchannel) AS optin_subchannel,
         CASE
@@ -169,7 +169,7 @@ events AS MATERIALIZED (
             ELSE optin_platform(c.optin_channel)
         END AS optin_platform,
         s.gender,
-        age_group(s.birth_date, day_number(c.at, $4)) AS age,
+        age_group(s.birth_date, day_number(c.occurred_at, $4)) AS age,
         CASE WHEN c.consents IS NULL OR c.consents = s.consents THEN s.consents_true ELSE ARRAY(
             SELECT key FROM jsonb_each(c.consents) WHERE value = 'true' ORDER BY key COLLATE "C"
         ) END AS consents_true,
@@ -177,32 +177,33 @@ events AS MATERIALIZED (
             SELECT key FROM jsonb_each(c.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) END AS consents_false
     FROM effective_memberships AS c
-    JOIN states AS s ON s.profile_id = c.profile_id AND s.since <= c.at AND c.at <= s.until
-    WHERE c.at <= $3
+    JOIN states AS s ON s.profile_id = c.profile_id AND s.valid_from <= c.occurred_at AND c.occurred_at <= s.valid_to
+    WHERE c.occurred_at <= $3
     ORDER BY
         c.id,
         s.groups = '{}',
-        CASE WHEN c.type = 'out' THEN s.since END,
-        s.since DESC
+        CASE WHEN c.type = 'out' THEN s.valid_from END,
+        s.valid_from DESC
 ),
 -- While a profile was a member, in which groups: as counted until now (-1) and from now on (1).
 spans AS MATERIALIZED (
-    SELECT -1 AS sign, profile_id, type, at, lead(at, 1, 'infinity') OVER later AS until
+    SELECT -1 AS sign, profile_id, type, occurred_at, lead(occurred_at, 1, 'infinity') OVER later AS valid_to
     FROM stored_events
-    WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
+    WINDOW later AS (PARTITION BY profile_id ORDER BY occurred_at, membership_id)
     UNION ALL
-    SELECT 1, profile_id, type, at, lead(at, 1, 'infinity') OVER later
+    SELECT 1, profile_id, type, occurred_at, lead(occurred_at, 1, 'infinity') OVER later
     FROM events
-    WINDOW later AS (PARTITION BY profile_id ORDER BY at, membership_id)
+    WINDOW later AS (PARTITION BY profile_id ORDER BY occurred_at, membership_id)
 ),
 member_spans AS MATERIALIZED (
-    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since) AS since,
-        least(span.until, s.until) AS until
+    SELECT span.profile_id, span.sign, s.groups, greatest(span.occurred_at, s.valid_from) AS valid_from,
+        least(span.valid_to, s.valid_to) AS valid_to
     FROM spans AS span
     JOIN states AS s ON s.profile_id = span.profile_id
     WHERE span.type = 'in' AND span.sign = 1
     UNION ALL
-    SELECT span.profile_id, span.sign, s.groups, greatest(span.at, s.since), least(span.until, s.until)
+    SELECT span.profile_id, span.sign, s.groups, greatest(span.occurred_at, s.valid_from),
+        least(span.valid_to, s.valid_to)
     FROM spans AS span
     JOIN stored_states AS s ON s.profile_id = span.profile_id
     WHERE span.type = 'in' AND span.sign = -1

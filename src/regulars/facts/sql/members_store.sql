@@ -1,29 +1,29 @@
 -- Part of members_recompute.sql: stores the dimensions, history and events of each profile.
 inserted_states AS (
     INSERT INTO member_dimension_history (
-        community_id, profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender,
+        community_id, profile_id, valid_from, valid_to, groups, optin_channel, optin_subchannel, optin_platform, gender,
         birth_date, consents_true, consents_false
     )
     SELECT $1, * FROM ended_states
 ),
 upserted_events AS (
     INSERT INTO membership_events (
-        community_id, profile_id, membership_id, type, at, is_counted, optin_channel, optin_subchannel, optin_platform,
-        gender, age, consents_true, consents_false
+        community_id, profile_id, membership_id, type, occurred_at, is_counted, optin_channel, optin_subchannel,
+        optin_platform, gender, age, consents_true, consents_false
     )
     SELECT $1, e.*
     FROM events AS e
     LEFT JOIN stored_events AS t ON t.membership_id = e.membership_id AND t.profile_id = e.profile_id
     WHERE (
-        t.type, t.at, t.is_counted, t.optin_channel, t.optin_subchannel, t.optin_platform, t.gender, t.age,
+        t.type, t.occurred_at, t.is_counted, t.optin_channel, t.optin_subchannel, t.optin_platform, t.gender, t.age,
         t.consents_true, t.consents_false
     ) IS DISTINCT FROM (
-        e.type, e.at, e.is_counted, e.optin_channel, e.optin_subchannel, e.optin_platform, e.gender, e.age,
+        e.type, e.occurred_at, e.is_counted, e.optin_channel, e.optin_subchannel, e.optin_platform, e.gender, e.age,
         e.consents_true, e.consents_false
     )
     ON CONFLICT (community_id, profile_id, membership_id) DO UPDATE
     SET type = excluded.type,
-        at = excluded.at,
+        occurred_at = excluded.occurred_at,
         is_counted = excluded.is_counted,
         optin_channel = excluded.optin_channel,
         optin_subchannel = excluded.optin_subchannel,
@@ -76,10 +76,13 @@ current_members AS MATERIALIZED (
         f.valid_from, upcoming.next_change_at
     FROM updated AS f
     LEFT JOIN (
-        SELECT profile_id, type FROM spans WHERE sign = 1 AND until = 'infinity'
+        SELECT profile_id, type FROM spans WHERE sign = 1 AND valid_to = 'infinity'
     ) AS latest ON latest.profile_id = f.profile_id
     LEFT JOIN (
-        SELECT profile_id, min(at) AS next_change_at FROM effective_memberships WHERE at > $3 GROUP BY profile_id
+        SELECT profile_id, min(occurred_at) AS next_change_at
+        FROM effective_memberships
+        WHERE occurred_at > $3
+        GROUP BY profile_id
     ) AS upcoming ON upcoming.profile_id = f.profile_id
 ),
 upserted_members AS (
@@ -128,4 +131,4 @@ upserted_members AS (
         next_change_at = excluded.next_change_at,
         recorded_xid = pg_current_xact_id()
 )
-SELECT (SELECT count(*) FROM appended_group_deltas) + (SELECT count(*) FROM appended_flow_deltas) AS moves
+SELECT (SELECT count(*) FROM appended_group_deltas) + (SELECT count(*) FROM appended_flow_deltas) AS deltas

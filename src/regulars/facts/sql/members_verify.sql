@@ -65,7 +65,7 @@ present AS MATERIALIZED (
     GROUP BY own.profile_id
 ),
 states AS MATERIALIZED (
-    SELECT profile_id, since, until, groups FROM member_dimension_history WHERE community_id = $1
+    SELECT profile_id, valid_from, valid_to, groups FROM member_dimension_history WHERE community_id = $1
     UNION ALL
     SELECT own.profile_id, own.valid_from, 'infinity', present.groups
     FROM own
@@ -87,7 +87,7 @@ change_times AS MATERIALIZED (
     FROM (
         SELECT profile_id, at FROM effective_memberships
         UNION
-        SELECT profile_id, since FROM states WHERE since > '-infinity'
+        SELECT profile_id, valid_from FROM states WHERE valid_from > '-infinity'
     ) AS each
     LEFT JOIN membership_lists AS own ON own.profile_id = each.profile_id
     LEFT JOIN LATERAL (
@@ -101,8 +101,8 @@ change_times AS MATERIALIZED (
 groups_at AS MATERIALIZED (
     SELECT change_times.profile_id, change_times.at, name AS group_name
     FROM change_times
-    JOIN states AS s ON s.profile_id = change_times.profile_id AND s.since <= change_times.at
-        AND change_times.at < s.until
+    JOIN states AS s ON s.profile_id = change_times.profile_id AND s.valid_from <= change_times.at
+        AND change_times.at < s.valid_to
     CROSS JOIN unnest(s.groups) AS name
     WHERE change_times.type = 'in'
 ),
@@ -110,9 +110,9 @@ next_times AS MATERIALIZED (
     SELECT profile_id, at, lead(at) OVER (PARTITION BY profile_id ORDER BY at) AS next_at FROM change_times
 ),
 group_changes AS MATERIALIZED (
-    SELECT group_name, at, sum(n) AS n
+    SELECT group_name, at, sum(delta) AS delta
     FROM (
-        SELECT group_name, at, 1 AS n FROM groups_at
+        SELECT group_name, at, 1 AS delta FROM groups_at
         UNION ALL
         SELECT groups_at.group_name, next_times.next_at, -1
         FROM groups_at
@@ -122,7 +122,7 @@ group_changes AS MATERIALIZED (
     GROUP BY group_name, at
 ),
 uncompacted AS MATERIALIZED (
-    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, n FROM group_count_deltas
+    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, delta FROM group_count_deltas
     WHERE community_id = $1
 ),
 granularities AS MATERIALIZED (
@@ -132,7 +132,7 @@ granularities AS MATERIALIZED (
 group_rollup_totals AS MATERIALIZED (
     SELECT granularity, bucket, group_name, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.n AS stored,
+        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.delta AS stored,
             0 AS recomputed
         FROM group_rollups AS r
         JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
@@ -144,9 +144,9 @@ group_rollup_totals AS MATERIALIZED (
                 bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, group_name, stored,
                    recomputed
             FROM (
-                SELECT group_name, bucket AS at, n AS stored, 0 AS recomputed FROM uncompacted
+                SELECT group_name, bucket AS at, delta AS stored, 0 AS recomputed FROM uncompacted
                 UNION ALL
-                SELECT group_name, at, 0, n FROM group_changes
+                SELECT group_name, at, 0, delta FROM group_changes
             ) AS changes
             CROSS JOIN granularities
             CROSS JOIN community
@@ -159,10 +159,10 @@ group_rollup_totals AS MATERIALIZED (
 flow_totals AS MATERIALIZED (
     SELECT granularity, bucket, type, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.type, r.n AS stored, 0 AS recomputed
+        SELECT r.granularity, r.bucket, r.type, r.count AS stored, 0 AS recomputed
         FROM balance_rollups AS r
         JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
-        WHERE r.community_id = $1 AND r.grain = 'all'
+        WHERE r.community_id = $1 AND r.dimension_set = 'all'
         UNION ALL
         SELECT granularity, bucket, type, stored, recomputed
         FROM (
@@ -170,14 +170,16 @@ flow_totals AS MATERIALIZED (
                 bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, type, stored,
                    recomputed
             FROM (
-                SELECT type, bucket AS at, n AS stored, 0 AS recomputed FROM member_flow_deltas WHERE community_id = $1
+                SELECT type, bucket AS at, delta AS stored, 0 AS recomputed
+                FROM member_flow_deltas
+                WHERE community_id = $1
                 UNION ALL
                 SELECT effective_memberships.type, effective_memberships.at, 0, 1
                 FROM effective_memberships
                 WHERE EXISTS (
                     SELECT FROM states AS s
                     WHERE s.profile_id = effective_memberships.profile_id AND s.groups <> '{}'
-                        AND s.since <= effective_memberships.at AND effective_memberships.at <= s.until
+                        AND s.valid_from <= effective_memberships.at AND effective_memberships.at <= s.valid_to
                 )
             ) AS changes
             CROSS JOIN granularities
@@ -198,7 +200,9 @@ FROM (
     LEFT JOIN members AS m ON m.community_id = $1 AND m.profile_id = own.profile_id
     UNION ALL
     SELECT 'profile ' || m.profile_id, 'is_member', m.is_member::text,
-           coalesce(m.groups <> '{}' AND 'in' = membership_lists.types[cardinality(membership_lists.types)], FALSE)::text
+           coalesce(
+               m.groups <> '{}' AND 'in' = membership_lists.types[cardinality(membership_lists.types)], FALSE
+           )::text
     FROM members AS m
     LEFT JOIN membership_lists ON membership_lists.profile_id = m.profile_id
     WHERE m.community_id = $1
@@ -214,7 +218,7 @@ FROM (
         FROM group_counts
         WHERE community_id = $1
         UNION ALL
-        SELECT group_name, n, 0 FROM uncompacted
+        SELECT group_name, delta, 0 FROM uncompacted
         UNION ALL
         SELECT name, 0, 1 FROM members, unnest(groups) AS name WHERE community_id = $1 AND is_member
     ) AS counted

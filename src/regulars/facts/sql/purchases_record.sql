@@ -25,7 +25,8 @@ recomputed AS MATERIALIZED (
         brand_totals.brand_amounts,
         CASE WHEN stored.id IS NULL THEN buyer_values.dimension_frequency ELSE stored.dimension_frequency END
             AS dimension_frequency,
-        CASE WHEN stored.id IS NULL THEN buyer_values.dimension_recency ELSE stored.dimension_recency END AS dimension_recency,
+        CASE WHEN stored.id IS NULL THEN buyer_values.dimension_recency ELSE stored.dimension_recency END
+            AS dimension_recency,
         CASE WHEN stored.id IS NULL THEN buyer_values.dimension_join ELSE stored.dimension_join END AS dimension_join,
         CASE WHEN stored.id IS NULL THEN buyer.gender ELSE stored.gender END AS gender,
         CASE
@@ -116,7 +117,9 @@ superseded AS (
 deleted AS (
     DELETE FROM purchases
     WHERE community_id = $1
-      AND id = ANY (ARRAY(SELECT changed.id FROM changed WHERE changed.id NOT IN (SELECT recomputed.id FROM recomputed)))
+      AND id = ANY (ARRAY(
+          SELECT changed.id FROM changed WHERE changed.id NOT IN (SELECT recomputed.id FROM recomputed)
+      ))
 ),
 upserted AS (
     INSERT INTO purchases AS existing (
@@ -125,7 +128,8 @@ upserted AS (
     )
     SELECT
         $1, id, CASE WHEN purchased_at <= $3 THEN pg_current_xact_id() END, purchased_at, is_counted, sales, amount,
-        member_id, location, channel, brands, brand_amounts, dimension_frequency, dimension_recency, dimension_join, gender, age
+        member_id, location, channel, brands, brand_amounts, dimension_frequency, dimension_recency, dimension_join,
+        gender, age
     FROM recomputed
     WHERE id NOT IN (SELECT stored.id FROM stored) OR id IN (SELECT changed.id FROM changed)
     ORDER BY id

@@ -47,7 +47,8 @@ stored_rollups AS (
     WHERE community_id = $1 AND EXISTS (SELECT FROM state)
 ),
 recomputed_buyers AS (
-    SELECT granularity, dimension, bucket, dimension_value, array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
+    SELECT granularity, dimension, bucket, dimension_value,
+        array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
     FROM parts
     WHERE member_id IS NOT NULL
     GROUP BY granularity, dimension, bucket, dimension_value
@@ -82,7 +83,8 @@ compared AS (
     UNION ALL
     SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'purchases', max(stored), max(recomputed)
     FROM (
-        SELECT granularity, dimension, bucket, dimension_value, numbers AS stored, NULL AS recomputed FROM stored_rollups
+        SELECT granularity, dimension, bucket, dimension_value, numbers AS stored, NULL AS recomputed
+        FROM stored_rollups
         UNION ALL
         SELECT granularity, dimension, bucket, dimension_value, NULL, numbers FROM recomputed_rollups
     ) AS both_ways
@@ -90,7 +92,8 @@ compared AS (
     UNION ALL
     SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'buyers', max(stored), max(recomputed)
     FROM (
-        SELECT granularity, dimension, bucket, dimension_value, members AS stored, NULL AS recomputed FROM stored_buyers
+        SELECT granularity, dimension, bucket, dimension_value, members AS stored, NULL AS recomputed
+        FROM stored_buyers
         UNION ALL
         SELECT granularity, dimension, bucket, dimension_value, NULL, members FROM recomputed_buyers
     ) AS both_ways

@@ -7,32 +7,32 @@ CREATE TEMP MACRO timestamp_text(instant) AS coalesce(strftime(instant, '%Y-%m-%
 CREATE TEMP TABLE group_rollup_input AS
 -- Sums by list of groups first, which is much smaller than by group.
 WITH grouped AS (
-    SELECT groups, granularity, bucket, sum(n) AS n
+    SELECT groups, granularity, bucket, sum(delta) AS delta
     FROM group_changes
     JOIN buckets USING (instant)
     GROUP BY ALL
-    HAVING sum(n) <> 0
+    HAVING sum(delta) <> 0
 ),
 bucketed AS (
-    SELECT name, granularity, bucket, sum(n) AS n
-    FROM (SELECT unnest(from_json(groups, '["VARCHAR"]')) AS name, granularity, bucket, n FROM grouped)
+    SELECT name, granularity, bucket, sum(delta) AS delta
+    FROM (SELECT unnest(from_json(groups, '["VARCHAR"]')) AS name, granularity, bucket, delta FROM grouped)
     GROUP BY ALL
-    HAVING sum(n) <> 0
+    HAVING sum(delta) <> 0
 )
 SELECT
     split_part(name, ':', 1) AS grouping_type, substr(name, 1 + position(':' IN name)) AS grouping_value,
     -- Months have unlimited retention, so their sum is the total.
-    CAST(coalesce(sum(n) FILTER (WHERE granularity = '1mo'), 0) AS BIGINT) AS n,
+    CAST(coalesce(sum(delta) FILTER (WHERE granularity = '1mo'), 0) AS BIGINT) AS delta,
     array_literal(list(granularity)) AS granularities, array_literal(list(bucket)) AS buckets,
-    array_literal(list(CAST(n AS BIGINT))) AS numbers
+    array_literal(list(CAST(delta AS BIGINT))) AS deltas
 FROM bucketed
 GROUP BY name;
 
 CREATE TEMP TABLE balance_rollup_input AS
-WITH dimension_sets AS (
+WITH flows_by_dimension_set AS (
     SELECT
         instant, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
-        sum(n) AS n,
+        sum(delta) AS delta,
         CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
             WHEN 63 THEN ''
             WHEN 31 THEN 'optin_channel'
@@ -42,7 +42,7 @@ WITH dimension_sets AS (
             WHEN 61 THEN 'age'
             WHEN 62 THEN 'consents'
             ELSE 'all'
-        END AS grain
+        END AS dimension_set
     FROM join_changes
     GROUP BY instant, type, GROUPING SETS (
         (),
@@ -56,18 +56,19 @@ WITH dimension_sets AS (
     )
 ),
 bucketed AS (
-    SELECT dimension_sets.* EXCLUDE (instant, n), granularity, bucket, sum(n) AS n
-    FROM dimension_sets
+    SELECT flows_by_dimension_set.* EXCLUDE (instant, delta), granularity, bucket, sum(delta) AS delta
+    FROM flows_by_dimension_set
     JOIN buckets USING (instant)
     GROUP BY ALL
-    HAVING sum(n) <> 0
+    HAVING sum(delta) <> 0
 )
 SELECT
-    grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
+    dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
     array_literal(list(granularity)) AS granularities, array_literal(list(bucket)) AS buckets,
-    array_literal(list(CAST(n AS BIGINT))) AS numbers
+    array_literal(list(CAST(delta AS BIGINT))) AS deltas
 FROM bucketed
-GROUP BY grain, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false;
+GROUP BY
+    dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false;
 
 CREATE TEMP TABLE snapshot_rollup_input AS
 WITH dimensions AS (
@@ -77,34 +78,34 @@ WITH dimensions AS (
         any_value(country) AS country, any_value(consents_true) AS consents_true,
         any_value(consents_false) AS consents_false,
         list(profile_id) FILTER (WHERE is_target) AS profile_ids,
-        list(timestamp_text(since)) FILTER (WHERE is_target) AS sinces,
-        list(timestamp_text(until)) FILTER (WHERE is_target) AS untils
+        list(timestamp_text(valid_from)) FILTER (WHERE is_target) AS valid_froms,
+        list(timestamp_text(valid_to)) FILTER (WHERE is_target) AS valid_tos
     FROM (
         SELECT *, TRUE AS is_target FROM target_spans UNION ALL BY NAME SELECT *, FALSE AS is_target FROM counted_spans
     )
     GROUP BY dimensions_key
 ),
 bucketed AS (
-    SELECT dimensions_key, list(granularity) AS granularities, list(bucket) AS buckets, list(n) AS numbers
+    SELECT dimensions_key, list(granularity) AS granularities, list(bucket) AS buckets, list(delta) AS deltas
     FROM (
-        SELECT dimensions_key, granularity, bucket, CAST(sum(n) AS BIGINT) AS n
+        SELECT dimensions_key, granularity, bucket, CAST(sum(delta) AS BIGINT) AS delta
         FROM snapshot_deltas
         JOIN buckets USING (instant)
         WHERE granularity <> '5m'
         GROUP BY ALL
-        HAVING sum(n) <> 0
+        HAVING sum(delta) <> 0
     )
     GROUP BY dimensions_key
 ),
 totals AS (
-    SELECT dimensions_key, CAST(sum(n) AS BIGINT) AS n FROM snapshot_deltas GROUP BY dimensions_key
+    SELECT dimensions_key, CAST(sum(delta) AS BIGINT) AS delta FROM snapshot_deltas GROUP BY dimensions_key
 )
 SELECT
     optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false,
-    coalesce(n, 0) AS n, array_literal(coalesce(granularities, [])) AS granularities,
+    coalesce(delta, 0) AS delta, array_literal(coalesce(granularities, [])) AS granularities,
     array_literal(coalesce(buckets, [])) AS buckets,
-    array_literal(coalesce(numbers, [])) AS numbers, array_literal(coalesce(profile_ids, [])) AS profile_ids,
-    array_literal(coalesce(sinces, [])) AS sinces, array_literal(coalesce(untils, [])) AS untils
+    array_literal(coalesce(deltas, [])) AS deltas, array_literal(coalesce(profile_ids, [])) AS profile_ids,
+    array_literal(coalesce(valid_froms, [])) AS valid_froms, array_literal(coalesce(valid_tos, [])) AS valid_tos
 FROM dimensions
 LEFT JOIN bucketed USING (dimensions_key)
 LEFT JOIN totals USING (dimensions_key);

@@ -1,15 +1,15 @@
 -- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6, by the clock of time zone $3:
 -- by their memberships, or not at all if they were erased. Updates the rollups of the granularities $4, each from the
--- bucket $5 on (null: all). Returns the number of periods in which the profiles are stored_periods.
+-- bucket $5 on (null: all). Returns the number of periods in which the profiles are counted.
 --
 -- Earlier statements locked the snapshots and the profiles.
 WITH stored_periods AS MATERIALIZED (
-    SELECT profile_id, since, until, dimensions_hash FROM snapshot_members WHERE community_id = $1
+    SELECT profile_id, valid_from, valid_to, dimensions_hash FROM snapshot_members WHERE community_id = $1
         AND profile_id = ANY ($2::uuid[])
 ),
 states AS MATERIALIZED (
     SELECT
-        profile_id, since, until, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
+        profile_id, valid_from, valid_to, groups, optin_channel, optin_subchannel, optin_platform, gender, birth_date,
         consents_true, consents_false
     FROM member_dimension_history
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
@@ -21,23 +21,23 @@ states AS MATERIALIZED (
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 ),
 spans AS MATERIALIZED (
-    SELECT profile_id, type, at,
-        lead(at, 1, 'infinity') OVER (PARTITION BY profile_id ORDER BY at, membership_id) AS until
+    SELECT profile_id, type, occurred_at,
+        lead(occurred_at, 1, 'infinity') OVER (PARTITION BY profile_id ORDER BY occurred_at, membership_id) AS valid_to
     FROM membership_events
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
 ),
 -- From birthday to birthday at which another age group begins; 29 February turns on 1 March.
 aged AS MATERIALIZED (
     SELECT
-        states.*, greatest(spans.at, states.since, turns.since) AS from_at,
-        least(spans.until, states.until, turns.until) AS to_at,
+        states.*, greatest(spans.occurred_at, states.valid_from, turns.valid_from) AS from_at,
+        least(spans.valid_to, states.valid_to, turns.valid_to) AS to_at,
         turns.age
     FROM spans
     JOIN states ON states.profile_id = spans.profile_id AND states.groups <> '{}'
     CROSS JOIN LATERAL (
         SELECT
-            coalesce(turn, '-infinity') AS since,
-            coalesce(lead(turn) OVER (ORDER BY min_age NULLS FIRST), 'infinity') AS until,
+            coalesce(turn, '-infinity') AS valid_from,
+            coalesce(lead(turn) OVER (ORDER BY min_age NULLS FIRST), 'infinity') AS valid_to,
             age
         FROM (
             SELECT
@@ -60,12 +60,12 @@ snapshot_periods AS MATERIALIZED (
         aged.profile_id, optin_channel, optin_subchannel, optin_platform, gender, age,
         substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,
         consents_true, consents_false,
-        date_bin('15 minutes', from_at + interval '15 minutes' - interval '1 microsecond', '2000-01-01Z') AS since,
+        date_bin('15 minutes', from_at + interval '15 minutes' - interval '1 microsecond', '2000-01-01Z') AS valid_from,
         CASE
             -- The last snapshot knows nothing of what comes after it.
             WHEN to_at > $6 THEN 'infinity'
             ELSE date_bin('15 minutes', to_at + interval '15 minutes' - interval '1 microsecond', '2000-01-01Z')
-        END AS until
+        END AS valid_to
     FROM aged
     WHERE from_at < to_at
 ),
@@ -76,32 +76,32 @@ periods AS MATERIALIZED (
             optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
         ) AS text)) AS uuid) AS dimensions_hash
     FROM snapshot_periods
-    WHERE since < until AND since <= $6
+    WHERE valid_from < valid_to AND valid_from <= $6
 ),
 changes AS MATERIALIZED (
-    SELECT dimensions_hash, at, sum(n) AS n
+    SELECT dimensions_hash, at, sum(delta) AS delta
     FROM (
-        SELECT dimensions_hash, since AS at, 1 AS n FROM periods
+        SELECT dimensions_hash, valid_from AS at, 1 AS delta FROM periods
         UNION ALL
-        SELECT dimensions_hash, until, -1 FROM periods WHERE until < 'infinity'
+        SELECT dimensions_hash, valid_to, -1 FROM periods WHERE valid_to < 'infinity'
         UNION ALL
-        SELECT dimensions_hash, since, -1 FROM stored_periods
+        SELECT dimensions_hash, valid_from, -1 FROM stored_periods
         UNION ALL
-        SELECT dimensions_hash, until, 1 FROM stored_periods WHERE until < 'infinity'
+        SELECT dimensions_hash, valid_to, 1 FROM stored_periods WHERE valid_to < 'infinity'
     ) AS edges
     GROUP BY dimensions_hash, at
-    HAVING sum(n) <> 0
+    HAVING sum(delta) <> 0
 ),
 deleted_periods AS (
     DELETE FROM snapshot_members
     WHERE community_id = $1 AND profile_id = ANY ($2::uuid[])
-        AND (profile_id, since) NOT IN (SELECT profile_id, since FROM periods)
+        AND (profile_id, valid_from) NOT IN (SELECT profile_id, valid_from FROM periods)
 ),
 stored_members AS (
-    INSERT INTO snapshot_members (community_id, profile_id, since, until, dimensions_hash)
-    SELECT $1, profile_id, since, until, dimensions_hash FROM periods
-    ON CONFLICT (community_id, profile_id, since) DO UPDATE
-    SET until = excluded.until, dimensions_hash = excluded.dimensions_hash
+    INSERT INTO snapshot_members (community_id, profile_id, valid_from, valid_to, dimensions_hash)
+    SELECT $1, profile_id, valid_from, valid_to, dimensions_hash FROM periods
+    ON CONFLICT (community_id, profile_id, valid_from) DO UPDATE
+    SET valid_to = excluded.valid_to, dimensions_hash = excluded.dimensions_hash
 ),
 inserted_counts AS (
     INSERT INTO snapshot_counts (
@@ -109,25 +109,27 @@ inserted_counts AS (
         country, consents_true, consents_false
     )
     SELECT DISTINCT ON (dimensions_hash)
-        $1, dimensions_hash, coalesce(total.n, 0), optin_channel, optin_subchannel, optin_platform, gender, age,
+        $1, dimensions_hash, coalesce(total.delta, 0), optin_channel, optin_subchannel, optin_platform, gender, age,
         country, consents_true, consents_false
     FROM periods
-    LEFT JOIN (SELECT dimensions_hash, sum(n) AS n FROM changes GROUP BY dimensions_hash) AS total USING (dimensions_hash)
+    LEFT JOIN (
+        SELECT dimensions_hash, sum(delta) AS delta FROM changes GROUP BY dimensions_hash
+    ) AS total USING (dimensions_hash)
     ON CONFLICT (community_id, dimensions_hash) DO UPDATE
     SET members_count = snapshot_counts.members_count + excluded.members_count
 ),
 updated_counts AS (
     UPDATE snapshot_counts AS stored
-    SET members_count = stored.members_count + total.n
-    FROM (SELECT dimensions_hash, sum(n) AS n FROM changes GROUP BY dimensions_hash) AS total
+    SET members_count = stored.members_count + total.delta
+    FROM (SELECT dimensions_hash, sum(delta) AS delta FROM changes GROUP BY dimensions_hash) AS total
     WHERE stored.community_id = $1 AND stored.dimensions_hash = total.dimensions_hash
         AND NOT EXISTS (SELECT FROM periods WHERE periods.dimensions_hash = total.dimensions_hash)
 ),
 updated_rollups AS (
-    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, n)
-    SELECT $1, granularity, bucket, dimensions_hash, sum(n)
+    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, delta)
+    SELECT $1, granularity, bucket, dimensions_hash, sum(delta)
     FROM (
-        SELECT granularity, retention_start, dimensions_hash, n, bucket_start(at, granularity, $3) AS bucket
+        SELECT granularity, retention_start, dimensions_hash, delta, bucket_start(at, granularity, $3) AS bucket
         FROM changes
         CROSS JOIN unnest($4::text[], $5::timestamptz[]) AS granularities (granularity, retention_start)
         OFFSET 0
@@ -135,17 +137,19 @@ updated_rollups AS (
     WHERE retention_start IS NULL OR bucket >= retention_start
     GROUP BY granularity, bucket, dimensions_hash
     ON CONFLICT (community_id, granularity, bucket, dimensions_hash) DO UPDATE
-    SET n = stored.n + excluded.n
+    SET delta = stored.delta + excluded.delta
 ),
 extended_coverage AS (
     UPDATE snapshot_coverage
-    SET first_at = least(first_at, (SELECT min(since) FROM periods))
+    SET first_at = least(first_at, (SELECT min(valid_from) FROM periods))
     WHERE community_id = $1
         AND first_at = (SELECT min(first_at) FROM snapshot_coverage WHERE community_id = $1)
     RETURNING 1
 ),
 new_coverage AS (
     INSERT INTO snapshot_coverage (community_id, first_at, last_at)
-    SELECT $1, min(since), $6 FROM periods HAVING min(since) IS NOT NULL AND NOT EXISTS (SELECT FROM extended_coverage)
+    SELECT $1, min(valid_from), $6
+    FROM periods
+    HAVING min(valid_from) IS NOT NULL AND NOT EXISTS (SELECT FROM extended_coverage)
 )
 SELECT count(*) FROM periods

@@ -26,42 +26,46 @@ hashed_members AS MATERIALIZED (
     FROM changed_members
 ),
 open_periods AS MATERIALIZED (
-    SELECT profile_id, since, dimensions_hash FROM snapshot_members WHERE community_id = $1 AND until = 'infinity'
+    SELECT profile_id, valid_from, dimensions_hash
+    FROM snapshot_members
+    WHERE community_id = $1 AND valid_to = 'infinity'
 ),
 differing AS MATERIALIZED (
-    SELECT hashed_members.*, open_periods.since AS open_period_since, open_periods.dimensions_hash AS open_hash
+    SELECT hashed_members.*, open_periods.valid_from AS open_period_start, open_periods.dimensions_hash AS open_hash
     FROM hashed_members
     LEFT JOIN open_periods ON open_periods.profile_id = hashed_members.profile_id
     WHERE hashed_members.dimensions_hash IS DISTINCT FROM open_periods.dimensions_hash
 ),
 changes AS MATERIALIZED (
-    SELECT dimensions_hash, sum(n) AS n
+    SELECT dimensions_hash, sum(delta) AS delta
     FROM (
-        SELECT dimensions_hash, 1 AS n FROM differing WHERE dimensions_hash IS NOT NULL
+        SELECT dimensions_hash, 1 AS delta FROM differing WHERE dimensions_hash IS NOT NULL
         UNION ALL
         SELECT open_hash, -1 FROM differing WHERE open_hash IS NOT NULL
     ) AS both_ways
     GROUP BY dimensions_hash
-    HAVING sum(n) <> 0
+    HAVING sum(delta) <> 0
 ),
 deleted_periods AS (
     DELETE FROM snapshot_members
-    WHERE community_id = $1 AND since = $2
-        AND profile_id = ANY (ARRAY(SELECT profile_id FROM differing WHERE open_period_since = $2 AND dimensions_hash IS NULL))
+    WHERE community_id = $1 AND valid_from = $2
+        AND profile_id = ANY (ARRAY(
+            SELECT profile_id FROM differing WHERE open_period_start = $2 AND dimensions_hash IS NULL
+        ))
 ),
 closed_periods AS (
     UPDATE snapshot_members AS stored
-    SET until = $2
+    SET valid_to = $2
     FROM differing
     WHERE stored.community_id = $1 AND stored.profile_id = differing.profile_id
-        AND stored.since = differing.open_period_since
-        AND differing.open_period_since < $2
+        AND stored.valid_from = differing.open_period_start
+        AND differing.open_period_start < $2
 ),
 opened_periods AS (
-    INSERT INTO snapshot_members (community_id, profile_id, since, until, dimensions_hash)
+    INSERT INTO snapshot_members (community_id, profile_id, valid_from, valid_to, dimensions_hash)
     SELECT $1, profile_id, $2, 'infinity', dimensions_hash FROM differing WHERE dimensions_hash IS NOT NULL
-    ON CONFLICT (community_id, profile_id, since) DO UPDATE
-    SET dimensions_hash = excluded.dimensions_hash, until = excluded.until
+    ON CONFLICT (community_id, profile_id, valid_from) DO UPDATE
+    SET dimensions_hash = excluded.dimensions_hash, valid_to = excluded.valid_to
 ),
 inserted_counts AS (
     INSERT INTO snapshot_counts AS stored (
@@ -69,7 +73,7 @@ inserted_counts AS (
         country, consents_true, consents_false
     )
     SELECT DISTINCT ON (dimensions_hash)
-        $1, dimensions_hash, coalesce(n, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country,
+        $1, dimensions_hash, coalesce(delta, 0), optin_channel, optin_subchannel, optin_platform, gender, age, country,
         consents_true, consents_false
     FROM differing
     LEFT JOIN changes USING (dimensions_hash)
@@ -79,14 +83,14 @@ inserted_counts AS (
 ),
 updated_counts AS (
     UPDATE snapshot_counts AS stored
-    SET members_count = stored.members_count + changes.n
+    SET members_count = stored.members_count + changes.delta
     FROM changes
     WHERE stored.community_id = $1 AND stored.dimensions_hash = changes.dimensions_hash
         AND NOT EXISTS (SELECT FROM differing WHERE differing.dimensions_hash = changes.dimensions_hash)
 ),
 updated_rollups AS (
-    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, n)
-    SELECT $1, granularity, bucket, dimensions_hash, n
+    INSERT INTO snapshot_rollups AS stored (community_id, granularity, bucket, dimensions_hash, delta)
+    SELECT $1, granularity, bucket, dimensions_hash, delta
     FROM changes
     CROSS JOIN (
         SELECT granularity, retention_start, bucket_start($2, granularity, $4) AS bucket
@@ -94,7 +98,7 @@ updated_rollups AS (
     ) AS buckets
     WHERE retention_start IS NULL OR bucket >= retention_start
     ON CONFLICT (community_id, granularity, bucket, dimensions_hash) DO UPDATE
-    SET n = stored.n + excluded.n
+    SET delta = stored.delta + excluded.delta
 ),
 extended_coverage AS (
     UPDATE snapshot_coverage

@@ -27,7 +27,7 @@ CREATE INDEX idempotency_keys_by_profile ON idempotency_keys (community_id, prof
 CREATE INDEX idempotency_keys_by_transaction ON idempotency_keys (community_id, transaction_id)
     WHERE transaction_id IS NOT NULL;
 -- Not a GIN index on the array: its operators are not leakproof, so row-level security would rule it out.
-CREATE INDEX idempotency_keys_of_several ON idempotency_keys (community_id) WHERE profile_ids IS NOT NULL;
+CREATE INDEX idempotency_keys_by_several_profiles ON idempotency_keys (community_id) WHERE profile_ids IS NOT NULL;
 
 -- One row per commit: proves that a commit succeeded after its connection was lost. A transaction id would prove
 -- nothing, because after a crash the server may reuse an id that was not durable.
@@ -69,9 +69,9 @@ CREATE TABLE webhooks (
     PRIMARY KEY (community_id, id)
 );
 
--- Changed aggregation values by name, each as [old, new]. `recorded_xid` is the
--- database transaction that recorded the change. Consumers read by it, below pg_snapshot_xmin; reading by a sequence
--- would miss rows of transactions that commit late.
+-- Changed aggregation values by name, each as [old, new]. `recorded_xid` is the database transaction that recorded the
+-- change. Consumers read by it, below pg_snapshot_xmin; reading by a sequence would miss rows of transactions that
+-- commit late.
 CREATE TABLE outbox (
     community_id    int NOT NULL,
     day             date NOT NULL,

@@ -8,7 +8,8 @@ SELECT CAST(to_char(at AT TIME ZONE zone, 'YYYYMMDD') AS int)
 $$;
 
 -- The dimensions of a profile, member or not. The row of an erased profile keeps its id for some days, so that replicas
--- remove it; its member_id is null.
+-- remove it; its member_id is null. `recorded_xid` is the database transaction that wrote the row. `marketing` has the
+-- channels by which the profile may be reached.
 CREATE TABLE members (
     community_id      int NOT NULL,
     profile_id        uuid NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE members (
     groups            text[] COLLATE "C" NOT NULL DEFAULT '{}',
     valid_from        timestamptz NOT NULL DEFAULT '-infinity',
     next_change_at    timestamptz,
-    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (community_id, profile_id)
 );
 
@@ -46,15 +47,15 @@ COMMENT ON COLUMN members.valid_from IS
 COMMENT ON COLUMN members.next_change_at IS 'When the next future membership begins to count.';
 
 CREATE INDEX members_due ON members (community_id, next_change_at) WHERE next_change_at IS NOT NULL;
-CREATE INDEX members_purged ON members (community_id, updated_at) WHERE member_id IS NULL;
+CREATE INDEX members_erased ON members (community_id, updated_at) WHERE member_id IS NULL;
 CREATE INDEX members_changed ON members (community_id, recorded_xid) WHERE recorded_xid IS NOT NULL;
 
--- Earlier dimensions of a profile.
+-- Earlier dimensions of a profile: each row held from valid_from to before valid_to.
 CREATE TABLE member_dimension_history (
     community_id      int NOT NULL,
     profile_id        uuid NOT NULL,
-    since             timestamptz NOT NULL,
-    until             timestamptz NOT NULL,
+    valid_from        timestamptz NOT NULL,
+    valid_to          timestamptz NOT NULL,
     groups            text[] COLLATE "C" NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
@@ -63,7 +64,7 @@ CREATE TABLE member_dimension_history (
     birth_date        int,
     consents_true     text[] COLLATE "C" NOT NULL,
     consents_false    text[] COLLATE "C" NOT NULL,
-    PRIMARY KEY (community_id, profile_id, since)
+    PRIMARY KEY (community_id, profile_id, valid_from)
 );
 
 -- What was counted of each membership, so that it can be subtracted when the membership changes or is deleted.
@@ -72,7 +73,7 @@ CREATE TABLE membership_events (
     profile_id        uuid NOT NULL,
     membership_id     bigint NOT NULL,
     type              text COLLATE "C" NOT NULL,
-    at                timestamptz NOT NULL,
+    occurred_at       timestamptz NOT NULL,
     is_counted        boolean NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
@@ -91,11 +92,11 @@ COMMENT ON COLUMN membership_events.is_counted IS
 -- removed by compaction.
 CREATE TABLE group_count_deltas (
     community_id    int NOT NULL,
-    recorded_xid  xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket          timestamptz NOT NULL,
     grouping_type   text COLLATE "C" NOT NULL,
     grouping_value  text COLLATE "C" NOT NULL,
-    n               bigint NOT NULL,
+    delta           bigint NOT NULL,
     changed_at      timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
@@ -104,7 +105,7 @@ CREATE INDEX group_count_deltas_uncompacted ON group_count_deltas (community_id,
 -- Joins and leaves by five minutes of local time. Appended and removed as group_count_deltas.
 CREATE TABLE member_flow_deltas (
     community_id      int NOT NULL,
-    recorded_xid    xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    recorded_xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
     bucket            timestamptz NOT NULL,
     type              text COLLATE "C" NOT NULL,
     optin_channel     text COLLATE "C",
@@ -114,7 +115,7 @@ CREATE TABLE member_flow_deltas (
     age               text COLLATE "C",
     consents_true     text[] COLLATE "C",
     consents_false    text[] COLLATE "C",
-    n                 bigint NOT NULL
+    delta             bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 
 CREATE INDEX member_flow_deltas_uncompacted ON member_flow_deltas (community_id, recorded_xid);
@@ -149,18 +150,18 @@ CREATE TABLE group_rollups (
     bucket          timestamptz NOT NULL,
     grouping_type   text COLLATE "C" NOT NULL,
     grouping_value  text COLLATE "C" NOT NULL,
-    n               bigint NOT NULL,
+    delta           bigint NOT NULL,
     PRIMARY KEY (community_id, granularity, grouping_type, grouping_value, bucket)
 ) PARTITION BY LIST (granularity);
 
--- Joins and leaves by bucket. `grain` names the set of dimensions that are distinguished, `dimensions` is a digest of
--- their values.
+-- Joins and leaves by bucket. `dimension_set` names the dimensions that are distinguished (empty for none, or `all`);
+-- `dimensions_hash` is a digest of their values.
 CREATE TABLE balance_rollups (
     community_id      int NOT NULL,
     granularity       text COLLATE "C" NOT NULL DEFAULT '5m',
-    grain             text COLLATE "C" NOT NULL,
+    dimension_set     text COLLATE "C" NOT NULL,
     bucket            timestamptz NOT NULL,
-    dimensions        uuid NOT NULL,
+    dimensions_hash   uuid NOT NULL,
     type              text COLLATE "C" NOT NULL,
     optin_channel     text COLLATE "C",
     optin_subchannel  text COLLATE "C",
@@ -169,8 +170,8 @@ CREATE TABLE balance_rollups (
     age               text COLLATE "C",
     consents_true     text[] COLLATE "C",
     consents_false    text[] COLLATE "C",
-    n                 bigint NOT NULL,
-    PRIMARY KEY (community_id, granularity, grain, bucket, dimensions)
+    count             bigint NOT NULL,
+    PRIMARY KEY (community_id, granularity, dimension_set, bucket, dimensions_hash)
 ) PARTITION BY LIST (granularity);
 
 -- Members with equal dimensions, which snapshots count together every 15 minutes. `dimensions_hash` is a digest of the
@@ -190,15 +191,15 @@ CREATE TABLE snapshot_counts (
     PRIMARY KEY (community_id, dimensions_hash)
 );
 
--- From which snapshot to which one a member was counted in which row of snapshot_counts, so that an erased member is
--- subtracted from each.
+-- The snapshots, from valid_from to before valid_to, in which a member was counted in a row of snapshot_counts, so that
+-- an erased member is subtracted from each.
 CREATE TABLE snapshot_members (
     community_id     int NOT NULL,
     profile_id       uuid NOT NULL,
-    since            timestamptz NOT NULL,
-    until            timestamptz NOT NULL,
+    valid_from       timestamptz NOT NULL,
+    valid_to         timestamptz NOT NULL,
     dimensions_hash  uuid NOT NULL,
-    PRIMARY KEY (community_id, profile_id, since)
+    PRIMARY KEY (community_id, profile_id, valid_from)
 );
 
 -- Changes of members_count by bucket, for each granularity.
@@ -207,7 +208,7 @@ CREATE TABLE snapshot_rollups (
     granularity      text COLLATE "C" NOT NULL DEFAULT '5m',
     bucket           timestamptz NOT NULL,
     dimensions_hash  uuid NOT NULL,
-    n                bigint NOT NULL,
+    delta            bigint NOT NULL,
     PRIMARY KEY (community_id, granularity, bucket, dimensions_hash)
 ) PARTITION BY LIST (granularity);
 
@@ -219,7 +220,8 @@ CREATE TABLE snapshot_coverage (
     PRIMARY KEY (community_id, first_at)
 );
 
--- The last snapshot. Members that no commit has changed since are the same in the next snapshot of that day.
+-- The last snapshot, of local date `day`. Members that no commit has changed since are the same in the next snapshot of
+-- that day.
 CREATE TABLE snapshot_state (
     community_id  int PRIMARY KEY,
     watermark     xid8 NOT NULL DEFAULT '0',

@@ -1,8 +1,8 @@
 -- Purchases: transactions as reports count them, aggregated by day and month, with sets of the members who purchased.
 
--- Derived in the transaction of the facts. `sales` is 1 for a sale, 0 for a return. dimension_*, gender and age have the
--- values of the purchase's first commit. `recorded_xid` is the database transaction that recorded this version; null
--- while the purchase is in the future.
+-- Derived in the transaction of the facts. `sales` is 1 for a sale, 0 for a return. dimension_*, gender and age have
+-- the values of the purchase's first commit. `recorded_xid` is the database transaction that recorded this version;
+-- null while the purchase is in the future.
 -- The primary key is created last, because among equally good indexes the planner prefers the newest.
 CREATE TABLE purchases (
     community_id         int NOT NULL,

@@ -73,9 +73,9 @@ BEGIN
 END
 $$;
 
--- The start of the local bucket that contains an instant. Steps are 5m, 1h (same local hour and same offset), 1d, 1w
--- (from Monday) and 1mo (same local date, week or month). Near a change of the zone's offset the start is searched for,
--- elsewhere it is computed. query/local_buckets.py does the same in Python.
+-- The start of the local bucket that contains an instant. Granularities are 5m, 1h (same local hour and same offset),
+-- 1d, 1w (from Monday) and 1mo (same local date, week or month). Near a change of the zone's offset the start is
+-- searched for, elsewhere it is computed. query/local_buckets.py does the same in Python.
 --
 -- Declared STABLE although time zone rules only change with the server's data: arithmetic on timestamptz is STABLE, and
 -- a function that claims to be IMMUTABLE would not be inlined.

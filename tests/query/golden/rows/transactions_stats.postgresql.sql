@@ -1,10 +1,11 @@
 -- Rows of transactions_stats
 -- Parameters: community, from, to, now
-SELECT CAST(NULL AS timestamptz) AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, part.brand, p.sales, part.amount, member_chunk(p.member_id) AS chunk,
-       member_bit(p.member_id) AS members
+SELECT CAST(NULL AS timestamptz) AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, part.brand, p.sales, part.amount, bitmap_chunk(p.member_id) AS chunk,
+       bitmap_bit(p.member_id) AS bitmap
 FROM purchases AS p
 CROSS JOIN LATERAL unnest(p.brands, p.brand_amounts) AS part (brand, amount)
-WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ);
+WHERE p.community_id = CAST($1 AS INT) AND p.is_counted
+  AND p.purchased_at >= CAST($2 AS TIMESTAMPTZ) AND p.purchased_at < CAST($3 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($4 AS TIMESTAMPTZ);
 
 -- Rows of transactions_stats
 -- Parameters: from, to, now, community, zone
@@ -12,7 +13,7 @@ WITH cover AS MATERIALIZED (
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
-            greatest(CAST($1 AS TIMESTAMPTZ), min(at) - interval '62 days') AS since,
+            greatest(CAST($1 AS TIMESTAMPTZ), min(purchased_at) - interval '62 days') AS since,
             least(CAST($2 AS TIMESTAMPTZ), CAST($3 AS TIMESTAMPTZ) + interval '62 days') AS until
         FROM purchases
         WHERE community_id = CAST($4 AS INT)
@@ -44,105 +45,111 @@ span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
 uncompacted AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM (
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid IS NULL
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchase_versions AS p
-    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
+    CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.recorded_xid < coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') AND p.until >= coalesce((
+    ), '0') AND p.superseded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+      AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 -- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
 corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
 ),
-numbers AS (
-    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+totals AS (
+    SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
+        SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
-            SELECT value, purchases, sales, amount
+            SELECT dimension_value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = '' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND dimension = ''
+              AND bucket = cover.bucket
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
-    ) AS totals
-    GROUP BY label, value
+        SELECT CAST(NULL AS timestamptz), dimension_value, -1, -sales, -amount FROM superseded
+    ) AS changes
+    GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
 ),
-sets AS (
-    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
+bitmaps AS (
+    SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
-        SELECT value, chunk, members
+        SELECT dimension_value, chunk, bitmap
         FROM member_bitmaps
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = ''
-          AND bucket = cover.bucket
+        WHERE community_id = CAST($4 AS INT) AND metric_family = 'purchases'
+          AND granularity = cover.granularity AND dimension = '' AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
-    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
+        SELECT CAST(NULL AS timestamptz) AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, member_id FROM outside_cover
         UNION
-        SELECT corrected_buckets.label, part.value, p.member_id
+        SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
-        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
-        CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-        WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
+        JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
+        CROSS JOIN LATERAL (SELECT CAST(NULL AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+        WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
     WHERE member_id IS NOT NULL
-    GROUP BY label, value, member_chunk(member_id)
+    GROUP BY label, dimension_value, bitmap_chunk(member_id)
 )
-SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
-FROM numbers
+SELECT label AS bucket, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
 UNION ALL
-SELECT label, 0, 0, chunk, members
-FROM sets;
+SELECT label, 0, 0, chunk, bitmap
+FROM bitmaps;
 
 -- Rows of transactions_stats, added up by location
 -- Parameters: from, to, now, community, zone
@@ -150,7 +157,7 @@ WITH cover AS MATERIALIZED (
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
-            greatest(CAST($1 AS TIMESTAMPTZ), min(at) - interval '62 days') AS since,
+            greatest(CAST($1 AS TIMESTAMPTZ), min(purchased_at) - interval '62 days') AS since,
             least(CAST($2 AS TIMESTAMPTZ), CAST($3 AS TIMESTAMPTZ) + interval '62 days') AS until
         FROM purchases
         WHERE community_id = CAST($4 AS INT)
@@ -182,105 +189,111 @@ span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
 uncompacted AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM (
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid IS NULL
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchase_versions AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
+    CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.recorded_xid < coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') AND p.until >= coalesce((
+    ), '0') AND p.superseded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+      AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 -- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
 corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
 ),
-numbers AS (
-    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+totals AS (
+    SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
+        SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
-            SELECT value, purchases, sales, amount
+            SELECT dimension_value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'location' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND dimension = 'location'
+              AND bucket = cover.bucket
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
-    ) AS totals
-    GROUP BY label, value
+        SELECT CAST(NULL AS timestamptz), dimension_value, -1, -sales, -amount FROM superseded
+    ) AS changes
+    GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
 ),
-sets AS (
-    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
+bitmaps AS (
+    SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
-        SELECT value, chunk, members
+        SELECT dimension_value, chunk, bitmap
         FROM member_bitmaps
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'location'
-          AND bucket = cover.bucket
+        WHERE community_id = CAST($4 AS INT) AND metric_family = 'purchases'
+          AND granularity = cover.granularity AND dimension = 'location' AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
-    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
+        SELECT CAST(NULL AS timestamptz) AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, member_id FROM outside_cover
         UNION
-        SELECT corrected_buckets.label, part.value, p.member_id
+        SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
-        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
-        CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-        WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
+        JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
+        CROSS JOIN LATERAL (SELECT CAST(p.location AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+        WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
     WHERE member_id IS NOT NULL
-    GROUP BY label, value, member_chunk(member_id)
+    GROUP BY label, dimension_value, bitmap_chunk(member_id)
 )
-SELECT label AS bucket, CAST(value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
-FROM numbers
+SELECT label AS bucket, CAST(dimension_value AS bigint) AS location, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
 UNION ALL
-SELECT label, CAST(value AS bigint) AS location, 0, 0, chunk, members
-FROM sets;
+SELECT label, CAST(dimension_value AS bigint) AS location, 0, 0, chunk, bitmap
+FROM bitmaps;
 
 -- Rows of transactions_stats, added up by channel
 -- Parameters: from, to, now, community, zone
@@ -288,7 +301,7 @@ WITH cover AS MATERIALIZED (
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
-            greatest(CAST($1 AS TIMESTAMPTZ), min(at) - interval '62 days') AS since,
+            greatest(CAST($1 AS TIMESTAMPTZ), min(purchased_at) - interval '62 days') AS since,
             least(CAST($2 AS TIMESTAMPTZ), CAST($3 AS TIMESTAMPTZ) + interval '62 days') AS until
         FROM purchases
         WHERE community_id = CAST($4 AS INT)
@@ -320,105 +333,111 @@ span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
 uncompacted AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM (
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid IS NULL
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchase_versions AS p
-    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
+    CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.recorded_xid < coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') AND p.until >= coalesce((
+    ), '0') AND p.superseded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+      AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 -- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
 corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
 ),
-numbers AS (
-    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+totals AS (
+    SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
+        SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
-            SELECT value, purchases, sales, amount
+            SELECT dimension_value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'channel' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND dimension = 'channel'
+              AND bucket = cover.bucket
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
-    ) AS totals
-    GROUP BY label, value
+        SELECT CAST(NULL AS timestamptz), dimension_value, -1, -sales, -amount FROM superseded
+    ) AS changes
+    GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
 ),
-sets AS (
-    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
+bitmaps AS (
+    SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
-        SELECT value, chunk, members
+        SELECT dimension_value, chunk, bitmap
         FROM member_bitmaps
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'channel'
-          AND bucket = cover.bucket
+        WHERE community_id = CAST($4 AS INT) AND metric_family = 'purchases'
+          AND granularity = cover.granularity AND dimension = 'channel' AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
-    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
+        SELECT CAST(NULL AS timestamptz) AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, member_id FROM outside_cover
         UNION
-        SELECT corrected_buckets.label, part.value, p.member_id
+        SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
-        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
-        CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (value, amount)
-        WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
+        JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
+        CROSS JOIN LATERAL (SELECT CAST(p.channel AS text), CAST(p.amount AS numeric)) AS part (dimension_value, amount)
+        WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
     WHERE member_id IS NOT NULL
-    GROUP BY label, value, member_chunk(member_id)
+    GROUP BY label, dimension_value, bitmap_chunk(member_id)
 )
-SELECT label AS bucket, CAST(value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
-FROM numbers
+SELECT label AS bucket, CAST(dimension_value AS text) AS channel, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
 UNION ALL
-SELECT label, CAST(value AS text) AS channel, 0, 0, chunk, members
-FROM sets;
+SELECT label, CAST(dimension_value AS text) AS channel, 0, 0, chunk, bitmap
+FROM bitmaps;
 
 -- Rows of transactions_stats, added up by brand
 -- Parameters: from, to, now, community, zone
@@ -426,7 +445,7 @@ WITH cover AS MATERIALIZED (
     SELECT CAST(NULL AS timestamptz) AS label, found.*
     FROM (
         SELECT
-            greatest(CAST($1 AS TIMESTAMPTZ), min(at) - interval '62 days') AS since,
+            greatest(CAST($1 AS TIMESTAMPTZ), min(purchased_at) - interval '62 days') AS since,
             least(CAST($2 AS TIMESTAMPTZ), CAST($3 AS TIMESTAMPTZ) + interval '62 days') AS until
         FROM purchases
         WHERE community_id = CAST($4 AS INT)
@@ -458,111 +477,118 @@ span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
 uncompacted AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM (
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since >= coalesce((
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
         UNION ALL
-        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND since IS NULL
+        SELECT * FROM purchases WHERE community_id = CAST($4 AS INT) AND recorded_xid IS NULL
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
-    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at < (SELECT since FROM span)
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchases AS p
-    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.at >= (SELECT until FROM span)
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
-    SELECT p.at, p.sales, p.member_id, part.value, part.amount
+    SELECT p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount
     FROM purchase_versions AS p
-    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-    WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ) AND p.since < coalesce((
+    CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (dimension_value, amount)
+    WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ) AND p.recorded_xid < coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
-    ), '0') AND p.until >= coalesce((
+    ), '0') AND p.superseded_xid >= coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0')
-      AND p.at >= (SELECT since FROM span) AND p.at < (SELECT until FROM span)
+      AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 -- Bitmaps cannot be corrected, so buyers of buckets with superseded purchases are counted from purchases.
 corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
-    WHERE EXISTS (SELECT FROM superseded WHERE at >= cover.bucket AND at < cover.ends)
+    WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
 ),
-numbers AS (
-    SELECT label, value, sum(sales) AS sales, sum(amount) AS amount
+totals AS (
+    SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
-        SELECT cover.label, rollup.value, rollup.purchases, rollup.sales, rollup.amount
+        SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
         FROM cover
         CROSS JOIN LATERAL (
-            SELECT value, purchases, sales, amount
+            SELECT dimension_value, purchases, sales, amount
             FROM purchase_rollups
-            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND grain = 'brand' AND bucket = cover.bucket
+            WHERE community_id = CAST($4 AS INT) AND granularity = cover.granularity AND dimension = 'brand'
+              AND bucket = cover.bucket
             OFFSET 0
         ) AS rollup
         WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0'
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM uncompacted
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, 1, sales, amount FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT CAST(NULL AS timestamptz), value, -1, -sales, -amount FROM superseded
-    ) AS totals
-    GROUP BY label, value
+        SELECT CAST(NULL AS timestamptz), dimension_value, -1, -sales, -amount FROM superseded
+    ) AS changes
+    GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
 ),
-sets AS (
-    SELECT cover.label, rollup.value, rollup.chunk, rollup.members
+bitmaps AS (
+    SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
-        SELECT value, chunk, members
+        SELECT dimension_value, chunk, bitmap
         FROM member_bitmaps
-        WHERE community_id = CAST($4 AS INT) AND family = 'purchases' AND granularity = cover.granularity AND grain = 'brand'
-          AND bucket = cover.bucket
+        WHERE community_id = CAST($4 AS INT) AND metric_family = 'purchases'
+          AND granularity = cover.granularity AND dimension = 'brand' AND bucket = cover.bucket
         OFFSET 0
     ) AS rollup
     WHERE coalesce((
         SELECT watermark FROM purchase_compaction_state WHERE community_id = CAST($4 AS INT) AND timezone = CAST($5 AS TEXT)
     ), '0') > '0' AND cover.bucket NOT IN (SELECT bucket FROM corrected_buckets)
     UNION ALL
-    SELECT label, value, member_chunk(member_id), bit_or(member_bit(member_id))
+    SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT CAST(NULL AS timestamptz) AS label, value, member_id FROM uncompacted
+        SELECT CAST(NULL AS timestamptz) AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT CAST(NULL AS timestamptz), value, member_id FROM outside_cover
+        SELECT CAST(NULL AS timestamptz), dimension_value, member_id FROM outside_cover
         UNION
-        SELECT corrected_buckets.label, part.value, p.member_id
+        SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
-        JOIN purchases AS p ON p.at >= corrected_buckets.bucket AND p.at < corrected_buckets.ends
-        CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (value, amount)
-        WHERE p.community_id = CAST($4 AS INT) AND p.counted AND p.at >= CAST($1 AS TIMESTAMPTZ) AND p.at < CAST($2 AS TIMESTAMPTZ) AND p.at <= CAST($3 AS TIMESTAMPTZ)
+        JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
+        CROSS JOIN LATERAL (SELECT brand, amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, amount)) AS part (dimension_value, amount)
+        WHERE p.community_id = CAST($4 AS INT) AND p.is_counted
+      AND p.purchased_at >= CAST($1 AS TIMESTAMPTZ) AND p.purchased_at < CAST($2 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($3 AS TIMESTAMPTZ)
     ) AS buyers
     WHERE member_id IS NOT NULL
-    GROUP BY label, value, member_chunk(member_id)
+    GROUP BY label, dimension_value, bitmap_chunk(member_id)
 )
-SELECT label AS bucket, CAST(value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS members
-FROM numbers
+SELECT label AS bucket, CAST(dimension_value AS text) AS brand, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
 UNION ALL
-SELECT label, CAST(value AS text) AS brand, 0, 0, chunk, members
-FROM sets;
+SELECT label, CAST(dimension_value AS text) AS brand, 0, 0, chunk, bitmap
+FROM bitmaps;
 
 -- Rows of transactions_stats, added up by location, channel, dimension_frequency, dimension_recency, dimension_join, gender, age
 -- Parameters: community, from, to, now
-SELECT CAST(NULL AS timestamptz) AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, p.sales, part.amount, member_chunk(p.member_id) AS chunk,
-       member_bit(p.member_id) AS members
+SELECT CAST(NULL AS timestamptz) AS bucket, p.location, p.channel, p.dimension_frequency, p.dimension_recency, p.dimension_join, p.gender, p.age, p.sales, part.amount, bitmap_chunk(p.member_id) AS chunk,
+       bitmap_bit(p.member_id) AS bitmap
 FROM purchases AS p
 CROSS JOIN LATERAL (SELECT p.amount) AS part (amount)
-WHERE p.community_id = CAST($1 AS INT) AND p.counted AND p.at >= CAST($2 AS TIMESTAMPTZ) AND p.at < CAST($3 AS TIMESTAMPTZ) AND p.at <= CAST($4 AS TIMESTAMPTZ);
+WHERE p.community_id = CAST($1 AS INT) AND p.is_counted
+  AND p.purchased_at >= CAST($2 AS TIMESTAMPTZ) AND p.purchased_at < CAST($3 AS TIMESTAMPTZ) AND p.purchased_at <= CAST($4 AS TIMESTAMPTZ);
 

@@ -10,7 +10,7 @@ FROM (
         r.bucket AS bucket,
         sum(r.sales) AS "transactions",
         sum(r.amount) AS "net_amount",
-        bit_or(r.members) AS "members"
+        bit_or(r.bitmap) AS "members"
     FROM (
         TABLE rows
     ) AS r

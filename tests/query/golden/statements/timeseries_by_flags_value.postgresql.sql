@@ -5,7 +5,7 @@ SELECT
     r.type AS "type",
     r.element_2 AS "consent",
     r.element_2 = ANY (r.consents_true) AS "status",
-    CAST(sum(r.n) AS bigint) AS "members_count"
+    CAST(sum(r.count) AS bigint) AS "members_count"
 FROM (
     SELECT r.*, unnest(r.consents_true || r.consents_false) AS element_2
     FROM (

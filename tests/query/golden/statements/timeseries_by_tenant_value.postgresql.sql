@@ -4,7 +4,7 @@ SELECT
     r.bucket AS bucket,
     CAST($1 AS INT) AS "community_id",
     r.type AS "type",
-    CAST(sum(r.n) AS bigint) AS "members_count"
+    CAST(sum(r.count) AS bigint) AS "members_count"
 FROM (
     TABLE rows
 ) AS r

@@ -12,7 +12,7 @@ FROM (
         r.location AS "location",
         sum(r.sales) AS "transactions",
         sum(r.amount) AS "net_amount",
-        bit_or(r.members) AS "members"
+        bit_or(r.bitmap) AS "members"
     FROM (
         TABLE rows
     ) AS r
