@@ -1,8 +1,9 @@
 """Exact numbers of distinct members over any range: the members counted in a day or a month are a bitmap.
 
 A bitmap is stored by metric family, granularity (1d or 1mo), bucket, dimension (empty for all members), dimension value
-and chunk of member ids: a row of `member_bitmaps` with 1024 bits. Bitmaps of several buckets are combined by bit_or. A family adds members to them by compaction, removes members that have nothing left in a bucket, and
-provides uncompacted members as bitmaps of the same form.
+and chunk of member ids: a row of `member_bitmaps` with 1024 bits. Bitmaps of several buckets are combined by bit_or. A
+family adds members to them by compaction, removes members that have nothing left in a bucket, and provides uncompacted
+members as bitmaps of the same form.
 """
 
 GRANULARITIES = ("1d", "1mo")
