@@ -105,7 +105,7 @@ SELECT $1, '{AGGREGATION_CHANGED}', changed.changed_at, changed.profile_id,
 FROM outbox AS changed
 LEFT JOIN unnest($2::uuid[], $3::text[]) AS caller (profile_id, namespace) ON caller.profile_id = changed.profile_id
 WHERE changed.community_id = $1
-  AND changed.transaction_id = pg_current_xact_id()
+  AND changed.recorded_xid = pg_current_xact_id()
   AND changed.changes::text <> '{{}}'
 ORDER BY changed.id
 """
