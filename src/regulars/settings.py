@@ -130,6 +130,7 @@ class Settings:
         5.0, JOBS, "Interval at which values that have become outdated are refreshed."
     )
     outbox_retention_days: int = _setting(7, JOBS, "Number of days that changes of values are retained in the outbox.")
+    max_segments: int = _setting(200, JOBS, "Maximum number of segments of a community.")
     replica_cache_mb: int = _setting(
         1_024,
         JOBS,

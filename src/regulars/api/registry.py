@@ -17,7 +17,7 @@ from regulars.api.profile import (
     transactions,
     webhooks,
 )
-from regulars.api.reporting import geo, reports
+from regulars.api.reporting import geo, reports, segments
 from regulars.auth.authorization import Access, Caller
 from regulars.web import swagger
 from regulars.web.endpoint import Endpoint
@@ -38,6 +38,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *claims.ENDPOINTS,
     *providers.ENDPOINTS,
     *reports.ENDPOINTS,
+    *segments.ENDPOINTS,
     *geo.ENDPOINTS,
 )
 

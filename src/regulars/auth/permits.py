@@ -62,7 +62,13 @@ TENANTS_EXPORT = "Reporting:Api:TenantsExport"
 GEO = "Reporting:Api:Geo"
 """Find towns and the customers' stores. Gives no access to data of members."""
 
-REPORTING_API = (QUERY, EXPORT, TENANTS_EXPORT, GEO)
+SEGMENT_READ = "Reporting:Api:Segment:Read"
+"""Read segments, with their counts; their members as well with the permit of the report `members`."""
+
+SEGMENT_WRITE = "Reporting:Api:Segment:Write"
+"""Create, change and delete segments."""
+
+REPORTING_API = (QUERY, EXPORT, TENANTS_EXPORT, GEO, SEGMENT_READ, SEGMENT_WRITE)
 """The permits of the Reporting API that do not belong to a single report."""
 
 

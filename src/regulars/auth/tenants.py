@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -16,7 +17,8 @@ class Tenant:
     """A community that a request has access to.
 
     `community_id` is the key of its rows. `currency` and `minor_digits` apply to its amounts, `timezone` to its dates.
-    `min_cell_size` is the smallest count that its organization shows, or None.
+    `min_cell_size` is the smallest count that its organization shows, or None. `segments_version` changes with every
+    change of a segment, and is None without segments.
     """
 
     community_id: int
@@ -30,6 +32,7 @@ class Tenant:
     minor_digits: int
     attributes: Mapping[str, Any]
     min_cell_size: int | None = None
+    segments_version: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _decode(value: str) -> str:
 
 _SELECT = """
 SELECT c.id AS community_id, c.loyalty_club_id, c.customer_id, c.organization_id, c.slug, c.name, c.timezone,
-       c.currency, c.minor_digits, c.attributes, o.min_cell_size
+       c.currency, c.minor_digits, c.attributes, o.min_cell_size, c.segments_version
 FROM communities AS c
 JOIN organizations AS o ON o.id = c.organization_id
 """

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -29,9 +30,14 @@ class Community:
     """The handles of identities that members may write; None allows all but the reserved ones."""
     triggers: tuple[str, ...] = ()
     """The triggers of its active webhooks, if it was read in a transaction of the community."""
+    segments_version: UUID | None = None
+    """Changes with every change of a segment; None if the community has none."""
 
 
-_COLUMNS = "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles"
+_COLUMNS = (
+    "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles, "
+    "segments_version"
+)
 
 
 def _community(row: Any) -> Community:

@@ -1,6 +1,7 @@
 """The cost of requests against the rate limit."""
 
-from regulars.query.query import FilterNode, LogicalNode, ReportQuery
+from regulars.query.parser.filters import count_values
+from regulars.query.query import FilterNode, LogicalNode, ReportQuery, SegmentReference
 
 _NODE_COSTS = {"and": 1, "or": 3, "not": 1}
 
@@ -17,22 +18,17 @@ LIST_VALUES_PER_UNIT = 1_000
 
 def filter_cost(node: FilterNode | None) -> int:
     """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`, and 1 for each started 1,000 values in its arrays
-    beyond the first 1,000.
+    beyond the first 1,000. A segment costs as much as its own filter.
     """
-    return _node_cost(node) + max(0, -(-_value_count(node) // LIST_VALUES_PER_UNIT) - 1)
+    return _node_cost(node) + max(0, -(-count_values(node) // LIST_VALUES_PER_UNIT) - 1)
 
 
 def _node_cost(node: FilterNode | None) -> int:
+    if isinstance(node, SegmentReference):
+        return max(map(_node_cost, node.filters.values()))
     if not isinstance(node, LogicalNode):
         return 0
     return _NODE_COSTS[node.type] + sum(map(_node_cost, node.nodes))
-
-
-def _value_count(node: FilterNode | None) -> int:
-    """The number of values in all arrays of a filter."""
-    if isinstance(node, LogicalNode):
-        return sum(map(_value_count, node.nodes))
-    return len(node.value) if node is not None and isinstance(node.value, tuple) else 0
 
 
 def query_cost(query: ReportQuery) -> int:

@@ -31,10 +31,10 @@ async def field_metadata(
     months, from that of `from` to that of `to`. Values with counts below the tenant's minimum cell size are omitted.
     """
     report = query.report
-    plan = _plan(query, is_alone=len(tenants) == 1)
     counts: dict[Any, Any] = {}
     async with backends.snapshot(tenants, now) as snapshot:
         for tenant in tenants:
+            plan = _plan(query.for_community(tenant.community_id), is_alone=len(tenants) == 1)
             values = plan.bind(tenant, now, _parameters(query, tenant))
             for value, count in await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values):
                 if count and count >= (tenant.min_cell_size or 0):

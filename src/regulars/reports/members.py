@@ -41,6 +41,7 @@ MEMBERS = Report(
     groupings=_LIST_GROUPINGS,
     measures=(_COUNT,),
     count_measure="members_count",
+    has_members=True,
 )
 
 MEMBERS_COUNT = Report(
@@ -53,6 +54,7 @@ MEMBERS_COUNT = Report(
     groupings=_LIST_GROUPINGS,
     measures=(_COUNT,),
     count_measure="members_count",
+    has_members=True,
 )
 
 _SUMMED = ("spend_12m", "spend_all", "shop_count")
@@ -81,6 +83,7 @@ MEMBER_AGGREGATIONS = Report(
         ),
     ),
     count_measure="members_count",
+    has_members=True,
 )
 
 REPORTS: tuple[Report, ...] = (MEMBERS, MEMBERS_COUNT, MEMBER_AGGREGATIONS)

@@ -166,6 +166,7 @@ class Report:
     same values, the smallest first. `count_measure` is the measure that counts members: groups where it is small may be
     suppressed. `series_order` are expressions over `r` that sort the groups of `default_group_by` in the order of the
     result, for a timeseries of one measure that is never null: it allows to compute only the series that are returned.
+    `has_members` says that its rows are members, so that filters may name segments.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Report:
     intervals: tuple[Interval, ...] = ()
     pre_aggregations: tuple[PreAggregation, ...] = ()
     count_measure: str = ""
+    has_members: bool = False
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]

@@ -237,6 +237,8 @@ DERIVED = (
         },
     ),
     TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id valid_from valid_to dimensions_hash": _COUNTED}),
+    TableErasure("segment_memberships", _PROFILE, retained={"profile_id version_id entered_at left_at": _COUNTED}),
+    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until dimensions_hash": _COUNTED}),
     TableErasure(
         "purchases",
         _MEMBER,
@@ -352,12 +354,16 @@ SYSTEM = (
     TableErasure("organizations", impersonal_columns="id name created_at min_cell_size general_burst general_rate_per_second "
           "reporting_burst reporting_rate_per_second"),
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
-          "currency minor_digits attributes created_at updated_at member_handles"),
+          "currency minor_digits attributes created_at updated_at member_handles segments_version"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),
     TableErasure("compaction_state", impersonal_columns="community_id watermark timezone backfilled_up_to"),
     TableErasure("purchase_compaction_state", impersonal_columns="community_id watermark timezone"),
+    TableErasure("segments", impersonal_columns="community_id id name description version_id created_at updated_at deleted_at"),
+    TableErasure("segment_versions", impersonal_columns="community_id id segment_id number filter cause organization_id token_id "
+          "started_at ended_at filled_up_to is_filled known_since problem"),
+    TableErasure("segment_days", impersonal_columns="community_id day"),
     TableErasure("snapshot_state", impersonal_columns="community_id watermark day"),
     TableErasure("snapshot_coverage", impersonal_columns="community_id first_at last_at"),
     TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field dispatch_field url created_at "

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter
 from regulars.ingest.idempotency import IdempotencyKey
 from regulars.ingest.providers.http_client import HttpsClient
 from regulars.query.backends import Backends
+from regulars.query.query import NO_SEGMENTS, SegmentFilters
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Report
@@ -125,7 +126,10 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """A request of the Reporting API after authentication and authorization, with its raw body."""
+    """A request of the Reporting API after authentication and authorization, with its raw body.
+
+    `segments` are the filters of the segments that its tenants define.
+    """
 
     app: AppContext
     principal: Principal
@@ -133,6 +137,8 @@ class ReportRequest:
     path_params: Mapping[str, str]
     body: bytes
     now: datetime
+    query_params: Mapping[str, str] = field(default_factory=dict)
+    segments: SegmentFilters = NO_SEGMENTS
 
     def require_permit(self, permit: str) -> None:
         """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""

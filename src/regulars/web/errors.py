@@ -163,6 +163,8 @@ def report_error_response(error: Exception) -> Response:
         content, status, headers = report_error_body(error.message), error.status, error.headers
     elif isinstance(error, InvalidJsonError):
         content, status = report_error_body(str(error)), 400
+    elif isinstance(error, NotFoundError):
+        content, status = report_error_body(str(error)), 404
     elif isinstance(error, ReplicaStaleError | BusyError):
         content, status, headers = report_error_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
     elif _unavailable(error) is not None:

@@ -75,7 +75,7 @@ async def run_write(context: RequestContext, status: int, handler: WriteHandler)
 async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
     principal = await app.authenticator.authenticate(endpoint.access, request.headers)
     await _charge(app, principal, request)
-    path_params = _checked_texts(request.path_params)
+    path_params = checked_texts(request.path_params)
     authorize(endpoint.access, principal, path_params)
     if endpoint.request_model is not None:
         bodies.require_json(request)
@@ -86,7 +86,7 @@ async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
         principal=principal,
         community_id=principal.community_id or 0,
         path_params=path_params,
-        query_params=_checked_texts(request.query_params) if request.scope["query_string"] else {},
+        query_params=checked_texts(request.query_params) if request.scope["query_string"] else {},
         body=raw if endpoint.request_model is None else await _decode(app, raw, endpoint.request_model),
         now=app.database.clock(),
         request=request,
@@ -142,7 +142,8 @@ def _subject(context: RequestContext) -> set[UUID]:
         return set()
 
 
-def _checked_texts(values: Mapping[str, Any]) -> dict[str, str]:
+def checked_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters of a path or a query as texts. Raises ApiError, 422, for a NUL character."""
     texts = {}
     for name, value in values.items():
         text = str(value)

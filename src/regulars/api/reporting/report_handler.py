@@ -12,17 +12,20 @@ from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal
 from regulars.auth.rate_limits import BucketConfig, BucketKind, BucketOwner, Charge
 from regulars.auth.tenants import Tenant, resolve_tenants, scope_of
+from regulars.core.errors import NotFoundError
 from regulars.query import costs
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
+from regulars.segments import definitions
 from regulars.web import bodies
 from regulars.web.bodies import encode
 from regulars.web.context import AppContext, ReportRequest
 from regulars.web.endpoint import Endpoint, PricedQuery
 from regulars.web.errors import ApiError, log_failure, report_error_response
 from regulars.web.fair_limiter import BusyError
+from regulars.web.request_handler import checked_texts
 
-_CLIENT_ERRORS = (AccessDenied, ApiError, InvalidParametersError, InvalidJsonError)
+_CLIENT_ERRORS = (AccessDenied, ApiError, NotFoundError, InvalidParametersError, InvalidJsonError)
 
 
 async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
@@ -46,7 +49,11 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
         return _error_response(endpoint, error)
     try:
         content = await _execute(app, owner, query)
-        response = Response(content, endpoint.status, media_type="application/json")
+        response = (
+            Response(status_code=204)
+            if endpoint.status == 204
+            else Response(content, endpoint.status, media_type="application/json")
+        )
     except Exception as error:
         response = _error_response(endpoint, error)
         if isinstance(error, InvalidParametersError | BusyError) and charge.cost > costs.METADATA_COST:
@@ -74,7 +81,12 @@ async def _authorize(
         bodies.require_json(request)
         body = await bodies.read_body(request, app.settings.max_report_request_bytes)
         bodies.require_value_limit(body)
-        return owner, ReportRequest(app, principal, tenants, request.path_params, body, app.database.clock())
+        path_params = checked_texts(request.path_params)
+        query_params = checked_texts(request.query_params) if request.scope["query_string"] else {}
+        segments = await definitions.filters_of(app.database, tenants)
+        return owner, ReportRequest(
+            app, principal, tenants, path_params, body, app.database.clock(), query_params, segments
+        )
     except _CLIENT_ERRORS as error:
         return owner, PricedQuery(costs.METADATA_COST, _raising(error))
 

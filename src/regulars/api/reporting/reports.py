@@ -15,7 +15,7 @@ _TAG = "reporting"
 
 
 def _query(context: ReportRequest) -> PricedQuery:
-    query = request.parse_query(context.body, context.app.reports)
+    query = request.parse_query(context.body, context.app.reports, context.segments)
     context.require_permit(query.report.permit)
     return PricedQuery(
         costs.query_cost(query),
@@ -39,7 +39,7 @@ def _metadata(context: ReportRequest) -> PricedQuery:
 
 
 def _field_metadata(context: ReportRequest) -> PricedQuery:
-    field_request = request.parse_field_metadata_request(context.body, context.app.reports)
+    field_request = request.parse_field_metadata_request(context.body, context.app.reports, context.segments)
     context.require_permit(field_request.report.permit)
     return PricedQuery(
         costs.METADATA_COST,

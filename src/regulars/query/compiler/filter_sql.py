@@ -17,7 +17,7 @@ from regulars.core.money import EXACT_CONTEXT
 from regulars.query.compiler.conditions import Condition, combine, not_true
 from regulars.query.dialects.engines import ENGINES, QueryEngine, operand, render_sql
 from regulars.query.parser.filter_values import EQUALITY_OPERATIONS, LIST_TYPES
-from regulars.query.query import Comparison, FilterNode, LogicalNode
+from regulars.query.query import Comparison, FilterNode
 from regulars.reports.report import Backend, ReportField
 
 FilterShape = tuple[object, ...]
@@ -95,7 +95,7 @@ def bound_values(node: FilterNode | None, backend: Backend, minor_digits: int) -
 
 
 def _values(node: FilterNode, engine: QueryEngine, minor_digits: int, found: list[Any]) -> None:
-    if isinstance(node, LogicalNode):
+    if not isinstance(node, Comparison):
         for each in node.nodes:
             _values(each, engine, minor_digits, found)
         return

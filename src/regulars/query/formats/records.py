@@ -57,7 +57,7 @@ async def _rows(
                     continue
                 if tenant.community_id == start[0]:
                     after = cursors.restore_types(start[1:], key_fields(report))
-            plan = plan_records(query, after)
+            plan = plan_records(query.for_community(tenant.community_id), after)
             # One row more than the page holds shows whether another page follows.
             parameters = {"limit": query.limit - len(found) + 1}
             if after is not None:
@@ -117,10 +117,11 @@ async def _groups(
 ) -> Page:
     """A page of groups over all communities, ordered by their labels."""
     merge.require_single_currency(query, tenants)
-    report, keys, plan = query.report, group_labels(query), plan_groups(query)
+    report, keys = query.report, group_labels(query)
     results = []
     async with backends.snapshot(tenants, now) as snapshot:
         for tenant in tenants:
+            plan = plan_groups(query.for_community(tenant.community_id))
             values = plan.bind(tenant, now, {})
             rows = await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values)
             results.append((tenant, rows))

@@ -1,6 +1,6 @@
 """Parses the filter of a request: a tree of operations, validated against the report's fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,12 +19,22 @@ from regulars.query.parser.filter_values import (
     check_text,
     validator_for,
 )
-from regulars.query.query import Comparison, FilterNode, LogicalNode
+from regulars.query.query import (
+    NO_SEGMENTS,
+    Comparison,
+    FilterNode,
+    LogicalNode,
+    SegmentFilters,
+    SegmentReference,
+)
 from regulars.reports.report import Report, ReportField
 
 MAX_DEPTH = 10
 MAX_NODES = 100
+MAX_SEGMENT_NODES = 1_000
+"""Nodes of all segments that a filter refers to, together."""
 
+IN_SEGMENT = "in_segment"
 LOGICAL_TYPES = ("and", "or", "not")
 COMPARISON_TYPES = (*EQUALITY_OPERATIONS, *ORDER_OPERATIONS, *TEXT_OPERATIONS)
 # Older clients misspell one operation.
@@ -50,15 +60,17 @@ class _InvalidNodeError(Exception):
         super().__init__(detail.message)
 
 
-def parse(tree: object, report: Report, errors: ErrorCollector) -> FilterNode | None:
+def parse(
+    tree: object, report: Report, errors: ErrorCollector, segments: SegmentFilters = NO_SEGMENTS
+) -> FilterNode | None:
     """Parses a filter from decoded JSON; None for null. Errors are added to `errors` by path, and then the returned
-    filter is incomplete.
+    filter is incomplete. `segments` are those that `in_segment` may name.
     """
     if tree is None:
         return None
     root: _Path = ("filter",)
     try:
-        return _FilterParser(report, errors).node(tree, (None, root), 1)
+        return _FilterParser(report, errors, segments).node(tree, (None, root), 1)
     except _TooManyError:
         message = f"Filter too large: more than {MAX_NODES} nodes."
         errors.replace(root, ParameterError("too_many_nodes", message, {"max": MAX_NODES}))
@@ -137,11 +149,13 @@ def _path(position: _Position) -> _Path:
 class _FilterParser:
     """Parses one tree. The path of a node is only built where it has an error."""
 
-    def __init__(self, report: Report, errors: ErrorCollector) -> None:
+    def __init__(self, report: Report, errors: ErrorCollector, segments: SegmentFilters) -> None:
         self._report = report
+        self._segments = segments
         self._filterable_fields = _filterable_fields(report)
         self._errors = errors
         self._nodes = 0
+        self._segment_nodes = 0
         self._values = 0
 
     def node(self, tree: object, position: _Position, depth: int) -> FilterNode | None:
@@ -168,9 +182,12 @@ class _FilterParser:
             return self._combination(operation_type, tree, position, depth)
         if operation_type == "not":
             return self._negation(tree, position, depth)
+        if operation_type == IN_SEGMENT and self._report.has_members:
+            return self._segment(tree, position)
         if operation_type is None:
             raise _InvalidNodeError(missing("type"), "type")
-        raise _InvalidNodeError(not_in((*LOGICAL_TYPES, *COMPARISON_TYPES), "operation", operation_type), "type")
+        allowed = (*LOGICAL_TYPES, *COMPARISON_TYPES, *((IN_SEGMENT,) if self._report.has_members else ()))
+        raise _InvalidNodeError(not_in(allowed, "operation", operation_type), "type")
 
     def _reject_unknown_keys(self, tree: Mapping[str, Any], position: _Position, known: Sequence[str]) -> None:
         for name in tree:
@@ -194,6 +211,27 @@ class _FilterParser:
             raise _InvalidNodeError(missing("operation"), "operation")
         node = self.node(tree["operation"], (position, ("operation",)), depth + 1)
         return None if node is None else LogicalNode("not", (node,))
+
+    def _segment(self, tree: Mapping[str, Any], position: _Position) -> FilterNode:
+        self._reject_unknown_keys(tree, position, ("type", "segment"))
+        name = tree.get("segment")
+        if name is None:
+            raise _InvalidNodeError(missing("segment"), "segment")
+        found = self._segments.named(name) if isinstance(name, str) else {}
+        if not found:
+            raise _InvalidNodeError(not_in(self._segments.names, "segment", name), "segment")
+        for each in found.values():
+            if each.problem:
+                message = f"Segment {name!r} can't be evaluated: {each.problem}"
+                raise _InvalidNodeError(ParameterError("invalid_segment", message), "segment")
+        filters = {community_id: each.filter for community_id, each in found.items() if each.filter is not None}
+        # The largest definition counts, because the statement of a community contains its own only.
+        self._segment_nodes += max(map(count_nodes, filters.values()))
+        if self._segment_nodes > MAX_SEGMENT_NODES:
+            message = f"Segments too large: more than {MAX_SEGMENT_NODES} nodes in all of them."
+            raise _InvalidNodeError(ParameterError("too_many_nodes", message, {"max": MAX_SEGMENT_NODES}), "segment")
+        self._count_values(max(map(count_values, filters.values())), "segment")
+        return SegmentReference(name, filters)
 
     def _operation(self, operation_type: str, tree: Mapping[str, Any], position: _Position) -> FilterNode | None:
         if len(tree) != 3 or "value" not in tree:
@@ -250,10 +288,7 @@ class _FilterParser:
         if operation_type == "between" and len(value) != 2:
             message = f"Must have two elements, minimum and maximum, not {len(value)}."
             raise _InvalidNodeError(ParameterError("wrong_length", message, {"is": 2}), "value")
-        self._values += len(value)
-        if self._values > MAX_LIST_VALUES:
-            message = f"Too many values: the arrays of a filter may have at most {MAX_LIST_VALUES} values in total."
-            raise _InvalidNodeError(ParameterError("too_long", message, {"maximum": MAX_LIST_VALUES}), "value")
+        self._count_values(len(value), "value")
         has_nulls = operation_type != "between"
         try:
             return tuple([None if each is None and has_nulls else validate(each) for each in value])
@@ -261,6 +296,12 @@ class _FilterParser:
             # Every invalid value is reported; only invalid requests pay for the second pass.
             self._report_invalid_values(validate, value, has_nulls, position)
             return ()
+
+    def _count_values(self, number: int, key: str) -> None:
+        self._values += number
+        if self._values > MAX_LIST_VALUES:
+            message = f"Too many values: the arrays of a filter may have at most {MAX_LIST_VALUES} values in total."
+            raise _InvalidNodeError(ParameterError("too_long", message, {"maximum": MAX_LIST_VALUES}), key)
 
     def _report_invalid_values(
         self, validate: Validator, value: list[Any], has_nulls: bool, position: _Position
@@ -273,10 +314,36 @@ class _FilterParser:
                 self._errors.add((*_path(position), "value", index), error.detail)
 
 
+def count_nodes(node: FilterNode | None) -> int:
+    """The number of nodes of a filter, with those of its largest segments."""
+    return _total(node, lambda each: 1)
+
+
+def count_values(node: FilterNode | None) -> int:
+    """The number of values in all arrays of a filter, with those of its largest segments."""
+    return _total(node, lambda each: len(each.value) if isinstance(each, Comparison) and _has_values(each) else 0)
+
+
+def _has_values(comparison: Comparison) -> bool:
+    return isinstance(comparison.value, tuple)
+
+
+def _total(node: FilterNode | None, measure: Callable[[FilterNode], int]) -> int:
+    if node is None:
+        return 0
+    if isinstance(node, SegmentReference):
+        return measure(node) + max(_total(each, measure) for each in node.filters.values())
+    if isinstance(node, LogicalNode):
+        return measure(node) + sum(_total(each, measure) for each in node.nodes)
+    return measure(node)
+
+
 def canonical_form(node: FilterNode | None) -> Any:
-    """A filter as plain values that are equal for equal filters, for fingerprints."""
+    """A filter as plain values that are equal for equal filters, for fingerprints. Segments are equal by name."""
     if node is None:
         return None
+    if isinstance(node, SegmentReference):
+        return [IN_SEGMENT, node.name]
     if isinstance(node, LogicalNode):
         return [node.type, *(canonical_form(each) for each in node.nodes)]
     values = node.value if isinstance(node.value, tuple) else (node.value,)

@@ -1,7 +1,7 @@
 """Parses the body of a request and validates it against the report that it names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,7 +12,7 @@ from regulars.core.timestamps import MAX_TIMESTAMP, MIN_TIMESTAMP
 from regulars.query.errors import ErrorCollector, ParameterError, json_type, missing, not_in, unknown_parameter
 from regulars.query.parser import filters
 from regulars.query.parser.filter_values import OBJECT_TYPES
-from regulars.query.query import FilterNode, ReportQuery
+from regulars.query.query import NO_SEGMENTS, FilterNode, ReportQuery, SegmentFilters, resolve_segments
 from regulars.reports.report import Report, ReportField, ReportFormat
 from regulars.rollups.intervals import Interval
 
@@ -47,6 +47,11 @@ def _decimal(text: str) -> Decimal:
 _decoder = msgspec.json.Decoder(float_hook=_decimal)
 
 
+def decode_value(text: bytes) -> Any:
+    """Decodes valid JSON; numbers with a decimal point become Decimal."""
+    return _decoder.decode(text)
+
+
 def decode_body(body: bytes) -> RequestBody:
     """Decodes a JSON object; numbers with a decimal point become Decimal. Raises InvalidJsonError."""
     try:
@@ -60,8 +65,8 @@ def decode_body(body: bytes) -> RequestBody:
     return found
 
 
-def parse_query(body: bytes, registry: ReportRegistry) -> ReportQuery:
-    """Parses a report request.
+def parse_query(body: bytes, registry: ReportRegistry, segments: SegmentFilters = NO_SEGMENTS) -> ReportQuery:
+    """Parses a report request; `segments` are those that its filter may name.
 
     Raises InvalidJsonError for a body that is not a JSON object, InvalidParametersError with every error found.
     """
@@ -73,7 +78,7 @@ def parse_query(body: bytes, registry: ReportRegistry) -> ReportQuery:
         raise errors.to_exception()
     query = ReportQuery(
         report=report,
-        filter=filters.parse(params.get("filter"), report, errors),
+        filter=filters.parse(params.get("filter"), report, errors, segments),
         aggregate_by=_grouping(params, report, errors),
         **_FORMAT_PARSERS[report.format](params, report, errors),
     )
@@ -93,6 +98,11 @@ class FieldValuesQuery:
     start: datetime | None = None
     end: datetime | None = None
 
+    def for_community(self, community_id: int) -> "FieldValuesQuery":
+        """The request with the conditions of a community's segments in its filter."""
+        node = resolve_segments(self.filter, community_id)
+        return self if node is self.filter else replace(self, filter=node)
+
 
 def parse_metadata_request(body: bytes, registry: ReportRegistry) -> Report | None:
     """Parses a metadata request: one report, or None for all, as for an empty body. Raises as parse_query does."""
@@ -105,7 +115,9 @@ def parse_metadata_request(body: bytes, registry: ReportRegistry) -> Report | No
     return report
 
 
-def parse_field_metadata_request(body: bytes, registry: ReportRegistry) -> FieldValuesQuery:
+def parse_field_metadata_request(
+    body: bytes, registry: ReportRegistry, segments: SegmentFilters = NO_SEGMENTS
+) -> FieldValuesQuery:
     """Parses a request for the values of a field. Raises as parse_query does."""
     params = decode_body(body)
     errors = ErrorCollector()
@@ -114,7 +126,7 @@ def parse_field_metadata_request(body: bytes, registry: ReportRegistry) -> Field
     if report is None:
         raise errors.to_exception()
     field = _filterable(params, report, errors)
-    node = filters.parse(params.get("filter"), report, errors)
+    node = filters.parse(params.get("filter"), report, errors, segments)
     start = end = None
     if report.format is ReportFormat.RECORDS:
         for key in ("from", "to"):
@@ -180,10 +192,11 @@ def _records_parameters(params: RequestBody, report: Report, errors: ErrorCollec
     cursor = params.get("page_info")
     if cursor is not None and not isinstance(cursor, str):
         errors.add(("page_info",), ParameterError("not_a_string", "Must be the next_page_info of an earlier response."))
-    return {"cursor": cursor, "limit": _limit(params.get("limit"), errors)}
+    return {"cursor": cursor, "limit": parse_limit(params.get("limit"), errors)}
 
 
-def _limit(value: object, errors: ErrorCollector) -> int:
+def parse_limit(value: object, errors: ErrorCollector) -> int:
+    """The number of records of a page; an error is added to `errors`."""
     if value is None:
         return DEFAULT_LIMIT
     if type(value) is not int:

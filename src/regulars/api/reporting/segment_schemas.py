@@ -1,0 +1,182 @@
+"""JSON Schemas and examples of the endpoints of segments."""
+
+from collections.abc import Sequence
+
+from regulars.segments.changes import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from regulars.web.endpoint import EndpointSchema, JsonSchema
+
+_FILTER: JsonSchema = {"$ref": "#/components/schemas/ReportFilter"}
+_TIME: JsonSchema = {"type": "string", "description": "UTC, ISO 8601."}
+_TIME_OR_NULL: JsonSchema = {"type": ["string", "null"], "description": "UTC, ISO 8601."}
+_NUMBER_OR_NULL: JsonSchema = {"type": ["integer", "null"], "description": "Null if it is suppressed."}
+_NAME: JsonSchema = {
+    "type": "string",
+    "pattern": "^[a-z0-9][a-z0-9_-]*$",
+    "maxLength": MAX_NAME_LENGTH,
+}
+_DESCRIPTION: JsonSchema = {"type": "string", "maxLength": MAX_DESCRIPTION_LENGTH}
+
+
+def _object(properties: JsonSchema, optional: Sequence[str] = ()) -> JsonSchema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+_SEGMENT = _object(
+    {
+        "name": _NAME,
+        "community_id": {"type": "integer"},
+        "description": _DESCRIPTION,
+        "filter": {**_FILTER, "description": "The filter as it was sent."},
+        "version": {"type": "integer", "description": "Raised by each change of the filter."},
+        "state": {
+            "enum": ["active", "computing", "invalid"],
+            "description": "`computing`: the first memberships of this version are being stored, and there are no events "
+            "yet. `invalid`: see `problem`.",
+        },
+        "problem": {"type": ["string", "null"], "description": "Why the filter can't be evaluated."},
+        "known_since": {**_TIME_OR_NULL, "description": "Since when memberships of this version are known (`at`)."},
+        "created_at": _TIME,
+        "updated_at": _TIME,
+    }
+)
+
+AT_RISK = {
+    "type": "and",
+    "operations": [
+        {"type": "in", "field": "aggregations.dimension_recency", "value": ["RD", "RI"]},
+        {"type": "greater_or_equal_to", "field": "aggregations.spend_12m", "value": 500},
+    ],
+}
+_AT_RISK_SEGMENT = {
+    "name": "at-risk",
+    "community_id": 235,
+    "description": "Good customers who have not been here for a while.",
+    "filter": AT_RISK,
+    "version": 1,
+    "state": "active",
+    "problem": None,
+    "known_since": "2026-11-24T08:00:01.284000Z",
+    "created_at": "2026-11-24T08:00:00.120000Z",
+    "updated_at": "2026-11-24T08:00:00.120000Z",
+}
+_ONE = _object({"segment": _SEGMENT})
+_ONE_EXAMPLE = {"segment": _AT_RISK_SEGMENT}
+_MASKED: JsonSchema = {"const": True, "description": "Suppressed: the count is too small to be shown."}
+
+LIST = EndpointSchema(
+    request=None,
+    response=_object({"segments": {"type": "array", "items": _SEGMENT}}),
+    examples={"at-risk": (None, {"segments": [_AT_RISK_SEGMENT]})},
+)
+
+CREATE = EndpointSchema(
+    request=_object({"name": _NAME, "description": _DESCRIPTION, "filter": _FILTER}, ("description",)),
+    response=_ONE,
+    examples={
+        "at-risk": (
+            {"name": "at-risk", "description": _AT_RISK_SEGMENT["description"], "filter": AT_RISK},
+            _ONE_EXAMPLE,
+        )
+    },
+)
+
+SHOW = EndpointSchema(request=None, response=_ONE, examples={"at-risk": (None, _ONE_EXAMPLE)})
+
+UPDATE = EndpointSchema(
+    request=_object({"description": _DESCRIPTION, "filter": _FILTER}, ("description", "filter")),
+    response=_ONE,
+    examples={"description": ({"description": _AT_RISK_SEGMENT["description"]}, _ONE_EXAMPLE)},
+)
+
+DELETE = EndpointSchema(request=None, response={}, examples={})
+
+VERSIONS = EndpointSchema(
+    request=None,
+    response=_object(
+        {
+            "versions": {
+                "type": "array",
+                "description": "The newest first.",
+                "items": _object(
+                    {
+                        "version": {"type": "integer"},
+                        "filter": _FILTER,
+                        "cause": {
+                            "type": "string",
+                            "description": "`created`, `changed`, `segment <name> changed` or `valid again`.",
+                        },
+                        "organization_id": {"type": ["integer", "null"]},
+                        "token_id": {"type": ["integer", "null"], "description": "Null for a command."},
+                        "started_at": _TIME,
+                        "ended_at": _TIME_OR_NULL,
+                        "known_since": _TIME_OR_NULL,
+                    }
+                ),
+            }
+        }
+    ),
+    examples={
+        "at-risk": (
+            None,
+            {
+                "versions": [
+                    {
+                        "version": 1,
+                        "filter": AT_RISK,
+                        "cause": "created",
+                        "organization_id": 3,
+                        "token_id": 17,
+                        "started_at": "2026-11-24T08:00:00.120000Z",
+                        "ended_at": None,
+                        "known_since": "2026-11-24T08:00:01.284000Z",
+                    }
+                ]
+            },
+        )
+    },
+)
+
+COUNT = EndpointSchema(
+    request=None,
+    response=_object({"members_count": _NUMBER_OR_NULL, "masked": _MASKED, "at": _TIME}, ("masked",)),
+    examples={"at-risk": (None, {"members_count": 1284, "at": "2026-11-24T09:30:00.000000Z"})},
+)
+
+MEMBERS = EndpointSchema(
+    request=None,
+    response=_object(
+        {
+            "records": {"type": "array", "items": _object({"id": {"type": ["integer", "null"]}})},
+            "pagination": _object({"next_page_info": {"type": ["string", "null"]}}),
+            "result_type": {"const": "records"},
+            "at": _TIME,
+        },
+        ("at",),
+    ),
+    examples={
+        "at-risk": (
+            None,
+            {
+                "records": [{"id": 1}, {"id": 17}],
+                "pagination": {"next_page_info": None},
+                "result_type": "records",
+            },
+        )
+    },
+)
+
+OVERLAP = EndpointSchema(
+    request=None,
+    response=_object(
+        {
+            "both": _NUMBER_OR_NULL,
+            "only_first": _NUMBER_OR_NULL,
+            "only_second": _NUMBER_OR_NULL,
+            "masked": _MASKED,
+            "at": _TIME,
+        },
+        ("masked",),
+    ),
+    examples={"two": (None, {"both": 312, "only_first": 972, "only_second": 84, "at": "2026-11-24T09:30:00.000000Z"})},
+)

@@ -1,0 +1,254 @@
+"""Segments: named filters over the members of a community."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, TypeVar
+
+from regulars.api.reporting import segment_schemas
+from regulars.auth import permits
+from regulars.auth.authorization import Caller
+from regulars.auth.errors import AccessDenied
+from regulars.auth.tenants import Tenant
+from regulars.core import timestamps
+from regulars.query import costs
+from regulars.query.encoders import format_timestamp
+from regulars.query.errors import ErrorCollector, ParameterError, invalid_parameter
+from regulars.query.parser import request
+from regulars.query.query import SegmentReference
+from regulars.reports.members import MEMBERS, MEMBERS_COUNT
+from regulars.reports.report import Report
+from regulars.segments import changes, definitions, reads
+from regulars.segments.changes import Author, SegmentVersion
+from regulars.segments.reads import Page
+from regulars.storage.database import Scope
+from regulars.web.context import ReportRequest
+from regulars.web.endpoint import Endpoint, PricedQuery
+
+_TAG = "segments"
+
+T = TypeVar("T")
+
+
+def _tenant(context: ReportRequest) -> Tenant:
+    """The one community of a request. Raises AccessDenied, 471."""
+    if len(context.tenants) != 1:
+        found = len(context.tenants)
+        raise AccessDenied(471, f"X-Customer names {found} communities. A segment belongs to one: name one community.")
+    return context.tenants[0]
+
+
+def _author(context: ReportRequest) -> Author:
+    return Author(context.principal.organization_id, context.principal.token_id)
+
+
+async def _read(context: ReportRequest, tenant: Tenant, work: Callable[[Scope], Awaitable[T]]) -> T:
+    async with context.app.database.read_transaction(tenant.community_id) as scope:
+        return await work(scope)
+
+
+async def _write(context: ReportRequest, tenant: Tenant, work: Callable[[Scope], Awaitable[T]]) -> T:
+    async with context.app.database.write_transaction(tenant.community_id) as scope:
+        return await work(scope)
+
+
+async def _segment_json(scope: Scope, name: str) -> dict[str, Any]:
+    stored = await definitions.fetch(scope)
+    return {"segment": reads.as_json(stored, changes.require(stored, name))}
+
+
+# Definitions --------------------------------------------------------------------------------------------------
+
+
+def _list(context: ReportRequest) -> PricedQuery:
+    async def execute() -> object:
+        found: list[dict[str, Any]] = []
+        for tenant in context.tenants:
+            stored = await _read(context, tenant, definitions.fetch)
+            found += (reads.as_json(stored, each) for each in stored.segments.values())
+        return {"segments": found}
+
+    return PricedQuery(costs.METADATA_COST, execute)
+
+
+def _create(context: ReportRequest) -> PricedQuery:
+    tenant = _tenant(context)
+    new = changes.parse_input(context.body, ("name", "description", "filter"))
+
+    async def work(scope: Scope) -> object:
+        segment = await changes.create(scope, new, _author(context), context.app.settings.max_segments)
+        return await _segment_json(scope, segment.name)
+
+    return PricedQuery(costs.METADATA_COST, lambda: _write(context, tenant, work))
+
+
+def _show(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    return PricedQuery(costs.METADATA_COST, lambda: _read(context, tenant, lambda scope: _segment_json(scope, name)))
+
+
+def _update(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    changed = changes.parse_input(context.body, ("description", "filter"))
+
+    async def work(scope: Scope) -> object:
+        await changes.update(scope, name, changed, _author(context))
+        return await _segment_json(scope, name)
+
+    return PricedQuery(costs.METADATA_COST, lambda: _write(context, tenant, work))
+
+
+def _delete(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    return PricedQuery(costs.METADATA_COST, lambda: _write(context, tenant, lambda scope: changes.delete(scope, name)))
+
+
+def _versions(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+
+    async def work(scope: Scope) -> object:
+        segment = changes.require(await definitions.fetch(scope), name)
+        return {"versions": [_version_json(each) for each in await changes.list_versions(scope, segment.id)]}
+
+    return PricedQuery(costs.METADATA_COST, lambda: _read(context, tenant, work))
+
+
+def _version_json(version: SegmentVersion) -> dict[str, Any]:
+    return {
+        name: format_timestamp(value) if isinstance(value, datetime) else value
+        for name, value in asdict(version).items()
+    }
+
+
+# Members ------------------------------------------------------------------------------------------------------
+
+
+def _reference(context: ReportRequest, tenant: Tenant, name: str, report: Report) -> SegmentReference:
+    """The filter of a segment, for a caller who may query a report. Raises NotFoundError and AccessDenied."""
+    found = reads.reference(context.segments, tenant, name)
+    context.require_permit(report.permit)
+    return found
+
+
+def _count(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    node = _reference(context, tenant, name, MEMBERS_COUNT)
+    if (at := _at(context)) is not None:
+        return PricedQuery(
+            MEMBERS_COUNT.cost,
+            lambda: _read(context, tenant, lambda scope: reads.count_at(scope, name, tenant, at)),
+        )
+    return PricedQuery(
+        MEMBERS_COUNT.cost + costs.filter_cost(node),
+        lambda: reads.count(node, tenant, context.app.backends, context.now),
+    )
+
+
+def _members(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    node = _reference(context, tenant, name, MEMBERS)
+    page = _page(context.query_params)
+    if (at := _at(context)) is not None:
+
+        async def work(scope: Scope) -> object:
+            return await reads.members_at(scope, name, at, page, await context.app.backends.cursor_key())
+
+        return PricedQuery(MEMBERS.cost, lambda: _read(context, tenant, work))
+    return PricedQuery(
+        MEMBERS.cost + costs.filter_cost(node),
+        lambda: reads.members(node, tenant, context.app.backends, context.now, page),
+    )
+
+
+def _overlap(context: ReportRequest) -> PricedQuery:
+    tenant = _tenant(context)
+    first, second = (
+        _reference(context, tenant, context.path_params[key], MEMBERS_COUNT) for key in ("name", "other")
+    )
+    return PricedQuery(
+        3 * MEMBERS_COUNT.cost + costs.filter_cost(first) + costs.filter_cost(second),
+        lambda: reads.overlap(first, second, tenant, context.app.backends, context.now),
+    )
+
+
+def _at(context: ReportRequest) -> datetime | None:
+    """The past instant that a request is about. Raises InvalidParametersError."""
+    text = context.query_params.get("at")
+    if text is None:
+        return None
+    try:
+        return timestamps.parse_timestamp(text)
+    except ValueError:
+        message = "Must be a time in ISO 8601, such as 2026-11-24T08:00:00Z, in the years 1900 to 2999."
+        raise invalid_parameter(("at",), "invalid_iso_8601_time", message) from None
+
+
+def _page(params: Mapping[str, str]) -> Page:
+    """The page of a request. Raises InvalidParametersError."""
+    errors = ErrorCollector()
+    text = params.get("limit")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10):
+        errors.add(("limit",), ParameterError("not_an_integer", "Must be an integer."))
+        raise errors.to_exception()
+    limit = request.parse_limit(None if text is None else int(text), errors)
+    if errors.errors:
+        raise errors.to_exception()
+    return Page(params.get("page_info"), limit)
+
+
+_PATH = "/v1/reporting/segments"
+_ONE = f"{_PATH}/{{name}}"
+_AT = {"at": "A past instant, ISO 8601; by default now."}
+_PAGING = {
+    "limit": f"Records per page, 1 to {request.MAX_LIMIT}; by default {request.DEFAULT_LIMIT}.",
+    "page_info": "The `next_page_info` of the previous page.",
+}
+
+
+def _endpoint(method: str, path: str, summary: str, handler: Any, schema: Any, **more: Any) -> Endpoint:
+    permit = permits.SEGMENT_READ if method == "GET" else permits.SEGMENT_WRITE
+    return Endpoint(
+        method,
+        path,
+        summary,
+        report_handler=handler,
+        schema=schema,
+        permit=permit,
+        caller=Caller.REPORTING,
+        tag=_TAG,
+        **more,
+    )
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    _endpoint("GET", _PATH, "List segments", _list, segment_schemas.LIST),
+    _endpoint("POST", _PATH, "Create a segment", _create, segment_schemas.CREATE, status=201),
+    _endpoint("GET", _ONE, "Get a segment", _show, segment_schemas.SHOW),
+    _endpoint(
+        "PUT",
+        _ONE,
+        "Change a segment; absent fields are unchanged, and a new filter is a new version",
+        _update,
+        segment_schemas.UPDATE,
+    ),
+    _endpoint("DELETE", _ONE, "Delete a segment", _delete, segment_schemas.DELETE, status=204),
+    _endpoint("GET", f"{_ONE}/versions", "List the versions of a segment", _versions, segment_schemas.VERSIONS),
+    _endpoint(
+        "GET", f"{_ONE}/count", "Count the members of a segment", _count, segment_schemas.COUNT, query_params=_AT
+    ),
+    _endpoint(
+        "GET",
+        f"{_ONE}/members",
+        "List the ids of a segment's members",
+        _members,
+        segment_schemas.MEMBERS,
+        query_params={**_AT, **_PAGING},
+    ),
+    _endpoint(
+        "GET",
+        f"{_ONE}/overlap/{{other}}",
+        "Count the members that two segments have in common, and those of only one",
+        _overlap,
+        segment_schemas.OVERLAP,
+    ),
+)
