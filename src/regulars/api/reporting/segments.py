@@ -162,9 +162,7 @@ def _members(context: ReportRequest) -> PricedQuery:
 
 def _overlap(context: ReportRequest) -> PricedQuery:
     tenant = _tenant(context)
-    first, second = (
-        _reference(context, tenant, context.path_params[key], MEMBERS_COUNT) for key in ("name", "other")
-    )
+    first, second = (_reference(context, tenant, context.path_params[key], MEMBERS_COUNT) for key in ("name", "other"))
     return PricedQuery(
         3 * MEMBERS_COUNT.cost + costs.filter_cost(first) + costs.filter_cost(second),
         lambda: reads.overlap(first, second, tenant, context.app.backends, context.now),
