@@ -238,7 +238,6 @@ DERIVED = (
     ),
     TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id valid_from valid_to dimensions_hash": _COUNTED}),
     TableErasure("segment_memberships", _PROFILE, retained={"profile_id version_id entered_at left_at": _COUNTED}),
-    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id since until dimensions_hash": _COUNTED}),
     TableErasure(
         "purchases",
         _MEMBER,
