@@ -1,7 +1,7 @@
 """Read access to the backends of reports: one snapshot for all tenants, each under its own row-level security."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,9 @@ from regulars.reports.report import Backend
 from regulars.storage.database import Database
 
 T = TypeVar("T")
+
+COPY_SECONDS = 24 * 3600.0
+"""A copied result may take this long, because the reader may be slow."""
 
 
 class ReplicaProvider(Protocol):
@@ -62,12 +65,25 @@ class ReadSnapshot:
 
     async def fetch(self, tenant: Tenant, backend: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
         """Runs a compiled statement for a tenant; gives its rows."""
-        if tenant.community_id != self._community_id:
-            await self.connection.execute(f"SET LOCAL regulars.community_id = '{int(tenant.community_id)}'")
-            self._community_id = tenant.community_id
+        await self._enter(tenant)
         if backend is Backend.POSTGRES:
             found: list[Any] = await self.connection.fetch(statement, *values)
             return found
         if self.replicas is None:
             raise RuntimeError("This process has no columnar replicas of members.")
         return await self.replicas.fetch(self.connection, tenant, self.now, statement, values)
+
+    async def copy(
+        self, tenant: Tenant, statement: str, values: Sequence[Any], write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Runs a statement of PostgreSQL for a tenant, and writes its rows as CSV in chunks of whole rows, as COPY does.
+
+        The next chunk is read when the previous one is written.
+        """
+        await self._enter(tenant)
+        await self.connection.copy_from_query(statement, *values, output=write, format="csv", timeout=COPY_SECONDS)
+
+    async def _enter(self, tenant: Tenant) -> None:
+        if tenant.community_id != self._community_id:
+            await self.connection.execute(f"SET LOCAL regulars.community_id = '{int(tenant.community_id)}'")
+            self._community_id = tenant.community_id

@@ -60,7 +60,7 @@ def next_bucket_start(start: datetime, interval: Interval, zone: ZoneInfo) -> da
     """The start, in UTC, of the bucket after the one that starts at `start`."""
     local_at = start.astimezone(zone)
     local = local_at.replace(tzinfo=None)
-    later = _next_local_start(local_floor(local, interval), interval)
+    later = next_local_start(local_floor(local, interval), interval)
     if interval in _CALENDAR:
         return _first_instant(later, zone)
     end = start + (later - local)
@@ -79,7 +79,8 @@ def local_floor(local_at: datetime, interval: Interval) -> datetime:
     return midnight.replace(day=1) if interval is Interval.MONTH else midnight
 
 
-def _next_local_start(local: datetime, interval: Interval) -> datetime:
+def next_local_start(local: datetime, interval: Interval) -> datetime:
+    """The local time at which the bucket after the one that starts at `local` starts."""
     if interval is not Interval.MONTH:
         return local + _WIDTHS[interval]
     return (local + timedelta(days=31)).replace(day=1)
@@ -118,11 +119,11 @@ def buckets_between(start: datetime, end: datetime, interval: Interval, zone: Zo
     """
     # Where clocks are set back across midnight, a later instant may belong to an earlier day.
     first, last = sorted(bucket_start(each, interval, zone) for each in (start, end))
-    if (steps := _approximate_steps(first, last, interval, zone)) > 2 * MAX_BUCKETS:
-        raise _too_many(steps)
+    if (steps := approximate_steps(first, last, interval, zone)) > 2 * MAX_BUCKETS:
+        raise too_many_buckets(steps)
     found = _bucket_sequence(first, last, interval, zone)
     if len(found) - 1 > MAX_BUCKETS:
-        raise _too_many(len(found) - 1)
+        raise too_many_buckets(len(found) - 1)
     return found
 
 
@@ -134,8 +135,8 @@ def buckets_by_local_time(start: datetime, end: datetime, interval: Interval, zo
     Raises InvalidParametersError where there are too many.
     """
     first, last = local_floor(start, interval), local_floor(end, interval)
-    if (steps := _steps(first, last, interval)) > MAX_BUCKETS:
-        raise _too_many(steps)
+    if (steps := steps_between(first, last, interval)) > MAX_BUCKETS:
+        raise too_many_buckets(steps)
     earliest = _first_instant(first, zone)
     latest = max(last.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     shown = {
@@ -156,26 +157,27 @@ def _bucket_sequence(first: datetime, last: datetime, interval: Interval, zone: 
     return tuple(found)
 
 
-def _approximate_steps(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> int:
+def approximate_steps(first: datetime, last: datetime, interval: Interval, zone: ZoneInfo) -> int:
     """The number of steps between two buckets, approximate across clock changes."""
     if interval in _CALENDAR:
         first, last = (each.astimezone(zone).replace(tzinfo=None) for each in (first, last))
-        return _steps(local_floor(first, interval), local_floor(last, interval), interval)
-    return _steps(first, last, interval)
+        return steps_between(local_floor(first, interval), local_floor(last, interval), interval)
+    return steps_between(first, last, interval)
 
 
-def _steps(first: datetime, last: datetime, interval: Interval) -> int:
+def steps_between(first: datetime, last: datetime, interval: Interval) -> int:
+    """The number of steps between two local starts of buckets."""
     if interval is not Interval.MONTH:
         return (last - first) // _WIDTHS[interval]
     return (last.year - first.year) * 12 + last.month - first.month
 
 
-def _too_many(steps: int) -> InvalidParametersError:
+def too_many_buckets(steps: int, limit: int = MAX_BUCKETS) -> InvalidParametersError:
+    """The error of a range with too many buckets."""
     message = (
-        f"Range too large: {steps} time points, at most {MAX_BUCKETS} are allowed. "
-        "Use a coarser interval or a shorter range."
+        f"Range too large: {steps} time points, at most {limit} are allowed. Use a coarser interval or a shorter range."
     )
-    return invalid_parameter(("interval",), "too_many_time_points", message, max=MAX_BUCKETS, requested=steps)
+    return invalid_parameter(("interval",), "too_many_time_points", message, max=limit, requested=steps)
 
 
 # Choice of interval -------------------------------------------------------------------------------------------

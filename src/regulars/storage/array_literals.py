@@ -1,5 +1,6 @@
 """PostgreSQL array literals, which are several times faster to encode than arrays bound by the driver."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -21,3 +22,18 @@ def array_literal(values: Sequence[object]) -> str:
 
 def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)', re.DOTALL)
+
+
+def parse_array_literal(text: str) -> list[str | None]:
+    """The elements of an array literal of one dimension, as texts."""
+    return [
+        re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL)
+        if match[1] is not None
+        else None
+        if match[2] == "NULL"
+        else match[2]
+        for match in _ELEMENT.finditer(text)
+    ]

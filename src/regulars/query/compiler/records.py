@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regulars.core.field_type import FieldType
+from regulars.query.compiler import filter_sql
 from regulars.query.compiler.conditions import Condition, combine, indent
 from regulars.query.compiler.statements import (
     QueryPlan,
@@ -101,13 +102,15 @@ def _after(terms: Sequence[_Term]) -> Condition:
 
 def _records_sql(report: Report, node: FilterNode | None, nulls: Sequence[bool] | None) -> str:
     backend = report.source.backend
+    fields = (*shown_fields(report), *hidden_key_fields(report))
+    source = report.source_for({*filter_sql.field_names(node), *(each.name for each in fields)})
     columns: list[str] = []
-    for field in (*shown_fields(report), *hidden_key_fields(report)):
+    for field in fields:
         if field.type is FieldType.FLAGS:
             columns += (render_sql(each, backend) for each in field.flag_columns or ())
         else:
             columns.append(f"{render_sql(field.expression, backend)} AS {quote_identifier(field.name)}")
     terms = _terms(report, nulls or [False] * len(key_fields(report)))
     order = ",\n".join(indent(f"{each.sql} NULLS FIRST") for each in terms)
-    rows = from_clause(report.source, node, None if nulls is None else _after(terms))
+    rows = from_clause(source, node, None if nulls is None else _after(terms))
     return f"SELECT\n{column_list(columns)}\n{rows}\nORDER BY\n{order}\nLIMIT $limit"

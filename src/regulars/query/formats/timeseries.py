@@ -37,33 +37,27 @@ async def timeseries(query: ReportQuery, tenants: Sequence[Tenant], backends: Ba
     """
     merge.require_single_currency(query, tenants)
     period = time_range.resolve_range(query, tenants)
-    interval = _interval(query, period, tenants, now)
-    grid = _Grid(period, interval, tenants, now)
-    keys = _Keys(query, period.zone is None)
+    interval = resolve_interval(query, period, tenants, now)
+    grid = BucketGrid(period, interval, tenants, now)
+    keys = SeriesKeys(query, period.zone is None)
     plan, backend = plan_groups(query), query.report.source.backend
     results = []
     async with backends.snapshot(tenants, now) as snapshot:
         for tenant in tenants:
-            buckets = grid.buckets[tenant.timezone]
-            if not buckets:
+            parameters = grid.parameters(tenant)
+            if parameters is None:
                 continue
-            parameters = {
-                "interval": interval.code,
-                "starts": [each.start for each in buckets],
-                "ends": [each.end for each in buckets],
-                # Suppressed values do not count, so the number of rows needed is unknown.
-                "max_rows": None if suppression.min_cell_size(tenants) else _MAX_ROWS,
-            }
+            # Suppressed values do not count, so the number of rows needed is unknown.
+            parameters["max_rows"] = None if suppression.min_cell_size(tenants) else _MAX_ROWS
             values = plan.bind(tenant, now, parameters)
             rows = await snapshot.fetch(tenant, backend, plan.statement.sql, values)
-            if query.report.is_gauge:
-                rows = grid.last(tenant, rows, len(keys.labels))
-            results.append((tenant, keys.add_to_rows(grid.assign(tenant, rows), tenant)))
-    series = _series(query, keys, results, tenants)
+            results.append((tenant, keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
+    series = merge_series(query, keys, results, tenants)
     return build_result(period, interval, series)
 
 
-def _interval(query: ReportQuery, period: TimeRange, tenants: Sequence[Tenant], now: datetime) -> Interval:
+def resolve_interval(query: ReportQuery, period: TimeRange, tenants: Sequence[Tenant], now: datetime) -> Interval:
+    """The interval of a query: the requested one, or one that is chosen by the length of the range."""
     if query.interval is not None:
         return query.interval
     zones = [timestamps.zone_info(name) for name in {each.timezone for each in tenants}]
@@ -71,11 +65,12 @@ def _interval(query: ReportQuery, period: TimeRange, tenants: Sequence[Tenant], 
     return local_buckets.choose_interval(query.report.intervals, period.duration, begins, now)
 
 
-class _Grid:
+class BucketGrid:
     """The requested buckets that are retained, by time zone, and their times in the result."""
 
     def __init__(self, period: TimeRange, interval: Interval, tenants: Iterable[Tenant], now: datetime) -> None:
         self.buckets: dict[str, list[Bucket]] = {}
+        self._interval = interval
         self._times: dict[str, dict[datetime, datetime]] = {}
         for name in {each.timezone for each in tenants}:
             times = _times(period, interval, name)
@@ -83,12 +78,25 @@ class _Grid:
             self.buckets[name] = retained
             self._times[name] = {each.start: times[each] for each in retained}
 
-    def assign(self, tenant: Tenant, rows: Iterable[Row]) -> Iterator[Row]:
-        """Replaces the bucket of each row by its time in the result."""
+    def parameters(self, tenant: Tenant) -> dict[str, Any] | None:
+        """The parameters of a statement for the buckets of a tenant; None where it has none."""
+        buckets = self.buckets[tenant.timezone]
+        if not buckets:
+            return None
+        return {
+            "interval": self._interval.code,
+            "starts": [each.start for each in buckets],
+            "ends": [each.end for each in buckets],
+        }
+
+    def assign(self, tenant: Tenant, rows: Iterable[Row], query: ReportQuery) -> Iterator[Row]:
+        """Replaces the bucket of each row by its time in the result; of a gauge, only the latest row of a time."""
         times = self._times[tenant.timezone]
+        if query.report.is_gauge:
+            rows = self._last(tenant, rows, len(group_labels(query)))
         return ((times[row[0]], *row[1:]) for row in rows)
 
-    def last(self, tenant: Tenant, rows: Iterable[Row], labels: int) -> list[Row]:
+    def _last(self, tenant: Tenant, rows: Iterable[Row], labels: int) -> list[Row]:
         """The latest row of each group and time in the result."""
         times = self._times[tenant.timezone]
         in_order = sorted(rows, key=lambda row: row[0])
@@ -105,7 +113,7 @@ def _times(period: TimeRange, interval: Interval, name: str) -> Mapping[Bucket, 
 # Series -------------------------------------------------------------------------------------------------------
 
 
-class _Keys:
+class SeriesKeys:
     """The key of each series: the labels of its group and, across time zones, the zone and the tenant.
 
     Across time zones each tenant has its own series, labelled with its community_id unless that is a label already. A
@@ -142,11 +150,11 @@ class Series:
     is_masked: bool = False
 
 
-def _series(
-    query: ReportQuery, keys: _Keys, results: Iterable[tuple[Tenant, Iterable[Row]]], tenants: Sequence[Tenant]
+def merge_series(
+    query: ReportQuery, keys: SeriesKeys, results: Iterable[tuple[Tenant, Iterable[Row]]], tenants: Sequence[Tenant]
 ) -> Iterator[Series]:
     """Merges the rows of all tenants to series, lazily and in the order of the result."""
-    metric = _metric(query.report)
+    metric = metric_labels(query.report)
     minor_digits, threshold = tenants[0].minor_digits, suppression.min_cell_size(tenants)
     found: dict[tuple[tuple[Any, ...], str | None], dict[datetime, merge.Totals]] = {}
     for (zone, bucket, *label), sums in merge.merge_groups(query.measures, 2 + len(keys.all), results).items():
@@ -169,7 +177,7 @@ def _not_suppressed(report: Report, values: Mapping[datetime, Any], threshold: i
     }
 
 
-def _metric(report: Report) -> tuple[GroupLabel, ...]:
+def metric_labels(report: Report) -> tuple[GroupLabel, ...]:
     """The label that identifies the measure of a series, where the report has several."""
     if not report.metric:
         return ()

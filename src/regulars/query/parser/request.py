@@ -29,7 +29,7 @@ _KEYS: Mapping[ReportFormat, Sequence[str]] = {
     ReportFormat.TIMESERIES: ("report", "filter", "aggregate_by", "interval", "from", "to"),
     ReportFormat.STATISTICS: ("report", "filter", "aggregate_by", "from", "to"),
 }
-_ANY_KEYS = tuple(dict.fromkeys(key for keys in _KEYS.values() for key in keys))
+_PAGING_KEYS = ("page_info", "limit")
 
 
 class InvalidJsonError(ValueError):
@@ -70,12 +70,36 @@ def parse_query(body: bytes, registry: ReportRegistry, segments: SegmentFilters 
 
     Raises InvalidJsonError for a body that is not a JSON object, InvalidParametersError with every error found.
     """
-    params = decode_body(body)
-    errors = ErrorCollector()
+    return _parse(decode_body(body), registry, ErrorCollector(), _KEYS)
+
+
+def parse_whole_query(
+    params: RequestBody, registry: ReportRegistry, errors: ErrorCollector, other_keys: Sequence[str] = ()
+) -> ReportQuery:
+    """Parses a query without pages, the result of which is written as a whole. `other_keys` are allowed beside its own.
+
+    Raises InvalidParametersError with every error found, and with those that were collected before.
+    """
+    keys = {
+        format_: (*(each for each in known if each not in _PAGING_KEYS), *other_keys)
+        for format_, known in _KEYS.items()
+    }
+    return _parse(params, registry, errors, keys)
+
+
+def _parse(
+    params: RequestBody,
+    registry: ReportRegistry,
+    errors: ErrorCollector,
+    keys: Mapping[ReportFormat, Sequence[str]],
+) -> ReportQuery:
     report = _report(params, registry, errors)
-    reject_unknown_keys(params, _ANY_KEYS if report is None else _KEYS[report.format], errors)
+    any_keys = tuple(dict.fromkeys(key for known in keys.values() for key in known))
+    known = any_keys if report is None else keys[report.format]
+    reject_unknown_keys(params, known, errors)
     if report is None:
         raise errors.to_exception()
+    params = {key: value for key, value in params.items() if key in known}
     query = ReportQuery(
         report=report,
         filter=filters.parse(params.get("filter"), report, errors, segments),

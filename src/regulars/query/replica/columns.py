@@ -27,7 +27,8 @@ class _TransferType:
     """DuckDB's type of the elements of a list."""
 
 
-_CODES = {code: alpha_3(code) for code in sorted(set(codes_by_name().values()))}
+ALPHA_3_CODES = {code: alpha_3(code) for code in sorted(set(codes_by_name().values()))}
+"""The alpha-3 codes of countries by their alpha-2 codes."""
 
 
 def _string_list(texts: Iterable[str]) -> str:
@@ -41,7 +42,7 @@ _UUID = _TransferType(pa.string(), duckdb_sql="CAST({} AS UUID)")
 _BIG_INTEGER = _TransferType(pa.string(), duckdb_sql="TRY_CAST({} AS DECIMAL(38, 0))")
 _ALPHA_3 = _TransferType(
     pa.string(),
-    duckdb_sql=f"list_extract({_string_list(_CODES.values())}, list_position({_string_list(_CODES)}, {{}}))",
+    duckdb_sql=f"list_extract({_string_list(ALPHA_3_CODES.values())}, list_position({_string_list(ALPHA_3_CODES)}, {{}}))",
 )
 # Null is stored as an empty list.
 _INTEGERS = _TransferType(
@@ -96,7 +97,7 @@ def _member_columns(type_: _TransferType, *names: str) -> list[ReplicaColumn]:
 
 
 PROFILE_ID = ReplicaColumn("profile_id", "members", _UUID)
-_MEMBERS = (
+MEMBER_COLUMNS = (
     PROFILE_ID,
     *_member_columns(_INTEGER, "member_id", "birth_date"),
     *_member_columns(_TEXT, "optin_channel", "optin_subchannel", "optin_platform", "gender", "country"),
@@ -106,6 +107,7 @@ _MEMBERS = (
     *_member_columns(_INSTANT, "created_at", "updated_at"),
     *_member_columns(_TEXT, "properties"),
 )
+"""The columns of the table of members."""
 
 _TRANSFER_TYPES = {
     "bigint": _INTEGER,
@@ -130,12 +132,12 @@ VALUE_COLUMNS = {each.name: _value_column(each) for each in REGISTRY.stored}
 """The columns of profile aggregations, by name."""
 
 ALL_COLUMNS: Mapping[str, ReplicaColumn] = {
-    **{each.name: each for each in (*_MEMBERS, NEXT_CHANGE, VALUES_VERSION)},
+    **{each.name: each for each in (*MEMBER_COLUMNS, NEXT_CHANGE, VALUES_VERSION)},
     **VALUE_COLUMNS,
 }
 """Every column that a replica can have, by name."""
 
-INITIAL_COLUMNS = tuple(each for each in _MEMBERS if each.name != "properties")
+INITIAL_COLUMNS = tuple(each for each in MEMBER_COLUMNS if each.name != "properties")
 """The columns of every replica: most are small, and most queries need some of them."""
 
 TIME_DEPENDENT_VALUES = frozenset(each.name for each in REGISTRY.stored if each.time_triggers)

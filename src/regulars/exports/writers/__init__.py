@@ -1,0 +1,1 @@
+"""Writers of exports, one for each format of files."""

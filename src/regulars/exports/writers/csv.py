@@ -1,0 +1,77 @@
+"""Writes CSV: UTF-8, RFC 4180, with a header."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from regulars.exports.columns import Columns, ExportColumn
+from regulars.exports.compression import OutputFile
+from regulars.exports.text_values import lines, to_text
+
+LINE_END = "\r\n"
+
+EXECUTABLE_PREFIX = r"^[=+\-@\t\r]"
+"""The beginnings of strings that a spreadsheet would take for a formula."""
+
+# The empty string is quoted, so that it differs from null.
+_MUST_BE_QUOTED = r'[",\r\n]|^$'
+
+
+class CsvWriter:
+    """Writes CSV. Null is empty; lists and objects are JSON.
+
+    A string that a spreadsheet would take for a formula gets a leading apostrophe.
+    """
+
+    def __init__(self, file: OutputFile, columns: Columns) -> None:
+        self._file = file
+        self._columns = columns
+        self._has_header = False
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._write_header()
+        parts: list[pa.Array | str] = []
+        for column, values in zip(self._columns, batch.columns, strict=True):
+            parts += [_cells(column, values), ","]
+        parts[-1] = LINE_END
+        self._file.write(lines(parts, null=_null(self._columns)))
+
+    def finish(self) -> None:
+        self._write_header()
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+    def _write_header(self) -> None:
+        if not self._has_header:
+            self._has_header = True
+            self._file.write((",".join(each.name for each in self._columns) + LINE_END).encode())
+
+
+def _null(columns: Columns) -> str:
+    # An empty line would not be a row of one column.
+    return "" if len(columns) > 1 else '""'
+
+
+def _cells(column: ExportColumn, values: pa.Array) -> pa.Array:
+    texts = to_text(column, values)
+    if pa.types.is_string(column.arrow_type) and not column.is_json:
+        texts = neutralize(texts)
+    elif not pa.types.is_nested(column.arrow_type) and not column.is_json:
+        return texts
+    return _quote(texts)
+
+
+def neutralize(texts: pa.Array) -> pa.Array:
+    """Adds an apostrophe before strings that a spreadsheet would take for a formula."""
+    is_executable = pc.match_substring_regex(texts, EXECUTABLE_PREFIX)
+    if not pc.any(is_executable).as_py():
+        return texts
+    return pc.if_else(is_executable, pc.binary_join_element_wise("'", texts, ""), texts)
+
+
+def _quote(texts: pa.Array) -> pa.Array:
+    must_be_quoted = pc.match_substring_regex(texts, _MUST_BE_QUOTED)
+    if not pc.any(must_be_quoted).as_py():
+        return texts
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
+    return pc.if_else(must_be_quoted, quoted, texts)
