@@ -90,7 +90,7 @@ MONEY = [
         {"spend_all": Decimal("-0.07"), "spend_atv_all": Decimal("-0.04")},  # -0.035
     ),
     case(
-        "yen are kept with two decimals",
+        "yen are stored with two decimals",
         [purchase(AS_OF, "100")],
         {
             "spend_all": Decimal("100.00"),
@@ -100,7 +100,7 @@ MONEY = [
         community=Community(currency="JPY"),
     ),
     case(
-        "dinars are kept with three",
+        "dinars are stored with three",
         [purchase(AS_OF, "1.2345")],
         {"spend_all": Decimal("1.234"), "spend_atv_all": Decimal("1.234")},
         community=Community(currency="KWD"),

@@ -49,13 +49,13 @@ async def store_facts(database: Database, facts: Facts) -> tuple[Community, Fact
     async def work(uow: UnitOfWork) -> dict[int, int]:
         await insert_catalogue(uow, facts)
         await _put_profiles(uow, facts)
-        given = sorted(facts.transactions.values(), key=lambda each: each.id)
+        transactions = sorted(facts.transactions.values(), key=lambda each: each.id)
         outcomes = await write(
-            uow, [TransactionWrite(to_transaction_row(each, community), WriteMode.CREATE) for each in given]
+            uow, [TransactionWrite(to_transaction_row(each, community), WriteMode.CREATE) for each in transactions]
         )
-        kept = [each for each in outcomes if isinstance(each, StoredTransaction)]
-        assert len(kept) == len(given), outcomes
-        return {each.id: outcome.id for each, outcome in zip(given, kept, strict=True)}
+        stored = [each for each in outcomes if isinstance(each, StoredTransaction)]
+        assert len(stored) == len(transactions), outcomes
+        return {each.id: outcome.id for each, outcome in zip(transactions, stored, strict=True)}
 
     ids = await commit(database, community.id, work)
     renumbered = {ids[each.id]: replace(each, id=ids[each.id]) for each in facts.transactions.values()}
@@ -175,12 +175,12 @@ async def _put_profiles(uow: UnitOfWork, facts: Facts) -> None:
         uow.mark_member_dirty(profile.id, "profile.created")
 
 
-def to_transaction_row(given: Transaction, community: Community) -> TransactionRow:
+def to_transaction_row(transaction: Transaction, community: Community) -> TransactionRow:
     """A transaction of the oracle's as the product checks it, from a file."""
-    came = msgspec.json.decode(to_json(to_request(given)), type=TransactionIn, strict=False)
-    found = validate(came, community)
-    found.fingerprint = fingerprint(came)
-    return found
+    request = msgspec.json.decode(to_json(to_request(transaction)), type=TransactionIn, strict=False)
+    row = validate(request, community)
+    row.fingerprint = fingerprint(request)
+    return row
 
 
 def to_json(body: object) -> bytes:
@@ -188,40 +188,40 @@ def to_json(body: object) -> bytes:
     return _encoder.encode(body)
 
 
-def to_request(given: Transaction) -> dict[str, Any]:
+def to_request(transaction: Transaction) -> dict[str, Any]:
     """A transaction of the oracle's as a client sends it."""
     return {
-        "external_id": given.external_id,
-        "profile_id": None if given.profile_id is None else str(given.profile_id),
-        "transacted_at": given.transacted_at.isoformat(timespec="microseconds"),
-        "timezone": given.timezone,
-        "total": given.total,
-        "currency": given.currency,
-        "currency_rate": given.currency_rate,
-        "location_id": given.location_id,
-        "systems": given.systems,
-        "is_void": given.is_void,
-        "items": [_item(each) for each in given.items],
+        "external_id": transaction.external_id,
+        "profile_id": None if transaction.profile_id is None else str(transaction.profile_id),
+        "transacted_at": transaction.transacted_at.isoformat(timespec="microseconds"),
+        "timezone": transaction.timezone,
+        "total": transaction.total,
+        "currency": transaction.currency,
+        "currency_rate": transaction.currency_rate,
+        "location_id": transaction.location_id,
+        "systems": transaction.systems,
+        "is_void": transaction.is_void,
+        "items": [_item(each) for each in transaction.items],
     }
 
 
-def _item(given: Item) -> dict[str, Any]:
+def _item(item: Item) -> dict[str, Any]:
     return {
         "name": "a thing",
-        "product_variant_id": given.product_id,
-        "brand": given.brand,
-        "quantity": given.quantity,
-        "price_current": given.price_current,
-        "price_sell": given.price_sell,
-        "discounts": [{"amount": amount} for amount in given.discounts],
-        "is_void": given.is_void,
+        "product_variant_id": item.product_id,
+        "brand": item.brand,
+        "quantity": item.quantity,
+        "price_current": item.price_current,
+        "price_sell": item.price_sell,
+        "discounts": [{"amount": amount} for amount in item.discounts],
+        "is_void": item.is_void,
     }
 
 
 async def read_live(reader: ValueReader, community: Community, profile_id: UUID) -> dict[str, object]:
     """The values of a profile now, in the oracle's form."""
-    found = await reader.read_many(community.id, [profile_id])
-    read = found[profile_id]
+    values = await reader.read_many(community.id, [profile_id])
+    read = values[profile_id]
     return in_oracle_form(read.row, read.as_of, community.minor_digits)
 
 
@@ -232,13 +232,13 @@ async def read_as_of(reader: ValueReader, community: Community, profile_id: UUID
     return in_oracle_form(read.row, at, community.minor_digits)
 
 
-def in_oracle_form(found: Mapping[str, Any], at: datetime, digits: int) -> dict[str, object]:
-    """Kept values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
-    shown = serialization.serialize(found, at, digits, _NoLocations())
+def in_oracle_form(row: Mapping[str, Any], at: datetime, digits: int) -> dict[str, object]:
+    """Stored values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
+    shown = serialization.serialize(row, at, digits, _NoLocations())
     for each in serialization.ALL_AGGREGATIONS:
         if each.type in (FieldType.TIMESTAMP, FieldType.LOCATION):
-            shown[each.name] = found[each.name]
-    shown["profile_id"] = found["profile_id"]
+            shown[each.name] = row[each.name]
+    shown["profile_id"] = row["profile_id"]
     shown["calculated_at"] = at
     return shown
 
@@ -248,10 +248,10 @@ class _NoLocations(dict[int, msgspec.Raw]):
         return msgspec.Raw(b"null")
 
 
-def differences(found: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, tuple[object, object]]:
-    """What differs, by name: (found, expected). Decimals differ by their decimals too."""
+def differences(values: Mapping[str, object], expected: Mapping[str, object]) -> dict[str, tuple[object, object]]:
+    """What differs, by name: (value, expected). Decimals differ by their decimals too."""
     return {
-        name: (found.get(name), value)
+        name: (values.get(name), value)
         for name, value in expected.items()
-        if found.get(name) != value or (isinstance(value, Decimal) and str(found.get(name)) != str(value))
+        if values.get(name) != value or (isinstance(value, Decimal) and str(values.get(name)) != str(value))
     }

@@ -138,7 +138,7 @@ class SystemUnderTest:
 
     async def _create(self, number: int, known: Transaction) -> None:
         if known.timezone is None:
-            # The API asks for a zone; a file leaves it to the location or the community.
+            # The API requires a zone; a file leaves it to the location or the community.
             self.transactions[number] = await self._loaded(known)
         else:
             body = {**to_request(_priced(known)), "receipt_ref": f"r{number}"}
@@ -193,27 +193,27 @@ class SystemUnderTest:
 
     async def values(self, known: Sequence[UUID]) -> dict[UUID, dict[str, object]]:
         """The values of profiles now, by the oracle's ids and in its form."""
-        found = await self.club.server.value_reader.read_many(
+        reads = await self.club.server.value_reader.read_many(
             self.club.community.id, [self.profiles[each] for each in known]
         )
         digits = self.club.community.minor_digits
         return {
             each: in_oracle_form(read.row, read.as_of, digits) | {"profile_id": each}
             for each in known
-            if (read := found.get(self.profiles[each]))
+            if (read := reads.get(self.profiles[each]))
         }
 
-    async def values_as_of(self, asked: Sequence[tuple[UUID, datetime]]) -> list[dict[str, object]]:
+    async def values_as_of(self, entities: Sequence[tuple[UUID, datetime]]) -> list[dict[str, object]]:
         """The values of profiles, each at its own instant, by the oracle's ids and in its form."""
         reads = await self.club.server.value_reader.read_as_of(
-            self.club.community.id, [(self.profiles[each], at) for each, at in asked]
+            self.club.community.id, [(self.profiles[each], at) for each, at in entities]
         )
         digits = self.club.community.minor_digits
-        found = []
-        for (each, at), read in zip(asked, reads, strict=True):
+        rows = []
+        for (each, at), read in zip(entities, reads, strict=True):
             assert read is not None
-            found.append(in_oracle_form(read.row, at, digits) | {"profile_id": each})
-        return found
+            rows.append(in_oracle_form(read.row, at, digits) | {"profile_id": each})
+        return rows
 
     async def sent_values(self, known: UUID) -> dict[str, Any]:
         """The values of a profile as a client gets them, numbers with all their digits."""
@@ -239,12 +239,12 @@ def decode(content: bytes) -> Any:
 
 def replace_locations_by_ids(sent: Mapping[str, Any]) -> dict[str, Any]:
     """Values as they were sent, each location by its id, once it is seen to be whole."""
-    found = dict(sent)
+    values = dict(sent)
     for name in LOCATIONS:
-        if found[name] is not None:
-            assert found[name].keys() >= {"id", "type", "name", "address", "created_at"}, found[name]
-            found[name] = found[name]["id"]
-    return found
+        if values[name] is not None:
+            assert values[name].keys() >= {"id", "type", "name", "address", "created_at"}, values[name]
+            values[name] = values[name]["id"]
+    return values
 
 
 def to_wire(value: object) -> object:
@@ -274,7 +274,7 @@ def _location(to: Location) -> dict[str, object]:
 
 
 def _priced(given: Transaction) -> Transaction:
-    # The API asks for both prices of a line.
+    # The API requires both prices of a line.
     return replace(given, items=tuple(map(_with_price, given.items)))
 
 

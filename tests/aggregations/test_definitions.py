@@ -17,9 +17,9 @@ from regulars.storage.database import Database
 async def test_worked_cases_have_the_expected_values(case: Case, database: Database, clock: ManualClock) -> None:
     community, facts = await store_case(database, clock, case)
     reader = ValueReader(database)
-    found = await read_live(reader, community, ME)
-    assert differences(found, case.expected) == {}
+    values = await read_live(reader, community, ME)
+    assert differences(values, case.expected) == {}
     every = expected_values(facts, ME, case.as_of)
-    assert set(found) == set(every)
-    assert differences(found, every) == {}
+    assert set(values) == set(every)
+    assert differences(values, every) == {}
     assert differences(await read_as_of(reader, community, ME, case.as_of), every) == {}

@@ -49,14 +49,16 @@ def aliases(sql: str) -> int:
 def faults(sql: str) -> list[str]:
     """What the one dialect forbids, as far as it is in a piece of SQL."""
     tree = sqlglot.parse_one(sql, dialect="postgres")
-    found = [name for name, kinds in FORBIDDEN.items() if tree.find(*(kinds if isinstance(kinds, tuple) else (kinds,)))]
-    found += [each.name for each in tree.find_all(exp.Anonymous) if each.name.lower() in FORBIDDEN_NAMES]
-    # Written anew, every alias has its AS, and a cast by :: is one by CAST.
+    forbidden = [
+        name for name, kinds in FORBIDDEN.items() if tree.find(*(kinds if isinstance(kinds, tuple) else (kinds,)))
+    ]
+    forbidden += [each.name for each in tree.find_all(exp.Anonymous) if each.name.lower() in FORBIDDEN_NAMES]
+    # Written again, every alias has its AS, and a cast by :: is one by CAST.
     if aliases(sql) != aliases(tree.sql(dialect="postgres")):
-        found.append("bare alias or ::")
+        forbidden.append("bare alias or ::")
     if any(not join.args.keys() & {"on", "using", "kind", "side"} for join in tree.find_all(exp.Join)):
-        found.append("comma join")
-    return found
+        forbidden.append("comma join")
+    return forbidden
 
 
 @pytest.mark.parametrize(("name", "sql"), [*declared()])

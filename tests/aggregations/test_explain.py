@@ -25,9 +25,9 @@ MADE_OF_TRANSACTIONS = [each.name for each in REGISTRY.aggregations if each.expl
 
 async def explaining_ids(scope: Scope, profile_id: UUID, name: str, as_of: datetime) -> list[int]:
     """The ids of the transactions that made a value, in order."""
-    found = await explain.contributing_rows(scope, profile_id, REGISTRY.by_name[name], as_of)
-    assert found["transactions_count"] == len(found["transactions"])
-    return [each["id"] for each in found["transactions"]]
+    rows = await explain.contributing_rows(scope, profile_id, REGISTRY.by_name[name], as_of)
+    assert rows["transactions_count"] == len(rows["transactions"])
+    return [each["id"] for each in rows["transactions"]]
 
 
 @property_test(6)
@@ -117,6 +117,6 @@ async def test_all_explaining_transactions_are_counted(
     monkeypatch.setattr(explain, "MAX_TRANSACTIONS", 2)
     explain.explain_statement.cache_clear()
     async with database.read_transaction(community.id) as scope:
-        found = await explain.contributing_rows(scope, ME, REGISTRY.by_name["spend_all"], world.as_of)
+        rows = await explain.contributing_rows(scope, ME, REGISTRY.by_name["spend_all"], world.as_of)
     explain.explain_statement.cache_clear()
-    assert (found["transactions_count"], len(found["transactions"])) == (5, 2)
+    assert (rows["transactions_count"], len(rows["transactions"])) == (5, 2)

@@ -32,10 +32,10 @@ async def read_changes(
 ) -> Any:
     """A history as a client gets it, locations by their ids."""
     changes = await history.value_changes(reader, scope, profile_id, REGISTRY.by_name[name], start, end)
-    found = decode(encode(changes))
+    decoded = decode(encode(changes))
     if name in LOCATIONS:
-        return [each | {"value": each["value"] and each["value"]["id"]} for each in found]
-    return found
+        return [each | {"value": each["value"] and each["value"]["id"]} for each in decoded]
+    return decoded
 
 
 @property_test(8)

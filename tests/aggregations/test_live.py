@@ -1,4 +1,4 @@
-"""Whatever happens in a club, every value of every profile is what the oracle says: now, and as of any instant."""
+"""After any events in a club, every value of every profile is what the oracle says: now, and as of any instant."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ async def lived(product: SystemUnderTest, history: History, clock: ManualClock, 
 
 async def all_is_true(product: SystemUnderTest, facts: Facts, now: datetime) -> None:
     """Compares every value of every profile now."""
-    found = await product.values(list(facts.profiles))
+    values = await product.values(list(facts.profiles))
     for profile_id in facts.profiles:
-        wrong = differences(found[profile_id], expected_values(facts, profile_id, now))
+        wrong = differences(values[profile_id], expected_values(facts, profile_id, now))
         assert wrong == {}, wrong
 
 
@@ -76,26 +76,26 @@ async def test_all_values_are_correct_after_every_action(
         facts = await lived(product, history, clock)
         await all_was_true(product, facts, clock.at, data)
         await nothing_claims_too_much(product, facts, clock.at)
-        await the_outbox_tells_every_change(product)
+        await the_outbox_has_every_change(product)
         assert await differing(product) == []
 
 
 async def all_was_true(product: SystemUnderTest, facts: Facts, now: datetime, data: st.DataObject) -> None:
     """Compares the values at instants of the past, among them those at which something changes."""
-    asked: list[tuple[UUID, datetime]] = []
+    entities: list[tuple[UUID, datetime]] = []
     for profile_id in facts.profiles:
         long_ago = now - timedelta(days=4 * 366)
         boundaries = [each for each in change_instants(facts, profile_id, long_ago) if each <= now][-40:]
         nudged = [each + timedelta(microseconds=by) for each in boundaries for by in (-1, 0)]
         anywhere = st.timedeltas(timedelta(0), now - long_ago).map(lambda ago: now - ago)
         choices = st.sampled_from(nudged) | anywhere if nudged else anywhere
-        asked += [(profile_id, at) for at in data.draw(st.lists(choices, min_size=4, max_size=8), "past")]
-    for (profile_id, at), found in zip(asked, await product.values_as_of(asked), strict=True):
-        assert differences(found, expected_values(facts, profile_id, at)) == {}, at
+        entities += [(profile_id, at) for at in data.draw(st.lists(choices, min_size=4, max_size=8), "past")]
+    for (profile_id, at), values in zip(entities, await product.values_as_of(entities), strict=True):
+        assert differences(values, expected_values(facts, profile_id, at)) == {}, at
 
 
-async def kept_rows(product: SystemUnderTest) -> dict[UUID, Any]:
-    """The rows that are kept of the profiles, by the oracle's ids, those left out that say they are outdated."""
+async def stored_rows(product: SystemUnderTest) -> dict[UUID, Any]:
+    """The stored rows of the profiles that are not outdated, by the oracle's ids."""
     community_id = product.club.community.id
     async with product.club.database.read_transaction(community_id) as scope:
         rows = await scope.fetch(
@@ -111,42 +111,42 @@ async def kept_rows(product: SystemUnderTest) -> dict[UUID, Any]:
 
 
 async def nothing_claims_too_much(product: SystemUnderTest, facts: Facts, now: datetime) -> None:
-    """No row that is kept says that it stays true beyond the next change."""
-    for profile_id, row in (await kept_rows(product)).items():
-        kept = row["next_change_at"]
-        if kept is None or kept > now:
+    """No stored row claims to be valid beyond the next change."""
+    for profile_id, row in (await stored_rows(product)).items():
+        stored = row["next_change_at"]
+        if stored is None or stored > now:
             expected = next_change_at(facts, profile_id, now)
-            assert expected is None or (kept is not None and kept <= expected), (profile_id, kept, expected)
+            assert expected is None or (stored is not None and stored <= expected), (profile_id, stored, expected)
 
 
-async def the_outbox_tells_every_change(product: SystemUnderTest) -> None:
-    """The changes that were told, one after the other, lead to what is kept."""
+async def the_outbox_has_every_change(product: SystemUnderTest) -> None:
+    """The recorded changes, one after the other, lead to what is stored."""
     community_id = product.club.community.id
     async with product.club.database.read_transaction(community_id) as scope:
-        told = await scope.fetch(
+        changes = await scope.fetch(
             "SELECT profile_id, changes FROM outbox WHERE community_id = $1 ORDER BY id", community_id
         )
-        kept = await scope.fetch(
-            "SELECT profile_id, to_jsonb(profile_aggregations) AS kept FROM profile_aggregations WHERE community_id = $1",
+        rows = await scope.fetch(
+            "SELECT profile_id, to_jsonb(profile_aggregations) AS stored FROM profile_aggregations WHERE community_id = $1",
             community_id,
         )
     last: dict[UUID, dict[str, object]] = {}
-    for row in told:
+    for row in changes:
         standing = last.setdefault(row["profile_id"], {})
         for name, (old, new) in msgspec.json.decode(row["changes"]).items():
             assert standing.get(name) == old, name
             standing[name] = new
-    for row in kept:
-        found = msgspec.json.decode(row["kept"])
+    for row in rows:
+        stored = msgspec.json.decode(row["stored"])
         assert {name: last[row["profile_id"]].get(name) for name in VALUE_COLUMNS} == {
-            name: found[name] for name in VALUE_COLUMNS
+            name: stored[name] for name in VALUE_COLUMNS
         }
 
 
 async def differing(product: SystemUnderTest) -> list[str]:
     """What verify has to say."""
-    found = verify(product.club.database, product.club.community.id)
-    return [str(each) async for each in found if not isinstance(each, int)]
+    discrepancies = verify(product.club.database, product.club.community.id)
+    return [str(each) async for each in discrepancies if not isinstance(each, int)]
 
 
 # The clock -----------------------------------------------------------------------------------------------
@@ -162,16 +162,16 @@ async def test_the_refresh_job_visits_only_due_profiles(
         for _ in range(3):
             ahead = sorted({at for each in facts.profiles for at in change_instants(facts, each, clock.at)})
             clock.at = data.draw(st.sampled_from(ahead[:6] or [clock.at]), "now")
-            before = await kept_rows(product)
+            before = await stored_rows(product)
             up_to_date = {
                 each
                 for each, row in before.items()
                 if row["next_change_at"] is None or row["next_change_at"] > clock.at
             }
             await all_is_true(product, facts, clock.at)
-            swept = await refresh_community(database, product.club.community.id, lambda: False)
-            assert swept == len(facts.profiles) - len(up_to_date)
-            after = await kept_rows(product)
+            refreshed = await refresh_community(database, product.club.community.id, lambda: False)
+            assert refreshed == len(facts.profiles) - len(up_to_date)
+            after = await stored_rows(product)
             assert after.keys() == facts.profiles.keys()
             for profile_id, row in after.items():
                 if profile_id in up_to_date:

@@ -15,8 +15,8 @@ from regulars.aggregations.pruning import columns_read, order_sensitive_calls, p
 
 def made_of(*names: str) -> tuple[set[str], set[str], set[str]]:
     """The names of the values, measures and relations that values are made of."""
-    found = prune(REGISTRY, names)
-    return _names(found.aggregations), _names(found.measures), _names(found.relations)
+    pruned = prune(REGISTRY, names)
+    return _names(pruned.aggregations), _names(pruned.measures), _names(pruned.relations)
 
 
 def _names(declared: Sequence[Aggregation | SharedMeasure | Relation]) -> set[str]:
@@ -52,9 +52,9 @@ def test_a_pruned_registry_has_no_time_triggers() -> None:
 
 
 def test_all_values_need_everything_that_is_declared() -> None:
-    found = prune(REGISTRY, REGISTRY.by_name)
-    assert [each.name for each in found.aggregations] == [each.name for each in REGISTRY.aggregations]
-    assert (found.measures, found.relations) == (REGISTRY.measures, REGISTRY.relations)
+    pruned = prune(REGISTRY, REGISTRY.by_name)
+    assert [each.name for each in pruned.aggregations] == [each.name for each in REGISTRY.aggregations]
+    assert (pruned.measures, pruned.relations) == (REGISTRY.measures, REGISTRY.relations)
 
 
 def test_columns_and_functions_are_read_by_name() -> None:

@@ -1,4 +1,4 @@
-"""Reads: the row that is kept where it is true, computed where it is not, gathered where many come at once."""
+"""Reads: the stored row if it is valid, else it is computed; simultaneous reads are computed together."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ WORLD = case("", [purchase("2026-10-01 12:00", "10", 1)], {})
 
 
 class Counting(ValueReader):
-    """A reader that notes what it asks the database for."""
+    """A reader that records what it fetches from the database."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self.asked: list[list[UUID]] = []
+        self.fetched: list[list[UUID]] = []
 
     async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, ProfileValues]:
         """As the reader's own."""
-        self.asked.append(list(profile_ids))
+        self.fetched.append(list(profile_ids))
         return await super().read_many(community_id, profile_ids)
 
 
-async def kept(database: Database, clock: ManualClock) -> int:
+async def store_world(database: Database, clock: ManualClock) -> int:
     """A community that holds the world."""
     community, _ = await store_case(database, clock, WORLD)
     return community.id
 
 
 async def break_row(database: Database, community_id: int, change: str) -> None:
-    """Changes kept rows behind the product's back."""
+    """Changes stored rows behind the product's back."""
     async with database.write_transaction(community_id) as scope:
         await scope.execute(f"UPDATE profile_aggregations SET {change} WHERE community_id = $1", community_id)
 
@@ -53,27 +53,27 @@ def shown(read: ProfileValues | None, name: str) -> Any:
 
 
 async def test_an_unknown_profile_is_none(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
-    reader, nobody = ValueReader(database), uuid4()
-    assert await reader.read(community_id, nobody) is None
-    assert await reader.read_many(community_id, [nobody]) == {}
-    then = await reader.read_as_of(community_id, [(nobody, WORLD.as_of), (ME, WORLD.as_of)])
+    community_id = await store_world(database, clock)
+    reader, unknown_id = ValueReader(database), uuid4()
+    assert await reader.read(community_id, unknown_id) is None
+    assert await reader.read_many(community_id, [unknown_id]) == {}
+    then = await reader.read_as_of(community_id, [(unknown_id, WORLD.as_of), (ME, WORLD.as_of)])
     assert [each and shown(each, "shop_count") for each in then] == [None, 1]
 
 
 async def test_concurrent_reads_share_a_statement(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
-    reader, nobody = Counting(database), uuid4()
-    first = [asyncio.ensure_future(reader.read(community_id, each)) for each in (ME, ME, nobody)]
+    community_id = await store_world(database, clock)
+    reader, unknown_id = Counting(database), uuid4()
+    first = [asyncio.ensure_future(reader.read(community_id, each)) for each in (ME, ME, unknown_id)]
     await asyncio.sleep(0)
     second = asyncio.ensure_future(reader.read(community_id, ME))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     third = asyncio.ensure_future(reader.read(community_id, ME))
-    found = [await each for each in (*first, second, third)]
-    assert [shown(each, "shop_count") if each else None for each in found] == [1, 1, None, 1, 1]
-    assert reader.asked[0] == [ME, nobody]
-    assert len(reader.asked) == 2
+    reads = [await each for each in (*first, second, third)]
+    assert [shown(each, "shop_count") if each else None for each in reads] == [1, 1, None, 1, 1]
+    assert reader.fetched[0] == [ME, unknown_id]
+    assert len(reader.fetched) == 2
     await reader.finish()
 
 
@@ -81,17 +81,17 @@ async def test_a_statement_reads_a_limited_number_of_profiles(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader_module, "MAX_PROFILES_PER_READ", 2)
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     reader = Counting(database)
-    found = await asyncio.gather(*(reader.read(community_id, each) for each in (uuid4(), uuid4(), ME)))
-    assert [each is not None for each in found] == [False, False, True]
-    assert [len(each) for each in reader.asked] == [2, 1]
+    reads = await asyncio.gather(*(reader.read(community_id, each) for each in (uuid4(), uuid4(), ME)))
+    assert [each is not None for each in reads] == [False, False, True]
+    assert [len(each) for each in reader.fetched] == [2, 1]
 
 
 async def test_a_failure_is_raised_for_all_waiting_reads_and_no_later_one(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     reader = ValueReader(database)
     with monkeypatch.context() as broken:
         broken.setattr(reader_module, "READ_STORED_ROWS", "SELECT 1 / 0 FROM unnest($2::uuid[]) WHERE $1::text <> ''")
@@ -104,7 +104,7 @@ async def test_a_failure_is_raised_for_all_waiting_reads_and_no_later_one(
 
 
 async def test_a_cancelled_read_does_not_affect_the_others(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     reader = ValueReader(database)
     waiting = [asyncio.ensure_future(reader.read(community_id, ME)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -113,7 +113,7 @@ async def test_a_cancelled_read_does_not_affect_the_others(database: Database, c
 
 
 async def test_a_current_row_is_returned_without_computation(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     await break_row(database, community_id, "shop_count = 7")
     assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 7
 
@@ -122,7 +122,7 @@ async def test_a_current_row_is_returned_without_computation(database: Database,
     "why", ["next_change_at = '2026-10-31'", "next_change_at = '2026-11-01'", "values_version = 0"]
 )
 async def test_a_stale_row_is_computed(why: str, database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     await break_row(database, community_id, f"shop_count = 7, {why}")
     assert shown(await ValueReader(database).read(community_id, ME), "shop_count") == 1
 
@@ -130,18 +130,18 @@ async def test_a_stale_row_is_computed(why: str, database: Database, clock: Manu
 async def test_a_profile_deleted_during_a_read_is_none(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     await break_row(database, community_id, "values_version = 0")
 
-    async def nobody(*asked: object) -> list[Any]:
+    async def unknown_id(*fetched: object) -> list[Any]:
         return []
 
-    monkeypatch.setattr(reader_module, "compute_rows", nobody)
+    monkeypatch.setattr(reader_module, "compute_rows", unknown_id)
     assert await ValueReader(database).read(community_id, ME) is None
 
 
 async def test_locations_are_cached_until_one_changes(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
+    community_id = await store_world(database, clock)
     reader = ValueReader(database)
     assert shown(await reader.read(community_id, ME), "store_join")["name"] is None
     async with database.write_transaction(community_id) as scope:
@@ -153,10 +153,10 @@ async def test_locations_are_cached_until_one_changes(database: Database, clock:
 
 
 async def test_values_at_a_past_instant_have_that_instant(database: Database, clock: ManualClock) -> None:
-    community_id = await kept(database, clock)
-    asked = [(ME, at("2026-10-01 12:00")), (ME, at("2026-10-01 11:59:59"))]
-    found = await ValueReader(database).read_as_of(community_id, asked)
-    assert [(shown(each, "shop_count"), shown(each, "calculated_at")) for each in found] == [
+    community_id = await store_world(database, clock)
+    entities = [(ME, at("2026-10-01 12:00")), (ME, at("2026-10-01 11:59:59"))]
+    reads = await ValueReader(database).read_as_of(community_id, entities)
+    assert [(shown(each, "shop_count"), shown(each, "calculated_at")) for each in reads] == [
         (1, "2026-10-01 12:00:00"),
         (0, "2026-10-01 11:59:59"),
     ]

@@ -20,7 +20,7 @@ PLACES = {7: msgspec.Raw(b'{"id": 7}')}
 
 
 def row(**values: Any) -> dict[str, Any]:
-    """A kept row: null wherever nothing is given."""
+    """A stored row: null where no value is passed."""
     return (
         dict.fromkeys(each.name for each in serialization.ALL_AGGREGATIONS if each.type.column_type)
         | {"profile_id": PROFILE}

@@ -169,12 +169,12 @@ async def _reject_before(planted: Planted) -> None:
 
 async def _plant_profiles(planted: Planted) -> None:
     body = _profile(planted, "a") | {"email": planted.email, "mobile_phone": f"+47{planted.phone}"}
-    kept = await planted.post(PROFILES_URL, body)
+    stored = await planted.post(PROFILES_URL, body)
     twin = await planted.post(PROFILES_URL, _profile(planted, "b"))
-    planted.profile_ids = [UUID(kept["id"]), UUID(twin["id"])]
-    merge = {"source_profile_id": twin["id"], "destination_profile_id": kept["id"]}
+    planted.profile_ids = [UUID(stored["id"]), UUID(twin["id"])]
+    merge = {"source_profile_id": twin["id"], "destination_profile_id": stored["id"]}
     await planted.post(f"{PROFILES_URL}/merge", merge, 200)
-    at = f"{PROFILES_URL}/{kept['id']}"
+    at = f"{PROFILES_URL}/{stored['id']}"
     await planted.post(f"{at}/identities", {"handle": "app", "identifier": planted.canary("app")})
     claim = {
         "transaction_receipt_ref": planted.canary("claim"),
@@ -195,7 +195,7 @@ async def _plant_profiles(planted: Planted) -> None:
     )
     async with planted.club.database.unscoped_connection() as connection:
         await tokens.create(connection, new, START)
-    member = await planted.post("/id/api/v1/auth/token", {"id": kept["id"]}, 200)
+    member = await planted.post("/id/api/v1/auth/token", {"id": stored["id"]}, 200)
     bearer = {"Authorization": f"Bearer {member['token']}"}
     await planted.post(f"{MEMBER_PATH}/addresses", {"city": planted.canary("me")}, 201, **bearer)
 
@@ -220,10 +220,10 @@ async def _plant_messages(planted: Planted) -> None:
     joined = {"external_id": planted.canary("membership"), "type": "in", "at": "2026-01-01 00:00:00"}
     await planted.imported("profiles", {"external_id": profile["profile"], "first_name": planted.canary("imported")})
     await planted.club.http.post("/api/v3/locations", json={"external_id": "1"})
-    nobody = {"external_id": "2", "profile": planted.canary("nobody"), "type": "in", "at": AT}
+    unknown = {"external_id": "2", "profile": planted.canary("unknown"), "type": "in", "at": AT}
     response = await planted.club.http.post(
         "/v1/import/memberships",
-        content=json.dumps({**joined, **profile}).encode() + b"\n" + json.dumps(nobody).encode(),
+        content=json.dumps({**joined, **profile}).encode() + b"\n" + json.dumps(unknown).encode(),
         headers={"Content-Type": "application/x-ndjson"},
     )
     assert response.json()["rejected"] == 1

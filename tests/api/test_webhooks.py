@@ -157,5 +157,5 @@ async def test_a_condition_is_nested_only_so_deep(club: Club) -> None:
     "condition",
     [True, 5, "x", [], CROSSING, {"var": "new"}, {"if": [{"missing": ["a"]}, 1, {"cat": ["a", 2]}]}],
 )
-async def test_a_condition_is_kept_as_it_came(club: Club, condition: Any) -> None:
+async def test_a_condition_is_stored_as_received(club: Club, condition: Any) -> None:
     assert (await created(club, condition=condition))["condition"] == condition

@@ -66,7 +66,7 @@ def test_expiry_is_compared_with_the_given_time_instead_of_the_system_clock() ->
         encode({name: value for name, value in CLAIMS.items() if name != "pid"}),
         encode({name: value for name, value in CLAIMS.items() if name != "exp"}),
         encode({name: value for name, value in CLAIMS.items() if name != "community"}),
-        encode(CLAIMS | {"pid": "nobody"}),
+        encode(CLAIMS | {"pid": "unknown"}),
         encode(CLAIMS | {"community": None}),
         encode(CLAIMS | {"exp": int(START.timestamp())}),
         encode(CLAIMS)[:-2],

@@ -213,16 +213,16 @@ async def test_every_request_of_the_profile_api_is_charged_and_has_the_headers(c
     member = {"Authorization": f"Bearer {created.json()['data']['token']}"}
     quick = await club.http.get(f"/api/v3/profiles/{profile}/aggregations")
     own = await club.http.get("/id/api/v1/profiles/me", headers=member)
-    missing = await club.http.get("/api/v3/profiles/nobody")
+    missing = await club.http.get("/api/v3/profiles/unknown")
     denied = await club.http.get("/api/v3/profiles", headers=member)
     answers = [created, quick, own, missing, denied]
     assert [each.status_code for each in answers] == [200, 200, 200, 404, 403]
     assert {each.headers["ratelimit-bucket"] for each in answers} == {bucket}
     remaining = [int(each.headers["ratelimit-remaining"]) for each in answers]
     assert remaining == list(range(remaining[0], remaining[0] - 5, -1))
-    nobody = await club.http.get("/api/v3/profiles", headers={"Authorization": ""})
-    assert nobody.status_code == 401
-    assert "ratelimit-bucket" not in nobody.headers
+    unauthorized = await club.http.get("/api/v3/profiles", headers={"Authorization": ""})
+    assert unauthorized.status_code == 401
+    assert "ratelimit-bucket" not in unauthorized.headers
 
 
 async def test_requests_above_the_limit_are_429_on_every_path(club: Club) -> None:

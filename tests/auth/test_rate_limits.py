@@ -162,7 +162,7 @@ async def test_a_charge_is_reduced_to_the_actual_cost(buckets: Buckets) -> None:
 
 async def test_updating_an_unknown_organization_returns_none(database: Database) -> None:
     async with database.unscoped_connection() as connection:
-        assert await update(connection, "Nobody", {"min_cell_size": 5}) is None
+        assert await update(connection, "Unknown", {"min_cell_size": 5}) is None
 
 
 async def test_concurrent_charges_of_two_processes_are_all_counted(

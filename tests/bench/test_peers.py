@@ -110,13 +110,13 @@ def test_the_bare_read_returns_the_stored_row() -> None:
         seed_database(store, club, 20, 200)
         with store.owner_connection() as connection:
             connection.execute(sql("bare").format(club=club.id).encode())
-            kept = connection.execute(
+            stored = connection.execute(
                 "SELECT shop_count, spend_all FROM profile_aggregations WHERE profile_id = %s", [profile_id(club, 7)]
             ).fetchone()
         with (
             serve(where, store) as served,
             urllib.request.urlopen(f"http://127.0.0.1:{served.port}{BARE}/{profile_id(club, 7)}") as answer,
         ):
-            told = json.loads(answer.read())
-    assert kept == (told["shop_count"], told["spend_all"])
-    assert told["profile_id"] == str(profile_id(club, 7))
+            served = json.loads(answer.read())
+    assert stored == (served["shop_count"], served["spend_all"])
+    assert served["profile_id"] == str(profile_id(club, 7))

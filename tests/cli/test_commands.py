@@ -67,10 +67,10 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
         ),
         (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "needs --community SLUG"),
         (["token", "rotate", "1", "--overlap", "soon"], "--overlap is 'soon'"),
-        (["organization", "set", "Nobody"], "No setting given"),
-        (["organization", "set", "Nobody", "--min-cell-size", "5"], "Organization 'Nobody' not found"),
+        (["organization", "set", "Unknown"], "No setting given"),
+        (["organization", "set", "Unknown", "--min-cell-size", "5"], "Organization 'Unknown' not found"),
         (
-            ["organization", "set", "Nobody", "--reporting-rate-per-second", "-1"],
+            ["organization", "set", "Unknown", "--reporting-rate-per-second", "-1"],
             "Allowed: 0 to 1000000",
         ),
         (["restore", "nothing.dump"], "File not found: nothing.dump"),
@@ -196,7 +196,7 @@ def test_a_token_of_an_organization_can_be_limited_to_communities(command: Comma
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--organization", "Nobody"], "Organization 'Nobody' not found"),
+        (["--organization", "Unknown"], "Organization 'Unknown' not found"),
         (["--community", "nowhere"], "There is no community 'nowhere'"),
         (["--organization", "The {slug}", "--customers", "nowhere"], "There is no community 'nowhere'"),
         (["--organization", "The {slug}", "--member", "M1"], "--member needs --community SLUG"),

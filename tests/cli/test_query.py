@@ -106,7 +106,7 @@ def test_a_query_covers_all_customers_unless_one_is_selected(command: Command, r
         (['{"report": "samples", "limit": 0, "colour": 1}'], "limit: Must be at least 1."),
         (['{"report": "samples"}', "-o", "yaml"], "-o is 'yaml'. Allowed: table, json, csv"),
         (['{"report": "samples"}', "-o", "a.html"], "A chart needs a time series, and samples is none"),
-        (['{"report": "samples"}', "--customer", "nobody"], "Customer 'nobody' not found"),
+        (['{"report": "samples"}', "--customer", "unknown"], "Customer 'unknown' not found"),
         (['{"report": "samples"}', "--customer", "id=2000000000"], "Customer 'id=2000000000' not found"),
         (['{"report": "samples"}', "--customer", "id="], "X-Customer is malformed. Allowed: id=1"),
         (['{"report": "samples", "page_info": "x"}', "--customer", "SLUG"], "page_info: "),

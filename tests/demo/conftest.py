@@ -81,10 +81,10 @@ def sending_events(as_of: datetime) -> list[SendingEventRecord]:
 @pytest.fixture(scope="session")
 def dispatches(sending_events: list[SendingEventRecord]) -> dict[str, list[SendingEventRecord]]:
     """The events of each dispatch, as they are generated."""
-    found: dict[str, list[SendingEventRecord]] = defaultdict(list)
+    by_dispatch: dict[str, list[SendingEventRecord]] = defaultdict(list)
     for row in sending_events:
-        found[row["dispatch"]].append(row)
-    return found
+        by_dispatch[row["dispatch"]].append(row)
+    return by_dispatch
 
 
 @pytest.fixture(scope="session")

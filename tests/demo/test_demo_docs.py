@@ -17,8 +17,10 @@ def percent(share: float) -> str:
 
 
 def test_the_page_lists_the_rates_of_every_mailing() -> None:
-    told = {(name, channel): (opened, followed) for name, channel, _, opened, followed in ROW.findall(PAGE.read_text())}
-    assert told == {
+    documented = {
+        (name, channel): (opened, followed) for name, channel, _, opened, followed in ROW.findall(PAGE.read_text())
+    }
+    assert documented == {
         (kind.name, kind.channel): (percent(kind.open_rate), f"{percent(kind.click_rate)} of opened")
         if kind.open_rate
         else ("", percent(kind.click_rate))

@@ -32,9 +32,13 @@ MEMBERS = 60
 
 def new(club: Club) -> NewCommunity:
     """The community of a club of the tests, to be loaded as the demo does it."""
-    kept = club.community
+    community = club.community
     return NewCommunity(
-        slug=kept.slug, name="Mall", country=kept.country, timezone=kept.timezone, currency=kept.currency
+        slug=community.slug,
+        name="Mall",
+        country=community.country,
+        timezone=community.timezone,
+        currency=community.currency,
     )
 
 

@@ -279,8 +279,8 @@ def test_a_granted_personal_offer_triggers_a_push_message(
     rewards = of_kind("reward", sendings, dispatches)
     assert len(rewards) > 300
     for events in rewards.values():
-        told = events[0]["at"]
-        assert timedelta(0) <= told - granted[events[0]["profile"], told.date()] < timedelta(seconds=21)
+        sent_at = events[0]["at"]
+        assert timedelta(0) <= sent_at - granted[events[0]["profile"], sent_at.date()] < timedelta(seconds=21)
 
 
 def test_scheduled_dispatches_are_not_transmitted_yet(

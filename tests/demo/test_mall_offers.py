@@ -17,10 +17,10 @@ from regulars.demo.rows import (
 
 def of_offer(events: list[OfferEventRecord]) -> dict[str, list[OfferEventRecord]]:
     """Events by offer, as they are generated."""
-    found: dict[str, list[OfferEventRecord]] = defaultdict(list)
+    by_offer: dict[str, list[OfferEventRecord]] = defaultdict(list)
     for row in events:
-        found[row["offer"]].append(row)
-    return found
+        by_offer[row["offer"]].append(row)
+    return by_offer
 
 
 def test_the_same_seed_and_moment_give_the_same_offers(
@@ -155,9 +155,9 @@ def test_a_few_percent_of_viewers_use_an_offer(offer_events: list[OfferEventReco
     counts = Counter(row["event"] for row in offer_events)
     assert 0.08 < counts["clicked"] / counts["seen"] < 0.25
     assert 0.01 < counts["used"] / counts["seen"] < 0.06
-    nobody = [row for row in offer_events if row["profile"] is None]
-    assert {row["event"] for row in nobody} == {"seen", "clicked"}
-    assert 0.05 < len(nobody) / len(offer_events) < 0.15
+    anonymous = [row for row in offer_events if row["profile"] is None]
+    assert {row["event"] for row in anonymous} == {"seen", "clicked"}
+    assert 0.05 < len(anonymous) / len(offer_events) < 0.15
 
 
 def test_offers_are_seen_in_their_first_days(

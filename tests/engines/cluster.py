@@ -18,15 +18,15 @@ CLUSTER = "local-cluster[2,1,1024]"
 IN_DRIVER_CLUSTER = "local[2]"
 
 # What runs for a minute is not worth compiling well. The place for what is compiled is by itself so small then that
-# after a few computations much is thrown away and compiled anew.
+# after a few computations much is discarded and compiled again.
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 
 _SETTINGS = {
-    # Whoever brings a session has settings of their own.
+    # A session of the user has settings of its own.
     "spark.sql.session.timeZone": "Pacific/Auckland",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    # Nobody looks at plans, and writing them out takes longer than many a stage.
+    # Plans are not looked at, and writing them takes longer than many stages.
     "spark.sql.maxPlanStringLength": "0",
     "spark.sql.ui.explainMode": "simple",
     "spark.log.level": "OFF",

@@ -19,34 +19,36 @@ Compute = Callable[..., pa.Table]
 ComputedValues = Mapping[Entity, Mapping[str, object]]
 """The values of profiles at instants, in the oracle's form."""
 Mismatches = dict[Entity, dict[str, tuple[object, object]]]
-"""What differs, by profile, instant and name: (found, expected)."""
+"""What differs, by profile, instant and name: (computed, expected)."""
 
 compute_on_duckdb: Compute = partial(compute, engine="duckdb")
 
 
 def compute_on_spark(spark: Any) -> Compute:
-    """Computes in this session, which forgets what it kept."""
+    """Computes in this session, and clears its cache."""
 
-    def computes(*given: Any, **asked: Any) -> pa.Table:
+    def computes(*tables: Any, **options: Any) -> pa.Table:
         try:
-            found = compute(*given, engine="spark", spark=spark, **asked)
-            return None if found is None else found.toArrow()
+            values = compute(*tables, engine="spark", spark=spark, **options)
+            return None if values is None else values.toArrow()
         finally:
             spark.catalog.clearCache()
 
     return computes
 
 
-def compute_facts(engine: Compute, facts: Facts, asked: Iterable[Entity], **forms: Any) -> ComputedValues:
+def compute_facts(engine: Compute, facts: Facts, entities: Iterable[Entity], **forms: Any) -> ComputedValues:
     """What an engine makes of facts; `forms` are other forms of their tables."""
     community = facts.community
     sources = {**to_tables(facts), **forms}
-    found = engine(**sources, as_of=entity_table(asked), timezone=community.timezone, currency=community.currency)
-    return in_oracle_form(found, facts)
+    values = engine(**sources, as_of=entity_table(entities), timezone=community.timezone, currency=community.currency)
+    return in_oracle_form(values, facts)
 
 
-def mismatches(found: ComputedValues, facts: Facts, asked: Iterable[Entity]) -> Mismatches:
-    """What of the values found is not what the oracle says."""
-    own = by_profile(facts)
-    every = {(id_, at): differences(found[id_, at], expected_values(own[id_], id_, at)) for id_, at in asked}
+def mismatches(values: ComputedValues, facts: Facts, entities: Iterable[Entity]) -> Mismatches:
+    """The values that differ from the oracle's."""
+    facts_by_profile = by_profile(facts)
+    every = {
+        (id_, at): differences(values[id_, at], expected_values(facts_by_profile[id_], id_, at)) for id_, at in entities
+    }
     return {key: differing for key, differing in every.items() if differing}

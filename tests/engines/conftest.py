@@ -1,4 +1,4 @@
-"""The engines that are held to the oracle, each with tables in and a table out."""
+"""The engines that are compared with the oracle, each with tables in and a table out."""
 
 from __future__ import annotations
 

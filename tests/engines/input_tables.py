@@ -101,9 +101,9 @@ def combine(many: Sequence[Facts]) -> Facts:
                 joined_location_id=_moved(number, profile.joined_location_id),
                 preferred_location_id=_moved(number, profile.preferred_location_id),
             )
-        for told in facts.transactions.values():
-            bought = _moved_transaction(number, told)
-            transactions[bought.id] = bought
+        for transaction in facts.transactions.values():
+            renumbered = _moved_transaction(number, transaction)
+            transactions[renumbered.id] = renumbered
     return Facts(many[-1].community, locations, products, profiles, transactions)
 
 
@@ -135,14 +135,14 @@ def _named(number: int, thing: Location | Transaction) -> str:
     return f"{number:04} {_LAST if thing.external_id is None else thing.external_id} {thing.id:06}"
 
 
-def _moved_transaction(number: int, told: Transaction) -> Transaction:
+def _moved_transaction(number: int, transaction: Transaction) -> Transaction:
     return replace(
-        told,
-        id=_moved(number, told.id),
-        external_id=_named(number, told),
-        profile_id=None if told.profile_id is None else combined_profile(number, told.profile_id),
-        location_id=_moved(number, told.location_id),
-        items=tuple(replace(item, product_id=_moved(number, item.product_id)) for item in told.items),
+        transaction,
+        id=_moved(number, transaction.id),
+        external_id=_named(number, transaction),
+        profile_id=None if transaction.profile_id is None else combined_profile(number, transaction.profile_id),
+        location_id=_moved(number, transaction.location_id),
+        items=tuple(replace(item, product_id=_moved(number, item.product_id)) for item in transaction.items),
     )
 
 
@@ -249,9 +249,9 @@ def _text(value: Any) -> str | None:
 def one_row_per_line(transactions: pa.Table) -> pa.Table:
     """Transactions with a row for each item that is not void, in columns of its own; at least one row."""
     rows = []
-    for told in transactions.to_pylist():
-        items = [item for item in told.pop("items") if not item["is_void"]]
-        rows += [told | _line(item) for item in items] or [told]
+    for transaction in transactions.to_pylist():
+        items = [item for item in transaction.pop("items") if not item["is_void"]]
+        rows += [transaction | _line(item) for item in items] or [transaction]
     columns = {name: _ITEM.field(name).type for name in _LINE} | {"discount": _MONEY}
     header = [field for field in transactions.schema if field.name != "items"]
     return pa.Table.from_pylist(rows, pa.schema([*header, *columns.items()]))
@@ -265,19 +265,19 @@ def _line(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item[name] for name in _LINE} | {"discount": sum(amounts, Decimal(0))}
 
 
-def entity_table(asked: Iterable[Entity]) -> pa.Table:
+def entity_table(entities: Iterable[Entity]) -> pa.Table:
     """Profiles with instants as a table."""
-    rows = [{"profile": str(profile), "as_of": at} for profile, at in asked]
+    rows = [{"profile": str(profile), "as_of": at} for profile, at in entities]
     return pa.Table.from_pylist(rows, pa.schema({"profile": pa.string(), "as_of": _INSTANT}))
 
 
-def in_oracle_form(found: pa.Table, facts: Facts) -> dict[Entity, dict[str, object]]:
+def in_oracle_form(values: pa.Table, facts: Facts) -> dict[Entity, dict[str, object]]:
     """Computed values by profile and instant, their locations by id."""
     ids = {each.external_id: each.id for each in facts.locations.values()}
-    rows = [_with_ids(row, ids) for row in found.to_pylist()]
-    by_asked = {(row["profile_id"], row["calculated_at"]): row for row in rows}
-    assert len(by_asked) == len(rows)
-    return by_asked
+    rows = [_with_ids(row, ids) for row in values.to_pylist()]
+    by_entity = {(row["profile_id"], row["calculated_at"]): row for row in rows}
+    assert len(by_entity) == len(rows)
+    return by_entity
 
 
 def _with_ids(row: dict[str, Any], ids: Mapping[str | None, int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Purchases of the oracle's facts as reports count them, recounted by nothing but loops, and asked of files."""
+"""Purchases of the oracle's facts as reports count them, recounted by nothing but loops, and queried from files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Buyer:
-    """What reports know of somebody beside the oracle's facts."""
+    """What reports know of a buyer beside the oracle's facts."""
 
     gender: str | None
     birth_year: int | None
@@ -57,45 +57,49 @@ def buyers(facts: Facts, chance: random.Random) -> dict[UUID | None, Buyer]:
     }
 
 
-def as_tables(facts: Facts, known: Mapping[UUID | None, Buyer]) -> Tables:
+def as_tables(facts: Facts, buyers: Mapping[UUID | None, Buyer]) -> Tables:
     """The facts as tables, with what is known of buyers."""
-    found = to_tables(facts)
+    tables = to_tables(facts)
     for name in ("gender", "birth_year", "birth_month", "birth_day"):
-        column = pa.array([getattr(known[UUID(id_)], name) for id_ in found["profiles"]["external_id"].to_pylist()])
-        found["profiles"] = found["profiles"].append_column(name, column)
-    return found
+        column = pa.array([getattr(buyers[UUID(id_)], name) for id_ in tables["profiles"]["external_id"].to_pylist()])
+        tables["profiles"] = tables["profiles"].append_column(name, column)
+    return tables
 
 
-def recount(facts: Facts, known: Mapping[UUID | None, Buyer], now: datetime) -> list[Json]:
+def recount(facts: Facts, buyers: Mapping[UUID | None, Buyer], now: datetime) -> list[Json]:
     """Every purchase up to now, its buyer as of its instant."""
-    own, zone = by_profile(facts), ZoneInfo(facts.community.timezone)
+    facts_by_profile, zone = by_profile(facts), ZoneInfo(facts.community.timezone)
 
     @cache
     def dimensions(profile_id: UUID | None, at: datetime) -> Json:
         if profile_id is None:
             return dict.fromkeys(DIMENSIONS)
-        found = expected_values(own[profile_id], profile_id, at)
-        return {name: found[name] for name in DIMENSIONS}
+        values = expected_values(facts_by_profile[profile_id], profile_id, at)
+        return {name: values[name] for name in DIMENSIONS}
 
-    def purchase(told: Transaction) -> Json:
-        buyer = known.get(told.profile_id)
-        place = None if told.location_id is None else facts.locations[told.location_id]
-        rate = Fraction(1) if told.currency in (None, facts.community.currency) else Fraction(told.currency_rate or 0)
+    def purchase(transaction: Transaction) -> Json:
+        buyer = buyers.get(transaction.profile_id)
+        place = None if transaction.location_id is None else facts.locations[transaction.location_id]
+        rate = (
+            Fraction(1)
+            if transaction.currency in (None, facts.community.currency)
+            else Fraction(transaction.currency_rate or 0)
+        )
         return {
-            **dimensions(told.profile_id, told.transacted_at),
+            **dimensions(transaction.profile_id, transaction.transacted_at),
             "gender": buyer and buyer.gender,
-            "age": buyer and buyer.age(told.transacted_at.astimezone(zone).date()),
-            "at": told.transacted_at,
-            "is_void": told.is_void,
-            "total": told.total,
-            "amount": _cents(Fraction(told.total) * rate),
-            "profile": told.profile_id,
+            "age": buyer and buyer.age(transaction.transacted_at.astimezone(zone).date()),
+            "at": transaction.transacted_at,
+            "is_void": transaction.is_void,
+            "total": transaction.total,
+            "amount": _cents(Fraction(transaction.total) * rate),
+            "profile": transaction.profile_id,
             "location": None if place is None else place.external_id,
-            "channel": _channel(told, None if place is None else place.type),
-            "brands": _brands(facts, told.items, rate),
+            "channel": _channel(transaction, None if place is None else place.type),
+            "brands": _brands(facts, transaction.items, rate),
         }
 
-    return [purchase(told) for told in facts.transactions.values() if told.transacted_at <= now]
+    return [purchase(transaction) for transaction in facts.transactions.values() if transaction.transacted_at <= now]
 
 
 def _cents(amount: Fraction) -> Decimal:
@@ -103,8 +107,8 @@ def _cents(amount: Fraction) -> Decimal:
     return Decimal(round(amount * 100)).scaleb(-2)
 
 
-def _channel(told: Transaction, kind: str | None) -> str | None:
-    systems = {each.lower() for each in told.systems} & {"pos", "web"}
+def _channel(transaction: Transaction, kind: str | None) -> str | None:
+    systems = {each.lower() for each in transaction.systems} & {"pos", "web"}
     if not systems and kind:
         systems = {"web" if kind == "online" else "pos"}
     return {2: "CM", 1: "CO" if "web" in systems else "CF", 0: None}[len(systems)]
@@ -120,14 +124,14 @@ def _brands(facts: Facts, items: Sequence[Item], rate: Fraction) -> dict[str | N
 
 
 def open_session(
-    runner: Any, engine: str, facts: Facts, given: Mapping[str, Any], now: datetime, bodies: Sequence[Json]
+    runner: Any, engine: str, facts: Facts, tables: Mapping[str, Any], now: datetime, bodies: Sequence[Json]
 ) -> Callable[[Json], Json]:
-    """Files of which all of these may be asked: what asks one."""
+    """Opens files for these queries; returns the function that runs one."""
     each = [PurchaseSelection.for_query(parse_offline_query(body, engine)) for body in bodies]
     fields = frozenset().union(*(one.fields for one in each))
     needs = RequiredRelations(
         purchases=PurchaseSelection(fields, min(one.start for one in each), max(one.end for one in each))
     )
-    told = ReportContext(facts.community.timezone, facts.community.currency, now)
-    files = open_report_session(runner, given, needs, told, None, lambda stage: None)
+    context = ReportContext(facts.community.timezone, facts.community.currency, now)
+    files = open_report_session(runner, tables, needs, context, None, lambda stage: None)
     return lambda body: files.execute(parse_offline_query(body, engine))

@@ -52,31 +52,35 @@ def random_club(seed: int, profiles: int = 300, community: Community | None = No
 
 
 def _boundaries(facts: Facts, now: datetime, random: Random) -> list[Entity]:
-    asked = set()
-    for id_, own in by_profile(facts).items():
-        near = sorted(at for at in _changes(own, id_) if abs(at - now) < timedelta(days=3 * 366)) or [now]
+    entities = set()
+    for id_, profile_facts in by_profile(facts).items():
+        near = sorted(at for at in _changes(profile_facts, id_) if abs(at - now) < timedelta(days=3 * 366)) or [now]
         for at in random.sample(near, min(3, len(near))):
-            asked.add((id_, at + timedelta(microseconds=random.choice((-1, 0, 0)))))
-    return sorted(asked)
+            entities.add((id_, at + timedelta(microseconds=random.choice((-1, 0, 0)))))
+    return sorted(entities)
 
 
-def _changes(own: Facts, id_: UUID) -> set[datetime]:
+def _changes(facts: Facts, id_: UUID) -> set[datetime]:
     """When a transaction falls due or leaves a window, and when the midnights are that begin a stage of joining."""
-    found = {add_months(told.transacted_at, each) for told in own.transactions.values() for each in (0, 3, 6, 12, 24)}
-    if joined_at := own.profiles[id_].joined_at:
-        zone = ZoneInfo(own.community.timezone)
+    instants = {
+        add_months(transaction.transacted_at, each)
+        for transaction in facts.transactions.values()
+        for each in (0, 3, 6, 12, 24)
+    }
+    if joined_at := facts.profiles[id_].joined_at:
+        zone = ZoneInfo(facts.community.timezone)
         joined_on = joined_at.astimezone(zone).date()
         begins = [datetime.combine(joined_on + timedelta(days), time(), zone) for days in (91, 366, 731)]
-        found |= {at.astimezone(UTC) for at in begins}
-    return found
+        instants |= {at.astimezone(UTC) for at in begins}
+    return instants
 
 
 def by_profile(facts: Facts) -> dict[UUID, Facts]:
     """Each profile with nothing but its own transactions: the oracle has less to walk through."""
-    own: dict[UUID | None, dict[int, Transaction]] = {id_: {} for id_ in facts.profiles}
-    for told in facts.transactions.values():
-        own.setdefault(told.profile_id, {})[told.id] = told
-    return {id_: replace(facts, transactions=own[id_]) for id_ in facts.profiles}
+    by_profile_id: dict[UUID | None, dict[int, Transaction]] = {id_: {} for id_ in facts.profiles}
+    for transaction in facts.transactions.values():
+        by_profile_id.setdefault(transaction.profile_id, {})[transaction.id] = transaction
+    return {id_: replace(facts, transactions=by_profile_id[id_]) for id_ in facts.profiles}
 
 
 class _Drawn:

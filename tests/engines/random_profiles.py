@@ -31,7 +31,7 @@ STATUSES = (None, "enabled", "verified", "unsubscribed")
 
 @dataclass(frozen=True)
 class RandomProfiles:
-    """The rows of a club's files; what is None is not told."""
+    """The rows of a club's files; None is left out."""
 
     profiles: Rows
     memberships: Rows
@@ -64,14 +64,14 @@ def random_profiles(chance: random.Random, stores: Sequence[int], number: int) -
             }
         )
         for _ in range(chance.choice((0, 0, 1, 2, 4))):
-            told = chance.random() < 0.3
+            has_details = chance.random() < 0.3
             memberships.append(
                 {
                     "profile": profile,
                     "type": chance.choice(("in", "out")),
                     "at": _ago(next(instants)),
-                    "optin_channel": chance.choice(random_members.CHANNELS) if told else None,
-                    "consents": {"profiling": chance.random() < 0.5} if told else None,
+                    "optin_channel": chance.choice(random_members.CHANNELS) if has_details else None,
+                    "consents": {"profiling": chance.random() < 0.5} if has_details else None,
                 }
             )
         for sale in range(chance.choice((0, 0, 1, 3))):
@@ -105,8 +105,8 @@ async def as_tables(club: Club, club_drawn: RandomProfiles) -> dict[str, pa.Tabl
             "SELECT external_id, member_id, joined_at, created_at, updated_at FROM profiles WHERE community_id = $1",
             club.community.id,
         )
-    told = {row["external_id"]: dict(row) for row in rows}
-    profiles = [row | told[row["external_id"]] for row in club_drawn.profiles]
+    details = {row["external_id"]: dict(row) for row in rows}
+    profiles = [row | details[row["external_id"]] for row in club_drawn.profiles]
     return {
         "profiles": _as_table(profiles),
         "memberships": _as_table(club_drawn.memberships),

@@ -54,14 +54,14 @@ def test_worked_cases_have_the_expected_values_on_every_engine(
     cases = COMMUNITIES[community]
     drawn = random_club(SEED, 120, community)
     facts = combine([*(case.facts for case in cases), drawn.facts])
-    asked = [(combined_profile(number, *case.facts.profiles), case.as_of) for number, case in enumerate(cases)]
-    beside = [(combined_profile(len(cases), id_), at) for id_, at in drawn.entities]
-    given = {name: form(table, tmp_path / name) for name, table in to_tables(facts).items()}
-    found = compute_facts(compute, facts, [*asked, *beside], **given)
+    case_entities = [(combined_profile(number, *case.facts.profiles), case.as_of) for number, case in enumerate(cases)]
+    other_entities = [(combined_profile(len(cases), id_), at) for id_, at in drawn.entities]
+    tables = {name: form(table, tmp_path / name) for name, table in to_tables(facts).items()}
+    values = compute_facts(compute, facts, [*case_entities, *other_entities], **tables)
     differing = {
-        case.name: differences(found[key], combined_values(number, case.expected))
-        for number, (case, key) in enumerate(zip(cases, asked, strict=True))
+        case.name: differences(values[key], combined_values(number, case.expected))
+        for number, (case, key) in enumerate(zip(cases, case_entities, strict=True))
     }
     assert {name: each for name, each in differing.items() if each} == {}
-    # And whatever a case does not name.
-    assert mismatches(found, facts, [*asked, *beside]) == {}
+    # And the values that a case does not name.
+    assert mismatches(values, facts, [*case_entities, *other_entities]) == {}

@@ -26,7 +26,7 @@ from regulars.demo import cdnow
 pytestmark = pytest.mark.xdist_group("spark")
 
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
-ASKED: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
+OPTIONS: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
 
 
 @cache
@@ -45,7 +45,7 @@ def on_one_machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(engine: Compute, folder: Path) -> Path:
     """The values in a file of CSV."""
-    engine(**purchases(), **ASKED, output=folder / "values.csv")
+    engine(**purchases(), **OPTIONS, output=folder / "values.csv")
     return folder / "values.csv"
 
 
@@ -63,26 +63,26 @@ def test_totals_equal_the_published_ones(on_one_machine: Path) -> None:
 
 
 def test_values_of_customers_equal_those_of_the_oracle() -> None:
-    found = {row["profile_id"]: row for row in compute_on_duckdb(**purchases(), **ASKED).to_pylist()}
-    some = Random(SEED).sample(sorted(found), 200)
-    facts = known_of(set(some))
+    values = {row["profile_id"]: row for row in compute_on_duckdb(**purchases(), **OPTIONS).to_pylist()}
+    some = Random(SEED).sample(sorted(values), 200)
+    facts = facts_of(set(some))
     differing = {}
-    for customer, own in facts.items():
-        expected = expected_values(own, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
-        differing[customer] = differences(found[customer], expected)
+    for customer, customer_facts in facts.items():
+        expected = expected_values(customer_facts, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
+        differing[customer] = differences(values[customer], expected)
     assert {customer: each for customer, each in differing.items() if each} == {}
     assert len(facts) == 200
 
 
-def known_of(customers: set[str]) -> dict[str, Facts]:
+def facts_of(customers: set[str]) -> dict[str, Facts]:
     """The oracle's facts of some customers, those of each apart; a bare date is its local midnight."""
     zone = ZoneInfo(cdnow.TIMEZONE)
-    bought: dict[str, dict[int, Transaction]] = {customer: {} for customer in customers}
+    transactions: dict[str, dict[int, Transaction]] = {customer: {} for customer in customers}
     for number, row in enumerate(cdnow.transactions()):
         if row["profile"] in customers:
             (disc,) = row["items"]
             item = Item(quantity=Decimal(disc["quantity"]), price_current=disc["price_current"])
-            bought[row["profile"]][number] = Transaction(
+            transactions[row["profile"]][number] = Transaction(
                 number,
                 datetime.combine(row["transacted_at"], time(), zone),
                 row["total"],
@@ -96,7 +96,11 @@ def known_of(customers: set[str]) -> dict[str, Facts]:
     joined = {row["external_id"]: datetime.combine(row["joined_at"], time(), zone) for row in cdnow.profiles()}
     return {
         customer: Facts(
-            community, {}, {}, {(id_ := UUID(int=int(customer))): Profile(id_, joined[customer])}, bought[customer]
+            community,
+            {},
+            {},
+            {(id_ := UUID(int=int(customer))): Profile(id_, joined[customer])},
+            transactions[customer],
         )
         for customer in customers
     }

@@ -36,16 +36,16 @@ def purchases() -> pa.Table:
     return relation.to_arrow_table()
 
 
-def the_one_and_the_others(found: pa.Table) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def split_rows(values: pa.Table) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The values of the profile with very many purchases, and those of the others."""
-    rows = found.to_pylist()
+    rows = values.to_pylist()
     (one,) = (row for row in rows if row["profile_id"] == "many")
     return one, [row for row in rows if row is not one]
 
 
-def assert_right(found: pa.Table) -> None:
+def assert_right(values: pa.Table) -> None:
     """Holds what can be worked out from how the purchases are made."""
-    one, others = the_one_and_the_others(found)
+    one, others = split_rows(values)
     days = MANY // 48
     assert one["shop_count"] == MANY * 9 // 10
     assert one["spend_all"] == Decimal(MANY * 9 // 10 * 2 - MANY // 10)
@@ -67,13 +67,13 @@ def test_a_profile_with_most_purchases_is_correct_after_the_loss_of_an_executor(
     lost = threading.Event()
     watching = threading.Thread(target=lose_one_at_work, args=(spark, lost), daemon=True)
 
-    def tell(stage: str) -> None:
+    def lose_an_executor_at_start(stage: str) -> None:
         if stage == "computing":
             watching.start()
 
-    found = compute_on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", progress=tell)
+    values = compute_on_spark(spark)(purchases(), as_of=AS_OF, currency="EUR", progress=lose_an_executor_at_start)
     assert lost.is_set()
-    assert_right(found)
+    assert_right(values)
 
 
 def test_duckdb_computes_the_same_values_of_such_a_profile() -> None:

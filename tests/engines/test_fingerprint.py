@@ -1,4 +1,4 @@
-"""Evidence of facts is one text, whichever engine makes it."""
+"""The fingerprint of facts is the same text on every engine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ STORES = [{"external_id": "S1", "type": "online", "country_iso_3": "SWE"}]
 
 def test_all_engines_compute_the_same_fingerprint(spark: Any) -> None:
     tables = [pa.Table.from_pylist(each) for each in (SALES, MEMBERS, STORES)]
-    asked = {"as_of": START, "timezone": "Europe/Oslo", "currency": "NOK", "with_fingerprints": True}
+    options = {"as_of": START, "timezone": "Europe/Oslo", "currency": "NOK", "with_fingerprints": True}
     columns = ["profile_id", "next_change_at", "fingerprint"]
     ours, theirs = (
-        {row["profile_id"]: row["fingerprint"] for row in engine(*tables, **asked).select(columns).to_pylist()}
+        {row["profile_id"]: row["fingerprint"] for row in engine(*tables, **options).select(columns).to_pylist()}
         for engine in (compute_on_duckdb, compute_on_spark(spark))
     )
     assert ours == theirs

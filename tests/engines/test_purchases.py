@@ -89,33 +89,33 @@ class Request:
         body |= {"from": written(self.start), "to": written(self.end)}
         return body if self.interval is None else body | {"interval": self.interval.code}
 
-    def found(self, answer: Json) -> dict[Any, Json]:
+    def rows_of(self, answer: Json) -> dict[Any, Json]:
         """An answer as values by label, or by bucket and label."""
         return by_label(answer) if self.interval is None else by_bucket(answer)
 
-    def expected(self, bought: Sequence[Json], now: datetime, zone: ZoneInfo) -> dict[Any, Json]:
+    def expected(self, purchases: Sequence[Json], now: datetime, zone: ZoneInfo) -> dict[Any, Json]:
         """The same of a recount."""
         if self.interval is None:
-            found = measure(bought, self.start, self.end, now, self.by, only=self.means)
-            return {key[1]: each for key, each in found.items()}
+            measures = measure(purchases, self.start, self.end, now, self.by, only=self.means)
+            return {key[1]: each for key, each in measures.items()}
         first, last = (local_buckets.bucket_start(each, self.interval, zone) for each in (self.start, self.end))
         bucket = partial(local_buckets.bucket_start, interval=self.interval, zone=zone)
         end = local_buckets.next_bucket_start(last, self.interval, zone)
-        return measure(bought, first, end, now, self.by, bucket, self.means)
+        return measure(purchases, first, end, now, self.by, bucket, self.means)
 
 
 def requests(chance: random.Random, now: datetime) -> list[Request]:
     """Both reports by each field, over ranges and in intervals that are drawn."""
-    found = []
+    drawn = []
     for by in FIELDS:
         only, means = chance.choice(FILTERS)
         start = now - timedelta(minutes=chance.choice([3_000, 70_000, 1_500_000]))
         end = start + timedelta(minutes=chance.choice([3_000, 70_000, 3_000_000]))
-        found.append(Request("transactions_stats", by, only, means, start, end))
+        drawn.append(Request("transactions_stats", by, only, means, start, end))
         interval = chance.choice(ALL_INTERVALS)
         start = now - timedelta(days=DAYS[interval])
-        found.append(Request("transactions_history", by, only, means, start, now, interval))
-    return found
+        drawn.append(Request("transactions_history", by, only, means, start, now, interval))
+    return drawn
 
 
 def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, number: int) -> list[Any]:
@@ -123,19 +123,19 @@ def differing(runner: Any, engine: str, zone: str, seed: int, profiles: int, num
     chance, facts = random.Random(seed), generated(seed, profiles, Community(zone, "NOK")).facts
     if chance.random() < 0.3:
         # Without another currency amounts are made in another way.
-        own = {id_: replace(told, currency=None) for id_, told in facts.transactions.items()}
-        facts = replace(facts, transactions=own)
+        transactions = {id_: replace(transaction, currency=None) for id_, transaction in facts.transactions.items()}
+        facts = replace(facts, transactions=transactions)
     instants = sorted(each.transacted_at for each in facts.transactions.values())
     # Most has happened, some of it just now.
     now = instants[len(instants) * chance.choice((6, 8, 9)) // 10] + timedelta(minutes=chance.choice((0, 1, 70)))
-    known = purchase_recount.buyers(facts, chance)
-    bought = purchase_recount.recount(facts, known, now)
-    asked = chance.sample(requests(chance, now), number)
-    given = purchase_recount.as_tables(facts, known)
+    buyers = purchase_recount.buyers(facts, chance)
+    purchases = purchase_recount.recount(facts, buyers, now)
+    drawn = chance.sample(requests(chance, now), number)
+    tables = purchase_recount.as_tables(facts, buyers)
     if chance.random() < 0.5:
-        given["transactions"] = one_row_per_line(given["transactions"])
-    ask = purchase_recount.open_session(runner, engine, facts, given, now, [each.body for each in asked])
-    pairs = [(each, each.found(ask(each.body)), each.expected(bought, now, ZoneInfo(zone))) for each in asked]
+        tables["transactions"] = one_row_per_line(tables["transactions"])
+    ask = purchase_recount.open_session(runner, engine, facts, tables, now, [each.body for each in drawn])
+    pairs = [(each, each.rows_of(ask(each.body)), each.expected(purchases, now, ZoneInfo(zone))) for each in drawn]
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 
@@ -168,18 +168,18 @@ class Shops:
         """Places, products and the first members."""
         for number, kind in enumerate(("online", "store", None)):
             place = f"M{number}"
-            own = {"external_id": place, "type": kind}
-            made = await self._made("locations", {**own, "name": "A place"})
-            self.places[place] = made["id"]
-            self.tables["locations"].append(own)
+            location = {"external_id": place, "type": kind}
+            created = await self._create("locations", {**location, "name": "A place"})
+            self.places[place] = created["id"]
+            self.tables["locations"].append(location)
         product: Json = {"external_id": "P", "brand": "Own", "variants": [{"sku": "S"}]}
-        await self._made("products", {**product, "name": "A thing"})
+        await self._create("products", {**product, "name": "A thing"})
         self.tables["products"].append(product)
         for _ in range(3):
             await self.join()
 
     async def join(self) -> None:
-        """Somebody becomes a member, who may say to have been one for long."""
+        """A profile becomes a member, in some cases with a date of joining long ago."""
         pick = self.chance.choice
         number, now = len(self.tables["profiles"]), self.club.clock.at
         body: Json = {
@@ -189,8 +189,8 @@ class Shops:
             "birth_month": pick([None, 2, 11]),
             "joined_at": pick([None, written(now), written(now - timedelta(days=360))]),
         }
-        made = await self._made("profiles", body)
-        self.tables["profiles"].append(body | {"id": made["id"]})
+        created = await self._create("profiles", body)
+        self.tables["profiles"].append(body | {"id": created["id"]})
 
     async def buy(self) -> None:
         """Something is bought or given back, now."""
@@ -215,16 +215,16 @@ class Shops:
         }
         body |= pick([{}, {}, {"currency": "EUR", "currency_rate": pick(["10.125", "11"])}])
         total = pick(["100", "35.55", "-20", "0", "0.01"])
-        known = {"profile_id": owner and owner["id"], "location_id": location_id}
-        await create_transaction(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **known))
-        told = {"profile": owner and owner["external_id"], "location": place, "transacted_at": written(now)}
-        self.tables["transactions"].append(body | told | {"total": total})
+        references = {"profile_id": owner and owner["id"], "location_id": location_id}
+        await create_transaction(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **references))
+        columns = {"profile": owner and owner["external_id"], "location": place, "transacted_at": written(now)}
+        self.tables["transactions"].append(body | columns | {"total": total})
 
-    async def _made(self, what: str, body: Json) -> Json:
+    async def _create(self, what: str, body: Json) -> Json:
         answer = await self.club.http.post(f"{V3}/{what}", json=body)
         assert answer.status_code == 201, answer.text
-        made: Json = answer.json()["data"]
-        return made
+        created: Json = answer.json()["data"]
+        return created
 
     def as_tables(self) -> dict[str, pa.Table]:
         """What happened as tables, of texts; lists as their JSON."""
@@ -235,12 +235,12 @@ class Shops:
         query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
         return await execute(query, (tenant_of(self.club.community),), Backends(self.club.database), self.club.clock.at)
 
-    def located(self, found: dict[Any, Json]) -> dict[Any, Json]:
+    def located(self, measures: dict[Any, Json]) -> dict[Any, Json]:
         """Values by location, by what files call it."""
         names: dict[Any, str] = {number: name for name, number in self.places.items()}
         return {
             (key[0], names.get(key[1])) if isinstance(key, tuple) else names.get(key): each
-            for key, each in found.items()
+            for key, each in measures.items()
         }
 
 
@@ -254,33 +254,33 @@ def _as_table(rows: Sequence[Json]) -> pa.Table:
 
 @pytest_asyncio.fixture
 async def shops(database: Database, clock: ManualClock) -> AsyncIterator[Shops]:
-    """A club of two years, half of it folded."""
+    """A club of two years, half of it compacted."""
     clock.at = datetime(2024, 10, 1, 8, tzinfo=UTC)
     name = f"shops-{next(_numbers)}"
     async for club in create_club(database, clock, NewCommunity(name, "Shops", "NO", "Europe/Oslo", "NOK")):
-        told = Shops(club, random.Random(SEED))
-        await told.begin()
+        shops = Shops(club, random.Random(SEED))
+        await shops.begin()
         for number in range(60):
-            clock.advance(minutes=told.chance.choice((1, 30, 700, 3_000, 60_000)))
-            if told.chance.random() < 0.1:
-                await told.join()
-            await told.buy()
+            clock.advance(minutes=shops.chance.choice((1, 30, 700, 3_000, 60_000)))
+            if shops.chance.random() < 0.1:
+                await shops.join()
+            await shops.buy()
             if number == 30:
                 await purchases.compact_pending(club.database, club.community.id)
-        yield told
+        yield shops
 
 
 async def test_reports_over_files_equal_those_of_a_server_that_received_each_purchase_in_time(shops: Shops) -> None:
     now = shops.club.clock.at
-    asked = [each for _ in range(3) for each in requests(shops.chance, now)]
+    drawn = [each for _ in range(3) for each in requests(shops.chance, now)]
     facts = Facts(Community("Europe/Oslo", "NOK"), {}, {}, {}, {})
     ask = purchase_recount.open_session(
-        DuckDBEngine(), "duckdb", facts, shops.as_tables(), now, [each.body for each in asked]
+        DuckDBEngine(), "duckdb", facts, shops.as_tables(), now, [each.body for each in drawn]
     )
     wrong = []
-    for each in asked:
-        live = each.found(await shops.answer(each.body))
+    for each in drawn:
+        live = each.rows_of(await shops.answer(each.body))
         live = shops.located(live) if each.by == "location" else live
-        found = each.found(ask(each.body))
-        wrong += [] if found == live else [(each, found, live)]
+        computed = each.rows_of(ask(each.body))
+        wrong += [] if computed == live else [(each, computed, live)]
     assert wrong == []

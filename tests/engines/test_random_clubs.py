@@ -30,10 +30,10 @@ def test_all_values_equal_those_of_the_oracle_at_any_instant(number: int) -> Non
 def test_all_profiles_at_one_instant_equal_the_oracle(ago: timedelta) -> None:
     facts, at = random_club(SEED).facts, random_club(SEED).now - ago
     community = facts.community
-    found = compute_on_duckdb(**to_tables(facts), as_of=at, timezone=community.timezone, currency=community.currency)
-    assert found["profile_id"].to_pylist() == sorted(str(id_) for id_ in facts.profiles)
-    asked = [(id_, at) for id_ in facts.profiles]
-    assert mismatches(in_oracle_form(found, facts), facts, asked) == {}
+    values = compute_on_duckdb(**to_tables(facts), as_of=at, timezone=community.timezone, currency=community.currency)
+    assert values["profile_id"].to_pylist() == sorted(str(id_) for id_ in facts.profiles)
+    entities = [(id_, at) for id_ in facts.profiles]
+    assert mismatches(in_oracle_form(values, facts), facts, entities) == {}
 
 
 # Forms ---------------------------------------------------------------------------------------------------
@@ -54,14 +54,15 @@ def test_rows_with_the_same_id_are_items_of_one_transaction(form: TableFormat, t
     drawn = random_club(SEED)
     lines = one_row_per_line(to_tables(drawn.facts)["transactions"])
     assert lines.num_rows > len(drawn.facts.transactions)
-    found = compute_facts(compute_on_duckdb, drawn.facts, drawn.entities, transactions=form(lines, tmp_path / "lines"))
-    assert mismatches(found, drawn.facts, drawn.entities) == {}
+    values = compute_facts(compute_on_duckdb, drawn.facts, drawn.entities, transactions=form(lines, tmp_path / "lines"))
+    assert mismatches(values, drawn.facts, drawn.entities) == {}
 
 
 def test_a_transaction_row_may_contain_one_line_item() -> None:
     drawn = random_club(SEED)
     facts = replace(
-        drawn.facts, transactions={id_: with_one_line(told) for id_, told in drawn.facts.transactions.items()}
+        drawn.facts,
+        transactions={id_: with_one_line(transaction) for id_, transaction in drawn.facts.transactions.items()},
     )
     lines = one_row_per_line(to_tables(facts)["transactions"])
     assert lines.num_rows == len(facts.transactions)
@@ -71,9 +72,9 @@ def test_a_transaction_row_may_contain_one_line_item() -> None:
     )
 
 
-def with_one_line(told: Transaction) -> Transaction:
+def with_one_line(transaction: Transaction) -> Transaction:
     """A transaction with the first of its items, if it has any that is not void."""
-    return replace(told, items=tuple(each for each in told.items if not each.is_void)[:1])
+    return replace(transaction, items=tuple(each for each in transaction.items if not each.is_void)[:1])
 
 
 # Leakage -------------------------------------------------------------------------------------------------
@@ -84,27 +85,27 @@ def test_later_facts_do_not_change_values_at_an_earlier_instant() -> None:
     latest: dict[UUID | None, datetime] = {}
     for id_, at in drawn.entities:
         latest[id_] = max(at, latest.get(id_, at))
-    known = {
-        id_: told
-        for id_, told in drawn.facts.transactions.items()
-        if told.profile_id is not None and told.transacted_at <= latest[told.profile_id]
+    earlier = {
+        id_: transaction
+        for id_, transaction in drawn.facts.transactions.items()
+        if transaction.profile_id is not None and transaction.transacted_at <= latest[transaction.profile_id]
     }
-    assert len(known) < len(drawn.facts.transactions)
-    before = compute_facts(compute_on_duckdb, replace(drawn.facts, transactions=known), drawn.entities)
+    assert len(earlier) < len(drawn.facts.transactions)
+    before = compute_facts(compute_on_duckdb, replace(drawn.facts, transactions=earlier), drawn.entities)
     assert before == compute_facts(compute_on_duckdb, drawn.facts, drawn.entities)
 
 
 def test_values_of_a_profile_do_not_depend_on_other_profiles() -> None:
     drawn = random_club(SEED)
-    id_, own = max(by_profile(drawn.facts).items(), key=lambda each: len(each[1].transactions))
-    asked = [pair for pair in drawn.entities if pair[0] == id_]
+    id_, facts = max(by_profile(drawn.facts).items(), key=lambda each: len(each[1].transactions))
+    entities = [pair for pair in drawn.entities if pair[0] == id_]
     among = compute_facts(compute_on_duckdb, drawn.facts, drawn.entities)
-    assert compute_facts(compute_on_duckdb, own, asked) == {pair: among[pair] for pair in asked}
-    assert asked
+    assert compute_facts(compute_on_duckdb, facts, entities) == {pair: among[pair] for pair in entities}
+    assert entities
 
 
 def test_duplicate_rows_of_the_entity_table_give_one_row() -> None:
     drawn = random_club(SEED, profiles=5)
     twice = entity_table([(id_, drawn.now) for id_ in drawn.facts.profiles] * 2)
-    found = compute_on_duckdb(**to_tables(drawn.facts), as_of=twice, currency=drawn.facts.community.currency)
-    assert found.num_rows == 5
+    values = compute_on_duckdb(**to_tables(drawn.facts), as_of=twice, currency=drawn.facts.community.currency)
+    assert values.num_rows == 5

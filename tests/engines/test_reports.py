@@ -90,7 +90,7 @@ ON_SPARK: list[Body] = [
 
 
 class Both:
-    """A club that is asked live and in files."""
+    """A club that is queried live and in files."""
 
     def __init__(self, club: Club, tables: dict[str, Any]) -> None:
         self._club = club
@@ -112,34 +112,34 @@ class Both:
             country=any(RequiredRelations.for_query(each).country for each in queries),
         )
         it = self._club.community
-        told = ReportContext(it.timezone, it.currency, self._club.clock(), it.id)
-        opened = open_report_session(runner, self._tables, needs, told, None, lambda stage: None)
+        context = ReportContext(it.timezone, it.currency, self._club.clock(), it.id)
+        opened = open_report_session(runner, self._tables, needs, context, None, lambda stage: None)
         return [_comparable(opened.execute(each)) for each in queries]
 
     async def differing(self, bodies: list[Body], engine: str, runner: Any) -> dict[str, list[str]]:
         """Where files say else than the API, by request, the first of each."""
-        found = self.computed(bodies, engine, runner)
-        wrong = [differing(each, await self.live(body)) for each, body in zip(found, bodies, strict=True)]
+        computed = self.computed(bodies, engine, runner)
+        wrong = [differing(each, await self.live(body)) for each, body in zip(computed, bodies, strict=True)]
         return {str(body): each[:5] for body, each in zip(bodies, wrong, strict=True) if each}
 
 
 def _comparable(answer: Any) -> Any:
     """Plain values, without what only one side knows: pages, places by their numbers, the commit that counted."""
-    found = msgspec.json.decode(_encoder.encode(answer))
-    found.pop("pagination", None)
-    for each in found.get("records", ()):
+    decoded = msgspec.json.decode(_encoder.encode(answer))
+    decoded.pop("pagination", None)
+    for each in decoded.get("records", ()):
         if "grouping_type" in each:
             each.pop("updated_at", None)
         for name in [name for name in each if "location" in name or name == "store_join"]:
             del each[name]
-    return found
+    return decoded
 
 
 @pytest_asyncio.fixture(params=["Europe/Oslo", "America/St_Johns"])
 async def both(
     request: pytest.FixtureRequest, database: Database, clock: ManualClock, tmp_path: Path
 ) -> AsyncIterator[Both]:
-    """A club in a zone, loaded and folded."""
+    """A club in a zone, loaded and compacted."""
     slug = f"both-{request.param.rpartition('/')[2].lower()}-{next(_numbers)}"
     async for club in create_club(database, clock, NewCommunity(slug, "Both", "NO", request.param, "NOK")):
         loading = FileLoader(club, tmp_path)
@@ -156,16 +156,18 @@ async def _fetch(club: Club, statement: str) -> Any:
         return await scope.fetch(statement, club.community.id)
 
 
-def differing(found: Any, expected: Any, at: str = "") -> list[str]:
-    """Where two answers differ: path, what was found, what was expected."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        keys = dict.fromkeys((*found, *expected))
-        return [each for key in keys for each in differing(found.get(key), expected.get(key), f"{at}.{key}")]
-    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+def differing(computed: Any, expected: Any, at: str = "") -> list[str]:
+    """Where two answers differ: path, what was computed, what was expected."""
+    if isinstance(computed, dict) and isinstance(expected, dict):
+        keys = dict.fromkeys((*computed, *expected))
+        return [each for key in keys for each in differing(computed.get(key), expected.get(key), f"{at}.{key}")]
+    if isinstance(computed, list) and isinstance(expected, list) and len(computed) == len(expected):
         return [
-            each for place in range(len(found)) for each in differing(found[place], expected[place], f"{at}.{place}")
+            each
+            for place in range(len(computed))
+            for each in differing(computed[place], expected[place], f"{at}.{place}")
         ]
-    return [] if found == expected else [f"{at}: {found!r} != {expected!r}"]
+    return [] if computed == expected else [f"{at}: {computed!r} != {expected!r}"]
 
 
 async def test_duckdb_reports_equal_those_of_the_api(both: Both) -> None:

@@ -47,41 +47,41 @@ def test_the_examples_include_skipped_and_repeated_times() -> None:
 
 
 def test_a_local_time_is_the_instant_in_its_time_zone() -> None:
-    known = range(len(WALL_TIMES))
+    numbers = range(len(WALL_TIMES))
     transactions = pa.table(
         {
-            "external_id": [f"{number}" for number in known],
-            "profile": [f"{number:06}" for number in known],
+            "external_id": [f"{number}" for number in numbers],
+            "profile": [f"{number:06}" for number in numbers],
             "transacted_at": [wall.isoformat() for _, wall in WALL_TIMES],
             "timezone": [zone for zone, _ in WALL_TIMES],
-            "total": ["1.00" for _ in known],
+            "total": ["1.00" for _ in numbers],
         }
     )
-    found = compute_on_duckdb(transactions, as_of=NOW, currency="EUR")
-    assert wrong_instants(found["spend_first_date"].to_pylist()) == []
+    values = compute_on_duckdb(transactions, as_of=NOW, currency="EUR")
+    assert wrong_instants(values["spend_first_date"].to_pylist()) == []
     days = [at.astimezone(ZoneInfo(zone)).date() for (zone, _), at in zip(WALL_TIMES, INSTANTS, strict=True)]
-    assert found["first_shop_date"].to_pylist() == days
+    assert values["first_shop_date"].to_pylist() == days
 
 
 def test_spark_converts_local_times_in_the_same_way(spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
     engine = SparkEngine(spark)
-    rows = [(f"{number}", zone, wall.isoformat()) for number, (zone, wall) in enumerate(WALL_TIMES)]
-    engine.create_lookup("walls", ("number", "zone", "wall"), rows)
+    wall_times = [(f"{number}", zone, wall.isoformat()) for number, (zone, wall) in enumerate(WALL_TIMES)]
+    engine.create_lookup("walls", ("number", "zone", "wall"), wall_times)
     at = engine.dialect.engine.macros["instant_of"]("CAST(wall AS TIMESTAMP)", "zone")
     day = engine.dialect.engine.macros["local_date"]("at", "zone")
-    found = engine.fetch(f"""
+    rows = engine.fetch(f"""
         SELECT CAST(at AS STRING), {day}
         FROM (SELECT number, zone, {at} AS at FROM walls) AS read
         ORDER BY CAST(number AS INT)
     """)
-    assert wrong_instants([datetime.fromisoformat(text).replace(tzinfo=UTC) for text, _ in found]) == []
+    assert wrong_instants([datetime.fromisoformat(text).replace(tzinfo=UTC) for text, _ in rows]) == []
     days = [at.astimezone(ZoneInfo(zone)).date() for (zone, _), at in zip(WALL_TIMES, INSTANTS, strict=True)]
-    assert [day for _, day in found] == days
+    assert [day for _, day in rows] == days
 
 
-def wrong_instants(found: list[datetime]) -> list[object]:
+def wrong_instants(instants: list[datetime]) -> list[object]:
     """The wall-clock times that became another instant than they are."""
-    every = zip(WALL_TIMES, found, INSTANTS, strict=True)
+    every = zip(WALL_TIMES, instants, INSTANTS, strict=True)
     return [(wall, said, at) for wall, said, at in every if said != at]

@@ -24,8 +24,8 @@ def values_of(compute: Compute, names: list[str] | None) -> pa.Table:
     """Some values of drawn profiles, or all; by one line a row or several."""
     drawn = random_club(SEED, profiles=60)
     community = drawn.facts.community
-    asked = {"timezone": community.timezone, "currency": community.currency}
-    return compute(**to_tables(drawn.facts), as_of=drawn.now, values=names, **asked).sort_by("profile_id")
+    options = {"timezone": community.timezone, "currency": community.currency}
+    return compute(**to_tables(drawn.facts), as_of=drawn.now, values=names, **options).sort_by("profile_id")
 
 
 def test_selected_values_equal_those_among_all_values() -> None:
@@ -39,7 +39,7 @@ def test_selected_values_equal_those_among_all_values() -> None:
 
 def test_spark_returns_only_selected_values(spark: object) -> None:
     chosen = ["spend_12m", "total_shop_days", "most_transacted_location", "purchased_brands"]
-    found = values_of(compute_on_spark(spark), chosen)
+    values = values_of(compute_on_spark(spark), chosen)
     expected = values_of(compute_on_duckdb, chosen)
-    assert found.column_names == expected.column_names
-    assert found.to_pylist() == expected.to_pylist()
+    assert values.column_names == expected.column_names
+    assert values.to_pylist() == expected.to_pylist()

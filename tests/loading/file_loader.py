@@ -38,12 +38,12 @@ class FileLoader:
     async def values(self, external_id: str) -> dict[str, Any]:
         profile_id = await self.fetchval("SELECT profile_id FROM profiles WHERE external_id = $2", external_id)
         answer = await self.club.http.get(f"/api/v3/profiles/{profile_id}/aggregations")
-        found: dict[str, Any] = msgspec.json.decode(answer.content)["data"]
-        return found
+        data: dict[str, Any] = msgspec.json.decode(answer.content)["data"]
+        return data
 
     async def transactions(self) -> dict[str, dict[str, Any]]:
-        found = msgspec.json.decode((await self.club.http.get("/api/v3/transactions?page[size]=500")).content)
-        return {row["external_id"]: row for row in found["data"]}
+        body = msgspec.json.decode((await self.club.http.get("/api/v3/transactions?page[size]=500")).content)
+        return {row["external_id"]: row for row in body["data"]}
 
     async def fetchval(self, statement: str, *values: object) -> Any:
         async with self.club.database.read_transaction(self.club.community.id) as scope:

@@ -89,8 +89,8 @@ async def count_dirty(club: Club) -> int:
 async def verify_differences(club: Club) -> list[str]:
     """The differences that verify finds; asserts that no profile is dirty."""
     assert await count_dirty(club) == 0
-    found = [each async for each in verify(club.database, club.community.id)]
-    return [str(each) for each in found if not isinstance(each, int)]
+    results = [each async for each in verify(club.database, club.community.id)]
+    return [str(each) for each in results if not isinstance(each, int)]
 
 
 async def count_outbox(club: Club, reason: str) -> int:
@@ -158,7 +158,7 @@ def count_plain_rows(path: Path, community: Community) -> int:
     slow = SlowRows()
     with path.open("rb") as file:
         columns = catalog.columns_of("transactions")
-        found = list(read_plain_rows(file, columns, community, 100, slow, lambda position: None))
-    number = sum(len(table) for tables in found for table in tables)
+        batches = list(read_plain_rows(file, columns, community, 100, slow, lambda position: None))
+    number = sum(len(table) for tables in batches for table in tables)
     assert number + sum(slow.flags) == len(slow.flags)
     return number

@@ -88,12 +88,12 @@ def test_no_more_is_decompressed_than_the_limit_allows(algorithm: Compression) -
         Compression.GZIP: gzipped(content),
         Compression.ZSTD: zstd_compressed(content),
     }[algorithm]
-    found = compression.decompress(
+    pieces = compression.decompress(
         io.BytesIO(compressed), algorithm, lambda size: None, FileLimits(decompressed_bytes=5_000_000)
     )
     sizes: list[int] = []
     with pytest.raises(FileTooLargeError, match=r"larger than 5,000,000 bytes when decompressed.*max_import_bytes"):
-        sizes.extend(len(piece) for piece in found)
+        sizes.extend(len(piece) for piece in pieces)
     assert sum(sizes) <= 5_000_000
     assert max(sizes) <= 1024 * 1024
 
@@ -118,13 +118,13 @@ def test_zstd_with_a_larger_window_than_allowed_is_damaged() -> None:
 
 def test_decompression_is_aborted_by_the_limits() -> None:
     stopped = Event()
-    found = compression.decompress(
+    pieces = compression.decompress(
         io.BytesIO(gzipped(b"\n" * 5_000_000)),
         Compression.GZIP,
         lambda size: None,
         FileLimits(is_aborted=stopped.is_set),
     )
-    next(found)
+    next(pieces)
     stopped.set()
     with pytest.raises(ReadAbortedError):
-        next(found)
+        next(pieces)

@@ -100,8 +100,8 @@ async def test_communities_are_created_and_updated_by_slug(club: Club) -> None:
     changed = {**row, "timezone": "Europe/Stockholm", "attributes": {"chain": "New"}}
     assert outcome_counts(await loader.load_communities(club.database, rows_of([changed]))) == (1, 0, 0)
     async with club.database.unscoped_connection() as connection:
-        found = await communities.get_by_slug(connection, slug)
-    assert (found.timezone, found.attributes) == ("Europe/Stockholm", {"chain": "New"})
+        community = await communities.get_by_slug(connection, slug)
+    assert (community.timezone, community.attributes) == ("Europe/Stockholm", {"chain": "New"})
 
 
 @pytest.mark.parametrize(("error", "stops"), [(asyncpg.DiskFullError("x"), LoadStoppedError), (KeyError(), KeyError)])

@@ -135,10 +135,10 @@ async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -
         name="sales.ndjson",
     )
     assert outcome_counts(summary) == (1, 0, 8)
-    found = reasons_by_line(summary)
-    assert found.pop(6).startswith("is not JSON")
-    assert found.pop(9).startswith("expected `object`")
-    assert found == {
+    reasons = reasons_by_line(summary)
+    assert reasons.pop(6).startswith("is not JSON")
+    assert reasons.pop(9).startswith("expected `object`")
+    assert reasons == {
         1: "total invalid decimal string",
         2: "total is required",
         3: "transacted_at is required",

@@ -94,7 +94,7 @@ GENERATED_COLUMNS = {
 
 async def derived_rows(club: Club) -> dict[str, list[str]]:
     """All rows that are derived from members, without ids that differ in each run and without zeros."""
-    found = {}
+    rows_by_table = {}
     async with club.database.read_transaction(club.community.id) as scope:
         for name, source in TABLES.items():
             owner = "p.external_id AS owner, " if "profiles" in source else ""
@@ -108,8 +108,8 @@ async def derived_rows(club: Club) -> dict[str, list[str]]:
                 for row in rows
                 if 0 not in (row.get("delta"), row.get("count"), row.get("members_count"))
             ]
-            found[name] = sorted(map(repr, comparable))
-    return found
+            rows_by_table[name] = sorted(map(repr, comparable))
+    return rows_by_table
 
 
 async def report_results(club: Club) -> dict[str, list[Any]]:
@@ -117,7 +117,7 @@ async def report_results(club: Club) -> dict[str, list[Any]]:
     database, community_id, now = club.database, club.community.id, club.clock.at
     grouped = await fetch_rows(database, community_id, "members_grouped_count", ["grouping_type"])
     # A group without members may be listed or not.
-    found = {"members_grouped_count": [row | {"updated_at": None} for row in grouped if row["members_count"]]}
+    results = {"members_grouped_count": [row | {"updated_at": None} for row in grouped if row["members_count"]]}
     starts = [now.replace(hour=0, minute=0, second=0) - timedelta(days=each) for each in reversed(range(100))]
     query = ("1d", starts, [each + timedelta(days=1) for each in starts])
     for report, fields in {
@@ -125,16 +125,16 @@ async def report_results(club: Club) -> dict[str, list[Any]]:
         "member_balance": ["gender", "age"],
         "members_count_snapshot": ["age", "country"],
     }.items():
-        found[report] = await fetch_timeseries_rows(database, community_id, report, fields, *query)
+        results[report] = await fetch_timeseries_rows(database, community_id, report, fields, *query)
     return {
         name: sorted(repr({k: v for k, v in row.items() if k != "community_id"}) for row in rows)
-        for name, rows in found.items()
+        for name, rows in results.items()
     }
 
 
 async def verify_differences(club: Club) -> list[str]:
-    found = [each async for each in verify(club.database, club.community.id)]
-    return [str(each) for each in found if not isinstance(each, int)]
+    results = [each async for each in verify(club.database, club.community.id)]
+    return [str(each) for each in results if not isinstance(each, int)]
 
 
 async def change_timezone(club: Club, zone: str) -> None:
@@ -201,10 +201,10 @@ async def test_a_load_and_live_writes_result_in_the_same_tables_and_reports(
 
 async def count_deltas(club: Club) -> int:
     async with club.database.read_transaction(club.community.id) as scope:
-        found: int = await scope.fetchval(
+        count: int = await scope.fetchval(
             "SELECT count(*) FROM group_count_deltas WHERE community_id = $1", club.community.id
         )
-    return found
+    return count
 
 
 @pytest.mark.usefixtures("large_loads")

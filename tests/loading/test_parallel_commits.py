@@ -33,15 +33,15 @@ async def profiles(load: FileLoader) -> None:
 
 def record_commits(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Records the profiles of each commit, as rows name them."""
-    found: list[list[str]] = []
+    batches: list[list[str]] = []
     commit_group = group_commit.commit_group
 
     async def recording(database: Any, community_id: int, batch: Sequence[PendingWrite]) -> Any:
-        found.append([write.row.profile[1] for each in batch for write in each.writes if write.row.profile])
+        batches.append([write.row.profile[1] for each in batch for write in each.writes if write.row.profile])
         return await commit_group(database, community_id, batch)
 
     monkeypatch.setattr(group_commit, "commit_group", recording)
-    return found
+    return batches
 
 
 async def test_rows_of_one_profile_are_in_one_commit(load: FileLoader, monkeypatch: pytest.MonkeyPatch) -> None:

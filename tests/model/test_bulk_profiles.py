@@ -82,7 +82,7 @@ async def test_valid_rows_are_stored_and_invalid_ones_rejected(club: Club) -> No
         {"external_id": "4", "email": "NEW@example.com"},
         {"external_id": "5", "mobile_phone": "+472"},
         {"external_id": "6", "joined_location_external_id": "S9", "favorite_stores": ["S8"]},
-        {"first_name": "Nobody"},
+        {"first_name": "Unknown"},
         {"external_id": "7", "identities": [{"handle": "card", "identifier": "1"}]},
         {"external_id": "8", "identities": [{"handle": "card", "identifier": "1"}]},
         {"external_id": "9"},

@@ -22,8 +22,8 @@ def rows(table: TableSpec) -> list[str]:
 
 @pytest.mark.parametrize("table", schema.TABLES, ids=lambda table: table.name)
 def test_every_column_is_documented_as_it_is_declared(table: TableSpec) -> None:
-    (told,) = (part for part in PAGE.read_text().split("\n### ") if part.startswith(f"{table.name}\n"))
-    assert [line for line in told.splitlines() if line.startswith("| `")] == rows(table)
+    (section,) = (part for part in PAGE.read_text().split("\n### ") if part.startswith(f"{table.name}\n"))
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows(table)
 
 
 def test_the_example_in_python_runs_as_it_is_written() -> None:
@@ -33,6 +33,8 @@ def test_the_example_in_python_runs_as_it_is_written() -> None:
     values = made["values"]
     assert isinstance(values, pa.Table)
     # What the page's comment says of them.
-    told = dict(zip(values["profile_id"].to_pylist(), map(str, values["spend_12m"].to_pylist()), strict=True))
-    assert told == {"M1": "119.90", "M2": "0.00"}
+    spend_by_profile = dict(
+        zip(values["profile_id"].to_pylist(), map(str, values["spend_12m"].to_pylist()), strict=True)
+    )
+    assert spend_by_profile == {"M1": "119.90", "M2": "0.00"}
     assert "# M1 119.90, M2 0.00" in example

@@ -89,15 +89,15 @@ def test_missing_files_are_an_error() -> None:
 
 def test_errors_of_the_store_are_reported(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     with pytest.raises(
-        InvalidInputError, match=r"^s3://nobody/sales can't be read: Generic S3 error: .*404 Not Found\.$"
+        InvalidInputError, match=r"^s3://unknown/sales can't be read: Generic S3 error: .*404 Not Found\.$"
     ):
-        compute_spend("s3://nobody/sales")
+        compute_spend("s3://unknown/sales")
     with pytest.raises(
-        InvalidInputError, match=r"^transactions: s3://nobody/sales\.csv can't be read: .*404 Not Found\.$"
+        InvalidInputError, match=r"^transactions: s3://unknown/sales\.csv can't be read: .*404 Not Found\.$"
     ):
-        compute_spend("s3://nobody/sales.csv")
-    with pytest.raises(InvalidInputError, match=r"^s3://nobody/values\.csv can't be written: .*404 Not Found.*\.$"):
-        regulars.compute(table(), as_of=AS_OF, output="s3://nobody/values.csv")
+        compute_spend("s3://unknown/sales.csv")
+    with pytest.raises(InvalidInputError, match=r"^s3://unknown/values\.csv can't be written: .*404 Not Found.*\.$"):
+        regulars.compute(table(), as_of=AS_OF, output="s3://unknown/values.csv")
     monkeypatch.delenv("AWS_ALLOW_HTTP")
     with pytest.raises(InvalidInputError, match=r"^s3://lake/sales can't be read: .*HTTP error: builder error\.$"):
         compute_spend(f"{LAKE}/sales")

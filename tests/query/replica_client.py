@@ -1,4 +1,4 @@
-"""Asks a replica as a request does: in a snapshot of its own, under row-level security."""
+"""Queries a replica as a request does: in a snapshot of its own, under row-level security."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking for records the way the API does: a body in, an answer as it goes out."""
+"""Requests records as the API does: takes a body, returns the response as it is sent."""
 
 from __future__ import annotations
 

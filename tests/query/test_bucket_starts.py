@@ -94,7 +94,7 @@ def test_bucket_starts_are_equal_in_sql_and_python(database_urls: tuple[str, str
                     case = SEED, interval.code, at.isoformat(), name, start, expected
                     assert rules_differ(connection, name, at, start, expected), case
                     others.append(case)
-    # Rules that were changed of late, and what some zones were before 1970.
+    # Rules that were changed recently, and what some zones were before 1970.
     assert len(others) < len(tried) * len(ALL_INTERVALS) / 30
 
 

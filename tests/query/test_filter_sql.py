@@ -34,7 +34,7 @@ def on_one_line(sql: str) -> str:
 
 
 def sql_and_values(tree: str, report: Report) -> tuple[str, str]:
-    """What becomes of a tree, for a tenant whose money has two digits."""
+    """The SQL of a filter, for a tenant whose money has two digits."""
     node, store = read(tree, report), report.source.backend
     found = _encoder.encode(filter_sql.bound_values(node, store, 2)).decode()
     return on_one_line(filter_sql.condition(node, store).sql), found

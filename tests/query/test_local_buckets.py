@@ -1,4 +1,4 @@
-"""Which buckets a range has, and how wide they are when nobody says."""
+"""Which buckets a range has, and how wide they are without an interval."""
 
 from __future__ import annotations
 

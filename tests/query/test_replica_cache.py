@@ -65,16 +65,16 @@ async def test_committed_changes_are_visible(club: Club) -> None:
 
 async def test_a_sale_changes_values(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club)
+    profile_id = await member(club)
     assert await count(club, cache, "r.spend_all > $1", [0]) == 0
-    await sale(club, somebody, "2026-10-31 12:00:00")
+    await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await count(club, cache, "r.spend_all > $1", [9_999]) == 1
 
 
 async def test_a_value_changes_by_the_clock(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club)
-    await sale(club, somebody, "2026-10-31 12:00:00")
+    profile_id = await member(club)
+    await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await fetch(club, cache, RECENCY, ["RC"]) == [(1,)]
     club.clock.advance(days=100)
     assert await fetch(club, cache, RECENCY, ["RC"]) == [(0,)]
@@ -86,8 +86,8 @@ async def test_a_value_changes_by_the_clock(club: Club) -> None:
 
 async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club)
-    await sale(club, somebody, "2026-10-31 12:00:00")
+    profile_id = await member(club)
+    await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await count(club, cache, "r.join_hour = 12") == 1
     club.clock.advance(days=100)
     assert await count(club, cache, "r.join_hour = 12") == 1
@@ -96,9 +96,9 @@ async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Clu
 
 async def test_a_future_sale_counts_from_its_time(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club)
+    profile_id = await member(club)
     assert await count(club, cache, "r.shop_count = 1") == 0
-    await sale(club, somebody, "2026-11-05 12:00:00")
+    await sale(club, profile_id, "2026-11-05 12:00:00")
     assert await count(club, cache, "r.shop_count = 1") == 0
     club.clock.advance(days=5)
     assert await count(club, cache, "r.shop_count = 1") == 1
@@ -116,10 +116,10 @@ async def test_a_future_membership_counts_from_its_time(club: Club) -> None:
 
 async def test_a_commit_that_overlaps_a_read_is_not_missed(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody, other = await member(club), await member(club)
+    profile_id, other = await member(club), await member(club)
     change = "UPDATE members SET gender = $2, recorded_xid = pg_current_xact_id() WHERE profile_id = $1"
     async with club.database.write_transaction(club.community.id) as early:
-        await early.execute(change, somebody, "early")
+        await early.execute(change, profile_id, "early")
         async with club.database.write_transaction(club.community.id) as late:
             await late.execute(change, other, "late")
         assert await count(club, cache, "r.gender IN ('early', 'late')") == 1
@@ -132,8 +132,8 @@ async def test_an_older_snapshot_does_not_revert_a_replica(club: Club) -> None:
     assert await count(club, cache) == 1
     async with club.database.read_transaction(club.community.id) as before:
         assert await before.fetchval("SELECT count(*) FROM members") == 1
-        somebody = await member(club)
-        await sale(club, somebody, "2026-10-31 12:00:00")
+        profile_id = await member(club)
+        await sale(club, profile_id, "2026-10-31 12:00:00")
         assert await count(club, cache) == 2
         assert await fetch_in(before, club, cache, COUNT) == [(2,)]
         # What it needs besides is read in its own snapshot, so that one answer is of one moment.
@@ -145,12 +145,12 @@ async def test_an_older_snapshot_does_not_revert_a_replica(club: Club) -> None:
 
 async def test_values_are_not_computed_from_facts_older_than_their_row(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club)
-    await sale(club, somebody, "2026-10-31 12:00:00")
+    profile_id = await member(club)
+    await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await count(club, cache, "r.shop_count = 1 AND r.dimension_recency = 'RC'") == 1
     async with club.database.read_transaction(club.community.id) as before:
         assert await before.fetchval("SELECT count(*) FROM members") == 1
-        await sale(club, somebody, "2026-10-30 12:00:00")
+        await sale(club, profile_id, "2026-10-30 12:00:00")
         assert await count(club, cache, "r.shop_count = 2") == 1
         long_after = club.clock() + timedelta(days=100)
         await fetch_in(before, club, cache, RECENCY, ["RC"], long_after)
@@ -160,9 +160,9 @@ async def test_values_are_not_computed_from_facts_older_than_their_row(club: Clu
 
 async def test_a_purged_profile_is_removed_from_the_replica(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club, properties={"language": "no"})
+    profile_id = await member(club, properties={"language": "no"})
     assert await count(club, cache, "json_extract_string(r.properties, $1) = $2", ["/language", "no"]) == 1
-    assert (await club.http.delete(f"/api/v3/profiles/{somebody}")).status_code in (200, 204)
+    assert (await club.http.delete(f"/api/v3/profiles/{profile_id}")).status_code in (200, 204)
     assert await fetch(club, cache, "SELECT r.profile_id, r.properties FROM members AS r") == []
 
 
@@ -270,11 +270,11 @@ async def test_many_stale_values_are_refreshed_in_several_requests(club: Club, m
 
 async def test_values_of_an_older_version_are_refreshed(club: Club) -> None:
     cache = ReplicaCache(100)
-    somebody = await member(club, joined_at="2026-07-31 23:30:00")
-    first = [somebody, "JC"]
+    profile_id = await member(club, joined_at="2026-07-31 23:30:00")
+    first = [profile_id, "JC"]
     join = f"{COUNT} WHERE r.profile_id = $1 AND r.dimension_join = $2"
     assert await fetch(club, cache, join, first) == [(1,)]
-    answer = await club.http.get(f"/api/v3/profiles/{somebody}")
+    answer = await club.http.get(f"/api/v3/profiles/{profile_id}")
     assert answer.status_code == 200
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("UPDATE communities SET timezone = 'Pacific/Auckland' WHERE id = $1", scope.community_id)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(3000)
 _ALL = f"SELECT r.profile_id, {', '.join(f'r.{name}' for name in VALUE_COLUMNS)} FROM members AS r"
 
 
-# Who joins by the clock is a member from then on, whether the sweep has been there or not.
+# A member whose join lies in the future is one from then on, whether the profile was refreshed or not.
 _MEMBERS = """
 SELECT count(*)
 FROM (
@@ -68,7 +68,7 @@ async def test_a_replica_has_every_value_after_any_changes(
             clock.at = now
             await product.perform(action, before, after)
             before = after
-            if data.draw(st.booleans(), "is swept"):
+            if data.draw(st.booleans(), "is refreshed"):
                 await refresh_community(database, product.club.community.id, lambda: False)
             if data.draw(st.booleans(), "is queried"):
                 await all_is_true(product, cache, after, now)

@@ -22,7 +22,7 @@ KINDS = ["out", "in"]
 
 @dataclass(frozen=True)
 class CountedEvent:
-    """One happening of a tenant."""
+    """One event of a tenant."""
 
     community_id: int
     zone: str

@@ -84,7 +84,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
             make_visit(5, url="https://a.example/?utm_term=" + "x" * 256),
             make_visit(6, url="https://a.example/?utm_term=%00"),
             make_visit(7, url="https://a.example/\0"),
-            make_visit(8, profile="nobody"),
+            make_visit(8, profile="unknown"),
             make_visit(9, sending="S1", offer="O1"),
             make_visit(10) | {"at": (START + timedelta(days=2)).isoformat()},
             {"url": None},
@@ -106,7 +106,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
         5: "url has a utm_term of more than 255 characters",
         6: "url must not hold a NUL character",
         7: "url must not hold a NUL character",
-        8: "profile There is no profile nobody",
+        8: "profile There is no profile unknown",
         9: "offer stands beside a sending: a visit comes from one of them",
         10: "at lies more than a day ahead: set the clock that it comes from",
         11: "external_id is required; at is required; host is required, or else a url",
@@ -120,7 +120,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
 
 
 async def test_a_batch_of_rejected_visits_stores_nothing(post: SendingClub) -> None:
-    assert outcome_counts(await post.load("link_visits", [make_visit(1, profile="nobody")])) == (0, 0, 1)
+    assert outcome_counts(await post.load("link_visits", [make_visit(1, profile="unknown")])) == (0, 0, 1)
 
 
 async def test_visits_are_imported_as_csv(post: SendingClub) -> None:

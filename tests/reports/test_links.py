@@ -131,7 +131,7 @@ async def equal_over_time(post: SendingClub, visits: Sequence[Row], interval: st
     for by in (None, "source_type", "source_id", "host", "utm_medium"):
         for condition, is_of in FILTERS:
             params = {"aggregate_by": by, "filter": condition, "interval": interval}
-            shown = await post.query_timeseries("links_visits_history", **params, **asked_range(since, until))
+            shown = await post.query_timeseries("links_visits_history", **params, **range_params(since, until))
             expected = count_visits(
                 (each for each in within if is_of(link_fields(each))), both(labels([by] if by else []), place)
             )
@@ -149,7 +149,7 @@ async def equal_in_range(post: SendingClub, visits: Sequence[Row], since: dateti
     for by in (None, "source_id", "path"):
         for condition, is_of in FILTERS:
             answer = await post.query(
-                "links_visits_stats", aggregate_by=by, filter=condition, **asked_range(since, until)
+                "links_visits_stats", aggregate_by=by, filter=condition, **range_params(since, until)
             )
             shown = {
                 tuple(each["label"].values()): (each["values"]["visits"], each["values"]["unique_visits"])
@@ -159,7 +159,7 @@ async def equal_in_range(post: SendingClub, visits: Sequence[Row], since: dateti
             assert shown == expected, (since, until, by, condition)
 
 
-def asked_range(since: datetime, until: datetime) -> dict[str, str]:
+def range_params(since: datetime, until: datetime) -> dict[str, str]:
     return {"from": since.isoformat(), "to": until.isoformat()}
 
 

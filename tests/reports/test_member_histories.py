@@ -173,7 +173,7 @@ class World:
         last = bucket(now)
         starts = [last - width * (count - 1 - n) for n in range(count)]
         ends = [start + width for start in starts]
-        expected = self.standing.history(now, bucket, list(zip(starts, ends, strict=True)), now - _KEPT[interval])
+        expected = self.standing.history(now, bucket, list(zip(starts, ends, strict=True)), now - _RETENTION[interval])
         params = (interval, starts, ends)
         rows = await fetch_timeseries_rows(database, community_id, "members_count_history", ["grouping_type"], *params)
         reported: dict[Any, dict[datetime, int]] = {}
@@ -195,7 +195,7 @@ class World:
             assert balance == Counter((start, key(join)) for start, join in joins), fields
 
 
-_KEPT = {"5m": timedelta(days=14), "1h": timedelta(days=184), "1d": timedelta(days=731)}
+_RETENTION = {"5m": timedelta(days=14), "1h": timedelta(days=184), "1d": timedelta(days=731)}
 _COLUMNS = {"consents": ("consents_true", "consents_false")}
 
 

@@ -88,7 +88,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(shop: OfferClub) -> 
         "offer_events",
         [
             event(1, "liked"),
-            event(2, "seen", profile="nobody"),
+            event(2, "seen", profile="unknown"),
             event(3, "seen") | {"at": (START + timedelta(days=2)).isoformat()},
             event(4, "granted", transaction="T1"),
             {"offer": "O1", "at": "yesterday"},
@@ -99,14 +99,14 @@ async def test_an_invalid_event_is_rejected_with_its_reason(shop: OfferClub) -> 
     assert outcome_counts(summary) == (1, 0, 6)
     assert reasons_by_line(summary) == {
         1: "event must be one of " + ", ".join(EVENT_TYPES),
-        2: "profile There is no profile nobody",
+        2: "profile There is no profile unknown",
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "transaction goes with the event used",
         5: "at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset; external_id is required; "
         "event is required",
         6: "offer expected `int | str | null`, got `object`",
     }
-    assert outcome_counts(await shop.load("offer_events", [event(1, "seen", profile="nobody")])) == (0, 0, 1)
+    assert outcome_counts(await shop.load("offer_events", [event(1, "seen", profile="unknown")])) == (0, 0, 1)
 
 
 async def test_an_invalid_offer_is_rejected_with_its_reason(shop: OfferClub) -> None:

@@ -86,7 +86,7 @@ def offer_rows(names: Iterable[str]) -> list[dict[str, Any]]:
     return [{"external_id": name, "name": name, **OFFERS[name]} for name in names]
 
 
-async def as_told(shop: OfferClub, events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def recorded_rows(shop: OfferClub, events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Events as an oracle counts them: with the ids that the product gave."""
     ids, stores = await shop.ids_by_external_id("offer_collections"), await shop.ids_by_external_id("locations")
     offers = {
@@ -104,7 +104,7 @@ async def as_told(shop: OfferClub, events: Iterable[Mapping[str, Any]]) -> list[
 
 async def equal(shop: OfferClub, events: Iterable[Mapping[str, Any]], chance: random.Random) -> None:
     """Holds that every report says of these events what a plain loop does, for any query."""
-    rows = await as_told(shop, events)
+    rows = await recorded_rows(shop, events)
     zone, now = shop.club.community.timezone, shop.club.clock()
     records = await shop.offers()
     for name, record in records.items():

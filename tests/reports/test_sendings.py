@@ -99,7 +99,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(post: SendingClub) -
         "sending_events",
         [
             event(1, "read"),
-            event(2, "opened", profile="nobody"),
+            event(2, "opened", profile="unknown"),
             event(3, "opened") | {"at": ahead},
             {"external_id": "E4", "sending": "S1", "event": "opened", "at": ahead},
             {"sending": "S1", "dispatch": "D1", "at": "yesterday"},
@@ -111,7 +111,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(post: SendingClub) -
     assert outcome_counts(summary) == (1, 0, 7)
     assert reasons_by_line(summary) == {
         1: "event must be one of " + ", ".join(EVENT_TYPES),
-        2: "profile There is no profile nobody",
+        2: "profile There is no profile unknown",
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "dispatch is required, or else a profile",
         5: "at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset; external_id is required; "
@@ -146,7 +146,7 @@ async def test_loading_a_sending_again_updates_its_fields(post: SendingClub) -> 
 
 
 async def test_a_batch_of_rejected_events_stores_nothing(post: SendingClub) -> None:
-    summary = await post.load("sending_events", [event(1, "opened", profile="nobody")])
+    summary = await post.load("sending_events", [event(1, "opened", profile="unknown")])
     assert outcome_counts(summary) == (0, 0, 1)
 
 

@@ -116,7 +116,7 @@ class Writer:
         rows = [self.body() for _ in range(self.random.randrange(2, 20))]
         invalid = {index for index in range(len(rows)) if self.random.random() < 0.15}
         for index in invalid:
-            rows[index] |= self.random.choice([{"total": None}, {"profile_id": "nobody"}, {"transacted_at": "soon"}])
+            rows[index] |= self.random.choice([{"total": None}, {"profile_id": "unknown"}, {"transacted_at": "soon"}])
         answer = await self.send("POST", f"{TRANSACTIONS}/batch.json", {"transactions": rows})
         assert answer.status_code == 200, answer.text
         ids = parse_data(answer)["ids"]

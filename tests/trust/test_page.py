@@ -55,7 +55,7 @@ class Broken(Proof):
         return broken
 
 
-def test_an_exception_within_a_proof_is_a_failed_check_and_figures_are_kept() -> None:
+def test_an_exception_within_a_proof_is_a_failed_check_and_figures_are_stored() -> None:
     found = run_proof(Broken("kills", "Broken", 1), seed=1)
     assert found.figures == [Figure("requests sent", 3)]
     assert found.checks == [Check("the proof runs to its end", "RuntimeError: the server did not come up", False)]

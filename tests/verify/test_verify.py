@@ -26,7 +26,7 @@ from regulars.storage.database import Database
 from regulars.verify import verify as module
 from regulars.verify.verify import Discrepancy, verify
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ITEM = Item(product_id=1, brand="B", price_sell=Decimal("20"), discounts=(Decimal("1"),))
 WORLD = case(
     "",
@@ -253,7 +253,7 @@ async def test_random_histories_have_no_discrepancies_now_or_at_any_instant(
     *_, (_, after, clock.at) = replay(history)
     community, facts = await store_facts(database, after)
     instants = sorted(
-        {each for mine in facts.profiles for each in change_instants(facts, mine, EPOCH) if each <= clock.at}
+        {each for mine in facts.profiles for each in change_instants(facts, mine, UNIX_EPOCH) if each <= clock.at}
     )
     past = data.draw(st.sampled_from(instants) if instants else st.just(clock.at), "as of")
     for as_of in (None, past, past - timedelta(microseconds=1)):

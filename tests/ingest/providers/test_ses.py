@@ -28,7 +28,7 @@ from regulars.ingest.providers.ses import SES, VALIDATION_MESSAGE
 
 KARI, OLA = {"emailAddress": "kari@example.com"}, {"emailAddress": "Ola@example.com"}
 NEWS_LEFT = {"topicName": "news", "subscriptionStatus": "OptOut"}
-NEWS_KEPT = {"topicName": "news", "subscriptionStatus": "OptIn"}
+NEWS_SUBSCRIBED = {"topicName": "news", "subscriptionStatus": "OptIn"}
 
 KINDS: list[tuple[str, dict[str, Any], str]] = [
     ("Send", {}, "transmitted"),
@@ -43,7 +43,7 @@ KINDS: list[tuple[str, dict[str, Any], str]] = [
         "Subscription",
         {
             "newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_LEFT]},
-            "oldTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_KEPT]},
+            "oldTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_SUBSCRIBED]},
         },
         "unsubscribed",
     ),
@@ -55,7 +55,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     (
         "Subscription",
         {
-            "newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_KEPT]},
+            "newTopicPreferences": {"unsubscribeAll": False, "topicSubscriptionStatus": [NEWS_SUBSCRIBED]},
             "oldTopicPreferences": {"unsubscribeAll": True},
         },
     ),
