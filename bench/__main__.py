@@ -28,14 +28,14 @@ def main() -> int:
         if arguments.names and benchmark.name not in arguments.names:
             continue
         _log(f"{benchmark.name}: {benchmark.title} ...")
-        found = run_benchmark(benchmark, arguments.scale)
-        result.save(found, arguments.results)
-        for figure in found.figures:
+        benchmark_result = run_benchmark(benchmark, arguments.scale)
+        result.save(benchmark_result, arguments.results)
+        for figure in benchmark_result.figures:
             _log(f"  {figure.name}: {result.with_unit(figure.value, figure.unit)}")
-        for target in found.targets:
+        for target in benchmark_result.targets:
             _log(f"  {'met' if target.met else 'MISSED'}: {target.claim}: {target.measured}")
             met = met and (target.met or arguments.scale != 1)
-        _log(f"  {found.seconds:.0f} s")
+        _log(f"  {benchmark_result.seconds:.0f} s")
     page = arguments.results.parent / "RESULTS.md"
     results = result.load_results(arguments.results)
     chart.draw(results, page.parent / chart.FOLDER)

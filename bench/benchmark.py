@@ -25,13 +25,13 @@ class Benchmark:
     @property
     def run(self) -> RunFunction:
         """The function that runs it."""
-        found: RunFunction = importlib.import_module(f"bench.{self.name}").run
-        return found
+        function: RunFunction = importlib.import_module(f"bench.{self.name}").run
+        return function
 
     def chart_figures(self, result: Result) -> list[Figure]:
         """The figures of its chart that a result contains, in order."""
-        known = {each.name: each for each in result.figures}
-        return [known[name] for name in self.bars if name in known]
+        figures_by_name = {each.name: each for each in result.figures}
+        return [figures_by_name[name] for name in self.bars if name in figures_by_name]
 
 
 _CASES = tuple(f"{n}{hot}" for n in ("1 process", "4 processes") for hot in ("", ", 50 hot profiles"))
@@ -134,7 +134,11 @@ BENCHMARKS = (
     Benchmark(
         "country",
         "A fact that very many profiles share",
-        ("PUT of the country", "first read of a profile after it", "reads at 100 a second while the sweep works, p99"),
+        (
+            "PUT of the country",
+            "first read of a profile after it",
+            "reads at 100 a second while the refresh job works, p99",
+        ),
     ),
     Benchmark(
         "memory",

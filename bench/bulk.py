@@ -133,7 +133,7 @@ async def _by_stage(
             sorted(profile_id(club, each) for each in chance.sample(range(1, profiles + 1), min(1_000, profiles // 2)))
             for _ in range(5)
         ]
-        found = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
+        cpu_by_part = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
 
     def each(used: list[int]) -> str:
         return format_number(statistics.median(used) / len(chosen[0]) / 1000)
@@ -141,7 +141,7 @@ async def _by_stage(
     findings.add_table(
         f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles together",
         ("part", "CPU"),
-        [(name, each(used)) for name, used in found.items()],
+        [(name, each(used)) for name, used in cpu_by_part.items()],
     )
 
 

@@ -31,10 +31,10 @@ SHARD_BYTES = 4e12
 class Costs:
     """CPU seconds of a purchase and of a read, in the server's processes and in PostgreSQL."""
 
-    write_here: float
-    write_there: float
-    read_here: float
-    read_there: float
+    write_in_server: float
+    write_in_postgresql: float
+    read_in_server: float
+    read_in_postgresql: float
 
 
 def costs(results: Mapping[str, Result]) -> Costs:
@@ -53,18 +53,18 @@ def row(members: int, of: Costs) -> Sequence[str]:
     """A line of the table."""
     a_day = members * PURCHASES_A_YEAR / 365
     peak = PEAK * a_day / 86_400
-    here = peak * (of.write_here + READS_A_PURCHASE * of.read_here)
-    there = peak * (of.write_there + READS_A_PURCHASE * of.read_there)
+    server_cores = peak * (of.write_in_server + READS_A_PURCHASE * of.read_in_server)
+    database_cores = peak * (of.write_in_postgresql + READS_A_PURCHASE * of.read_in_postgresql)
     stored = members * (YEARS * PURCHASES_A_YEAR * TRANSACTION_BYTES + PROFILE_BYTES)
-    shards = max(_up(there / (CORES * SHARE)), _up(stored / SHARD_BYTES))
+    shards = max(_up(database_cores / (CORES * SHARE)), _up(stored / SHARD_BYTES))
     return (
         f"{members:,}",
         f"{a_day:,.0f}",
         f"{peak:,.1f}",
-        f"{here:.2f}",
-        f"{there:.2f}",
+        f"{server_cores:.2f}",
+        f"{database_cores:.2f}",
         _size(stored),
-        f"{_up(here / (CORES * SHARE))}",
+        f"{_up(server_cores / (CORES * SHARE))}",
         f"{shards}",
     )
 

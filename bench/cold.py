@@ -68,19 +68,19 @@ def _pages(
     numbers = chance.sample(range(1, profiles + 1), at_once + 50)
     chosen = sorted(profile_id(club, each) for each in numbers[50:])
     others = sorted(profile_id(club, each) for each in numbers[:50])
-    found: dict[str, int] = {}
+    pages_by_step: dict[str, int] = {}
     with store.app_connection(club) as connection:
         connection.execute("BEGIN")
         _refresh(connection, club, others)
         if not alone:
-            found["insert"] = _read(_explained(connection, sql("one_sale_each"), [club.id, chosen]))
-            found["lock"] = _read(_explained(connection, LOCK, [club.id, chosen]))
+            pages_by_step["insert"] = _read(_explained(connection, sql("one_sale_each"), [club.id, chosen]))
+            pages_by_step["lock"] = _read(_explained(connection, LOCK, [club.id, chosen]))
         plan = _refresh(connection, club, chosen)
-        found["refresh"] = _read(plan)
+        pages_by_step["refresh"] = _read(plan)
         for relation, pages in _by_relation(plan).items():
-            found[f"refresh: {relation}"] = pages
+            pages_by_step[f"refresh: {relation}"] = pages
         connection.execute("ROLLBACK")
-    return found
+    return pages_by_step
 
 
 def _refresh(connection: psycopg.Connection, club: BenchClub, chosen: list[UUID]) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def _explained(connection: psycopg.Connection, statement: str, values: list[Any]
     cursor.execute(f"PREPARE explained ({types}) AS {statement}".encode())
     placeholders = ", ".join(["%s"] * len(values))
     cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({placeholders})".encode(), values)
-    ((found,),) = cursor.fetchall()
+    ((explained,),) = cursor.fetchall()
     cursor.execute("DEALLOCATE explained")
-    plan: dict[str, Any] = found[0]
+    plan: dict[str, Any] = explained[0]
     return plan
 
 
@@ -109,22 +109,22 @@ def _read(explained: dict[str, Any]) -> int:
 
 def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
     """Pages that the scans of a statement read; nodes above a scan include its pages again."""
-    found: dict[str, int] = defaultdict(int)
+    blocks: dict[str, int] = defaultdict(int)
 
     def walk(node: dict[str, Any]) -> None:
         if node["Node Type"].endswith("Scan") and "Relation Name" in node:
             index = f" by {node['Index Name']}" if "Index Name" in node else ""
-            found[f"{node['Relation Name']}{index}"] += node["Shared Read Blocks"]
+            blocks[f"{node['Relation Name']}{index}"] += node["Shared Read Blocks"]
         for each in node.get("Plans", []):
             walk(each)
 
     walk(explained["Plan"])
-    return {name: pages for name, pages in sorted(found.items(), key=lambda each: -each[1]) if pages}
+    return {name: pages for name, pages in sorted(blocks.items(), key=lambda each: -each[1]) if pages}
 
 
 def _report(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings) -> None:
-    def rounds(found: list[dict[str, int]], name: str) -> list[float]:
-        return [each.get(name, 0) / at_once for each in found]
+    def rounds(results: list[dict[str, int]], name: str) -> list[float]:
+        return [each.get(name, 0) / at_once for each in results]
 
     findings.record("pages read a profile by the insert", rounds(in_order, "insert"), "pages")
     findings.record("pages read a profile by the lock", rounds(in_order, "lock"), "pages")
@@ -166,11 +166,11 @@ def _speed(
     for _ in range(rounds):
         environment.restart_cold()
         with serve(environment, store) as served:
-            for name, found in rates.items():
+            for name, values in rates.items():
                 pieces = list(file_lines(club, profiles, rows, lines=2))
                 began = time.perf_counter()
                 answer = upload_import(served.port, club, pieces)
-                found.append(rows / (time.perf_counter() - began))
+                values.append(rows / (time.perf_counter() - began))
                 assert answer["accepted"] == rows, (name, answer)
-    for name, found in rates.items():
-        findings.record(f"import, two lines each, {name}", found, "transactions/s")
+    for name, values in rates.items():
+        findings.record(f"import, two lines each, {name}", values, "transactions/s")

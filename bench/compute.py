@@ -99,11 +99,11 @@ def _growth(
 ) -> None:
     """A tenth of the rows, and at full size ten times as many."""
     fastest = min(ours, key=lambda each: each.seconds)
-    found = [(middle.rows, fastest)]
+    runs = [(middle.rows, fastest)]
     for rows in (middle.rows // 10, *([10 * middle.rows] if size.scale >= FULL else [])):
         purchases = purchase_files.write_purchases(environment.folder / f"purchases-{rows}", rows, rows // 10)
-        found.append((rows, _ours(purchases.folder, purchases.folder / "ours.parquet")))
-    found.sort(key=lambda each: each[0])
+        runs.append((rows, _ours(purchases.folder, purchases.folder / "ours.parquet")))
+    runs.sort(key=lambda each: each[0])
     findings.add_table(
         "The same computation as rows grow: the fastest round of the middle size, one round of the others",
         ("purchases", "s", "µs a purchase", "highest memory, GiB"),
@@ -114,13 +114,13 @@ def _growth(
                 format_number(1e6 * ran.seconds / rows),
                 format_number(ran.highest_mib / 1024),
             )
-            for rows, ran in found
+            for rows, ran in runs
         ],
     )
     if size.scale < FULL:
         findings.describe("Ten times the rows: only at full size.")
         return
-    rows, largest = found[-1]
+    rows, largest = runs[-1]
     growth = largest.seconds / rows / (fastest.seconds / middle.rows)
     findings.target_at_most(
         f"{rows:,} purchases: the time of a purchase within {GROWTH_MOST:g} times that among {middle.rows:,}",

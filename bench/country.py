@@ -20,7 +20,7 @@ ROUNDS = 6
 MOST = 100
 """Milliseconds."""
 
-_BUY_THERE = """
+_SET_LOCATION = """
 UPDATE transactions SET location_id = $2 WHERE community_id = $1 AND transacted_at > now() - interval '18 months'
 """
 """All purchases of that time, so that they decide the country that is likely."""
@@ -33,12 +33,12 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"{profiles:,} profiles with {10 * profiles:,} transactions, all of the last 18 months at one location. Its "
         f"country goes back and forth between France and Italy; right after the PUT the values of 20 profiles that it "
         f"decides for are read, which must name the new country; then reads of random profiles go on at 100 a second "
-        f"while the sweep works."
+        f"while the refresh job works."
     )
     store = environment.database()
     club = store.create_club("country")
     seed_database(
-        store, club, profiles, 10 * profiles, update_statement=_BUY_THERE, update_arguments=(club.id, LOCATION)
+        store, club, profiles, 10 * profiles, update_statement=_SET_LOCATION, update_arguments=(club.id, LOCATION)
     )
     with serve(environment, store) as served:
         _rounds(store, served, club, profiles, size, findings)
@@ -50,15 +50,15 @@ def _rounds(
     took: list[float] = []
     first: list[float] = []
     meanwhile: list[float] = []
-    swept: list[float] = []
+    refreshed: list[float] = []
     wrong = 0
     rounds = size.rounds(ROUNDS)
-    _put_country(served, club, "IT")
-    _await_sweep(store, club)
+    _update_country(served, club, "IT")
+    _await_refresh(store, club)
     for round_ in range(rounds):
         before, country = ("IT", "FR") if round_ % 2 == 0 else ("FR", "IT")
         chosen = random.Random(round_).sample(_decided(store, club, before), 20)
-        took.append(_put_country(served, club, country))
+        took.append(_update_country(served, club, country))
         changed = time.perf_counter()
         for each in chosen:
             milliseconds, answer = _call(served, club, "GET", f"/api/v3/profiles/{each}/aggregations")
@@ -68,12 +68,12 @@ def _rounds(
             200
         )
         meanwhile.append(busy.percentile(99))
-        _await_sweep(store, club)
-        swept.append(time.perf_counter() - changed)
+        _await_refresh(store, club)
+        refreshed.append(time.perf_counter() - changed)
     slow = findings.record("PUT of the country", took, "ms")
     findings.record("first read of a profile after it", first, "ms")
-    findings.record("reads at 100 a second while the sweep works, p99", meanwhile, "ms")
-    findings.record("until the sweep has brought every profile up to date", swept, "s")
+    findings.record("reads at 100 a second while the refresh job works, p99", meanwhile, "ms")
+    findings.record("until the refresh job has brought every profile up to date", refreshed, "s")
     findings.target_at_most(
         f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MOST} ms",
         slow,
@@ -83,22 +83,22 @@ def _rounds(
     findings.target("... and right in the next read", f"{wrong} of {20 * rounds} reads wrong", wrong == 0)
 
 
-def _put_country(served: RunningServer, club: BenchClub, country: str) -> float:
+def _update_country(served: RunningServer, club: BenchClub, country: str) -> float:
     return _call(served, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0]
 
 
 def _decided(store: BenchDatabase, club: BenchClub, country: str) -> list[str]:
     """Profiles for whom the location decides: no other place is in that country."""
     with store.owner_connection() as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT profile_id::text FROM profile_aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
             [club.id, country],
         ).fetchall()
-    assert len(found) >= 20, "the location decides for too few profiles"
-    return [each[0] for each in found]
+    assert len(rows) >= 20, "the location decides for too few profiles"
+    return [each[0] for each in rows]
 
 
-def _await_sweep(store: BenchDatabase, club: BenchClub) -> None:
+def _await_refresh(store: BenchDatabase, club: BenchClub) -> None:
     with store.owner_connection() as connection:
         while fetch_one(
             connection,
@@ -124,5 +124,5 @@ def _call(
     milliseconds = 1000 * (time.perf_counter() - began)
     connection.close()
     assert response.status == 200, content
-    found: dict[str, Any] = msgspec.json.decode(content)
-    return milliseconds, found
+    answer: dict[str, Any] = msgspec.json.decode(content)
+    return milliseconds, answer

@@ -69,7 +69,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"a copy of the columns that it needs, with all cores."
     )
     store = environment.database()
-    asyncio.run(_room(store))
+    asyncio.run(_create_partitions(store))
     clubs = {few: store.create_club("few"), many: store.create_club("many")}
     with store.owner_connection() as connection, connection.cursor() as cursor:
         for members, club in clubs.items():
@@ -86,7 +86,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     asyncio.run(_over_time(store, store.create_club("balance"), joins, size, findings))
 
 
-async def _room(store: BenchDatabase) -> None:
+async def _create_partitions(store: BenchDatabase) -> None:
     async with Database(store.app_url, 1) as database:
         await partitions.ensure(database)
 
@@ -95,12 +95,12 @@ def _customer(club: BenchClub) -> Tenant:
     return Tenant(club.id, club.id, 1, 1, "counts", "Counts", ZONE, "NOK", 2, {})
 
 
-def _asking(database: Database, club: BenchClub, answer: Any, body: dict[str, Any]) -> Ask:
+def _requester(database: Database, club: BenchClub, answer: Any, body: dict[str, Any]) -> Ask:
     stores, content = Backends(database), json.dumps(body).encode()
 
     async def ask() -> bytes:
-        found = await answer(parse_query(content, REPORTS_BY_NAME), [_customer(club)], stores, database.clock())
-        return msgspec.json.encode(found)
+        response = await answer(parse_query(content, REPORTS_BY_NAME), [_customer(club)], stores, database.clock())
+        return msgspec.json.encode(response)
 
     return ask
 
@@ -113,7 +113,7 @@ async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size,
     requests = size.rows(200, 10)
     async with Database(store.app_url, 2) as database:
         requests_by_size = {
-            members: _asking(database, club, records, {"report": "members_grouped_count"})
+            members: _requester(database, club, records, {"report": "members_grouped_count"})
             for members, club in clubs.items()
         }
         answers = {members: msgspec.json.decode(await ask())["records"] for members, ask in requests_by_size.items()}
@@ -155,7 +155,7 @@ def _scanning(database: Database, club: BenchClub, statement: str) -> Ask:
 
 
 def _in_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, findings: Findings) -> None:
-    found = {figure.name: figure.value for figure in findings.figures}
+    values_by_name = {figure.name: figure.value for figure in findings.figures}
     with _copied(store, club, folder) as copy:
         for statement, title in GROUPED.values():
             text = statement.format(where="")
@@ -166,7 +166,7 @@ def _in_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, 
                 copy.execute(text).fetchall()
                 times.append(1e3 * (time.perf_counter() - began))
             took = findings.record(f"{title}, DuckDB, many members", times, "ms")
-            from_rollups = found["members_grouped_count, many members"]
+            from_rollups = values_by_name["members_grouped_count, many members"]
             findings.record(f"{title}, DuckDB / members_grouped_count", took / from_rollups, "times")
 
 
@@ -216,7 +216,7 @@ async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Si
         }
         requests = size.rows(100, 5)
         for name, more in BALANCES.items():
-            ask = _asking(database, club, timeseries, body | more)
+            ask = _requester(database, club, timeseries, body | more)
             assert msgspec.json.decode(await ask())["data_points"], name
             rounds = [await _each(ask, requests) for _ in range(size.rounds(3))]
             findings.record(

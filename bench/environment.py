@@ -75,8 +75,8 @@ async def _create_club(url: str, slug: str) -> BenchClub:
         async with database.unscoped_connection() as connection:
             new = NewCommunity(slug=slug, name=slug, country="NO", timezone=ZONE, currency="NOK")
             community = await communities.create(connection, new, system_clock())
-            wanted = tokens.NewToken(community.organization_id, "bench", community_id=community.id)
-            return BenchClub(community.id, await tokens.create(connection, wanted, system_clock()))
+            token = tokens.NewToken(community.organization_id, "bench", community_id=community.id)
+            return BenchClub(community.id, await tokens.create(connection, token, system_clock()))
 
 
 @dataclass
@@ -107,11 +107,11 @@ class BenchEnvironment:
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
-        found = BenchDatabase(
+        database = BenchDatabase(
             *(url.replace(f"/{embedded.DATABASE_NAME}?", f"/{name}?") for url in (self.owner_url, self.app_url))
         )
-        migrate(found.owner_url, role_of(found.app_url), schema_statements())
-        return found
+        migrate(database.owner_url, role_of(database.app_url), schema_statements())
+        return database
 
     def restart_cold(self) -> bool:
         """Restarts the server with empty caches; returns whether the caches of the machine were dropped too."""
@@ -141,9 +141,9 @@ def bench_environment() -> Iterator[BenchEnvironment]:
 
 def fetch_one(connection: psycopg.Connection, statement: str, values: list[Any] | None = None) -> tuple[Any, ...]:
     """The single row of a statement."""
-    found = connection.execute(statement.encode(), values).fetchone()
-    assert found is not None, statement
-    return found
+    row = connection.execute(statement.encode(), values).fetchone()
+    assert row is not None, statement
+    return row
 
 
 def wait_for_autovacuum(connection: psycopg.Connection, seconds: float = 60.0) -> None:

@@ -35,9 +35,9 @@ def assert_equal_values(own: Path, peer: Path, names: tuple[str, ...] = COMMON_V
     differences = ", ".join(f"count(*) FILTER (WHERE own.{name} IS DISTINCT FROM peer.{name})" for name in names)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        found = connection.execute(_COMPARED.format(own=own, peer=peer, differences=differences)).fetchone()
-    assert found is not None
-    profiles, missing, *counts = found
+        row = connection.execute(_COMPARED.format(own=own, peer=peer, differences=differences)).fetchone()
+    assert row is not None
+    profiles, missing, *counts = row
     differing = {name: count for name, count in zip(names, counts, strict=True) if count}
     assert profiles, f"{peer.name}: no profiles"
     assert not missing, f"{peer.name}: {missing} profiles are missing"
@@ -71,9 +71,9 @@ def assert_equal_days(purchases: Path, own: Path, summary: Path) -> int:
     """
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        found = connection.execute(_DAYS.format(purchases=purchases, own=own, summary=summary)).fetchone()
-    assert found is not None
-    customers, differing = found
+        row = connection.execute(_DAYS.format(purchases=purchases, own=own, summary=summary)).fetchone()
+    assert row is not None
+    customers, differing = row
     assert customers, "no customers"
     assert not differing, f"{differing} of {customers} customers differ"
     return int(customers)

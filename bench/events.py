@@ -80,12 +80,12 @@ async def _run(
         await partitions.ensure(database)
         load = partial(event_ingest.load_events, database, GroupCommitter(database, BATCH_ROWS), club)
         await load("profiles", to_ndjson({"external_id": f"C{n}", "gender": "female"} for n in range(20_000)))
-        known = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part * PARTS))
-        await load("sendings", to_ndjson(known))
+        sendings = ({"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part * PARTS))
+        await load("sendings", to_ndjson(sendings))
         began = datetime.now(UTC) - timedelta(seconds=part * PARTS * EVERY, hours=24)
         rates: list[float] = []
-        here: list[float] = []
-        there: list[float] = []
+        in_process: list[float] = []
+        in_postgresql: list[float] = []
         reads: dict[int, list[float]] = {}
         ingested = 0
         for number in range(PARTS):
@@ -94,8 +94,8 @@ async def _run(
             before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
             await load("sending_events", events)
             rates.append(len(events) / (time.perf_counter() - before[0]))
-            here.append(1e6 * (time.process_time() - before[1]) / len(events))
-            there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / len(events))
+            in_process.append(1e6 * (time.process_time() - before[1]) / len(events))
+            in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / len(events))
             if number in (0, PARTS - 1):
                 reads[number] = await p95(database, club, _bodies((number + 1) * part, began))
         with store.owner_connection() as connection:
@@ -107,8 +107,8 @@ async def _run(
         await _year(database, load, club, welcome, findings)
     assert storage is not None
     rate = findings.record("events ingested", rates, "events/s")
-    findings.record("CPU of this process", here, "µs an event")
-    findings.record("CPU of PostgreSQL", there, "µs an event")
+    findings.record("CPU of this process", in_process, "µs an event")
+    findings.record("CPU of PostgreSQL", in_postgresql, "µs an event")
     findings.record("storage", float(storage[0]) / ingested, "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST

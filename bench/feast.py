@@ -202,13 +202,13 @@ def _reads(
         *(_Way(name, served, _feast_reads(club, numbers)) for name, served in feasts.items()),
     ]
     _report(ways, "reads", seconds, size.rounds(ROUNDS), findings)
-    mine, bare, *theirs = ways
-    for way in theirs:
-        ratio = findings.record(f"reads: {OURS} / {way.name}", _ratios(mine, way), "")
+    own_server, bare, *feast_servers = ways
+    for way in feast_servers:
+        ratio = findings.record(f"reads: {OURS} / {way.name}", _ratios(own_server, way), "")
         findings.target_at_least(
             f"Live reads: at least {FEAST_LEAST} times the requests/s of {way.name}", ratio, FEAST_LEAST
         )
-    ratio = findings.record(f"reads: {BARE_READ} / {OURS}", _ratios(bare, mine), "")
+    ratio = findings.record(f"reads: {BARE_READ} / {OURS}", _ratios(bare, own_server), "")
     findings.target_at_most(f"Live reads: within {BARE_MOST} times of a bare read by key", ratio, BARE_MOST)
 
 

@@ -92,7 +92,7 @@ def _with_stores(environment: BenchEnvironment, towns: Towns, size: Size, findin
     store.vacuum("locations")
     slow = findings.record(
         f"search with {count:,} stores of one's own, p95, by the clock",
-        asyncio.run(_asked(store.app_url, towns, size)),
+        asyncio.run(_search_percentiles(store.app_url, towns, size)),
         "ms",
     )
     findings.target_at_most(f"A search with {count:,} stores, p95: under {MOST_MS} ms", slow, MOST_MS, "ms")
@@ -105,10 +105,10 @@ FROM generate_series(1, $2::int) AS n
 """
 
 
-async def _asked(url: str, towns: Towns, size: Size) -> list[float]:
+async def _search_percentiles(url: str, towns: Towns, size: Size) -> list[float]:
     """The 95th percentile of each round of searches, half of which find stores."""
     dice = Random(7)
-    found = []
+    percentiles = []
     async with Database(url, 2) as database:
         async with database.unscoped_connection() as connection:
             customers = await resolve_tenants(connection, TenantScope(), [], ["places"])
@@ -122,8 +122,8 @@ async def _asked(url: str, towns: Towns, size: Size) -> list[float]:
                 began = time.perf_counter()
                 await search_places(requests, customers, locations, towns)
                 took.append(1_000 * (time.perf_counter() - began))
-            found.append(statistics.quantiles(took, n=20)[-1])
-    return found
+            percentiles.append(statistics.quantiles(took, n=20)[-1])
+    return percentiles
 
 
 def _drawn(towns: Towns, dice: Random) -> Town:
@@ -133,24 +133,24 @@ def _drawn(towns: Towns, dice: Random) -> Town:
 def _addresses(files: Path, size: Size, findings: Findings) -> None:
     dice, towns = Random(7), Towns(files)
     drawn = [_drawn(towns, dice) for _ in range(MAX_ADDRESSES)]
-    # Kosovo has no code in ISO 3166, by which countries are told apart here.
+    # Kosovo has no code in ISO 3166, which identifies countries here.
     requests = [GeoAddress(each.country, each.name) for each in drawn if each.country != "XK"]
     took = []
     for _ in range(size.rounds(ROUNDS)):
         towns = Towns(files)
         began = time.process_time()
-        found = geocode(requests, towns)["coordinates"]
+        coordinates = geocode(requests, towns)["coordinates"]
         took.append(1_000 * (time.process_time() - began))
-        assert None not in found
+        assert None not in coordinates
     findings.record(f"{MAX_ADDRESSES:,} addresses, each of another town", took, "ms")
 
 
 def _memory(files: Path, findings: Findings) -> None:
     program = [sys.executable, "-c", _MEMORY, str(files)]
     answer = subprocess.run(program, capture_output=True, check=True, text=True).stdout
-    resident, own = map(float, answer.split())
+    resident, private = map(float, answer.split())
     findings.record("resident memory of a process more, with all that it shares", resident, "MiB")
-    findings.record("of that its own", own, "MiB")
+    findings.record("of that its own", private, "MiB")
     findings.target_at_most(
         f"Memory for towns: under {MOST_MIB} MB a process, shared by all", resident, MOST_MIB, "MiB"
     )

@@ -86,9 +86,9 @@ def _compare(
                 loads[place_].append(done)
                 cpu[place_].append(1e6 * used / done.responses / rows)
     name = f"batches of {BATCH}, 1 client" if rows > 1 else case
-    for size, found, used_ in zip(("small", "large"), loads, cpu, strict=True):
-        findings.record(f"{name}, {size}: p50", [each.percentile(50) for each in found], "ms")
-        findings.record(f"{name}, {size}: transactions/s", [each.per_second * rows for each in found], "")
+    for size, size_loads, used_ in zip(("small", "large"), loads, cpu, strict=True):
+        findings.record(f"{name}, {size}: p50", [each.percentile(50) for each in size_loads], "ms")
+        findings.record(f"{name}, {size}: transactions/s", [each.per_second * rows for each in size_loads], "")
         findings.record(f"{name}, {size}: CPU", used_, "µs a transaction")
     slower = [100 * (one.per_second / other.per_second - 1) for one, other in zip(*loads, strict=True)]
     growth = findings.record(f"{name}: time a write, large against small", slower, "percent more")

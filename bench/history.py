@@ -80,8 +80,8 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
                     seconds[COPIED].append(used.seconds)
                     costs += [used.shown(COPIED, rows)] if not round_ else []
     rates = {
-        name: findings.record(name, [rows / each for each in found], "transactions/s")
-        for name, found in seconds.items()
+        name: findings.record(name, [rows / each for each in times], "transactions/s")
+        for name, times in seconds.items()
     }
     findings.add_table("Microseconds of CPU a transaction", ("way", "this process", "PostgreSQL"), costs)
     mine = rates[LOADED]
@@ -127,7 +127,7 @@ def _store(environment: BenchEnvironment, profiles: int) -> Iterator[tuple[Bench
         cursor.execute(b"SELECT set_config('regulars.community_id', $1, false)", (str(club.id),))
         cursor.execute(sql("fill_catalogue").encode(), (club.id, LOCATIONS, VARIANTS))
         cursor.execute(sql("fill_profiles").encode(), (club.id, profiles, LOCATIONS))
-        # Half of them say one country and are filed under another, which verify would tell.
+        # Half of them say one country and are filed under another, which verify would report.
         connection.execute("DELETE FROM addresses")
     store.vacuum("locations", "profiles")
     with store.owner_connection() as connection:
@@ -167,10 +167,10 @@ async def _load(store: BenchDatabase, club: BenchClub, path: Path, *, by_columns
 async def _differences(store: BenchDatabase, club: BenchClub) -> int:
     async with Database(store.app_url, 1) as database:
         # Who has bought nothing has no row of values here, for no write has made the profile.
-        bought = [
+        purchases = [
             each async for each in verify(database, club.id) if getattr(each, "name", "") not in ("", "aggregations")
         ]
-    return len(bought)
+    return len(purchases)
 
 
 def _copied(environment: BenchEnvironment, store: BenchDatabase, rows: int) -> Use:

@@ -27,5 +27,5 @@ def upload_import(port: int, club: BenchClub, pieces: Iterable[bytes]) -> dict[s
         connection.close()
     if response.status != 200:
         raise LoadError(f"the import was answered by {response.status}: {content[:500]!r}")
-    found: dict[str, Any] = msgspec.json.decode(content)
-    return found
+    body: dict[str, Any] = msgspec.json.decode(content)
+    return body

@@ -35,7 +35,7 @@ ROUNDS = 3
 BATCH = 1_000
 WRITERS = (1, 4, 8)
 LEAST = 10_000
-HELD_COMMITS = 15_000
+OPEN_SNAPSHOT_COMMITS = 15_000
 
 STAGES = (
     "parse and check", "find and compare", "insert profiles", "insert memberships", "lock", "refresh", "derive",
@@ -74,22 +74,22 @@ async def _measured(
         async with Database(store.app_url, writers + 2) as database:
             joining = await _Joining.of(database, club.id)
             await _write(joining, writers, writers * BATCH)
-            rates, here, there, slowest = [], [], [], []
+            rates, in_process, in_postgresql, slowest = [], [], [], []
             for _ in range(size.rounds(ROUNDS)):
                 before = (time.process_time(), processes.cpu_seconds(environment.postmaster_pid), time.perf_counter())
                 async with _compactor(joining):
                     slowest.append(_percentile(await _write(joining, writers, rows), 99))
                 await compaction.compact(database, club.id)
                 rates.append(rows / (time.perf_counter() - before[2]))
-                here.append(1e6 * (time.process_time() - before[0]) / rows)
-                there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
+                in_process.append(1e6 * (time.process_time() - before[0]) / rows)
+                in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
         case = f"{writers} writer{'s' if writers > 1 else ''}"
         rate = findings.record(case, rates, "members/s")
         findings.record(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
-        findings.record(f"{case}: CPU of the process", here, "µs a member")
-        findings.record(f"{case}: CPU of PostgreSQL, all its processes", there, "µs a member")
+        findings.record(f"{case}: CPU of the process", in_process, "µs a member")
+        findings.record(f"{case}: CPU of PostgreSQL, all its processes", in_postgresql, "µs a member")
         findings.target_at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
-    await _while_a_snapshot_is_held(store, size, findings)
+    await _with_an_open_snapshot(store, size, findings)
     await _by_stage(store, rows, findings)
 
 
@@ -133,7 +133,7 @@ class _Joining:
         """The next so many, checked."""
         return [PROFILE_SCHEMA.parse(self.content(), self.community) for _ in range(number_of)]
 
-    async def put(self, rows: Sequence[Any]) -> float:
+    async def write(self, rows: Sequence[Any]) -> float:
         """Has them join in one commit; gives how long that took, in milliseconds."""
         began = time.perf_counter()
         outcomes = await commit(self.database, self.community.id, partial(profiles.upsert_many, rows=rows))
@@ -144,25 +144,25 @@ class _Joining:
 
 async def _write(joining: _Joining, writers: int, rows: int, batch: int = BATCH) -> list[float]:
     """Has writers share out rows in batches; gives how long each batch took, in milliseconds."""
-    left = iter(range(0, rows, batch))
+    starts = iter(range(0, rows, batch))
     times: list[float] = []
 
     async def write() -> None:
-        times.extend([await joining.put(joining.rows(batch)) for _ in left])
+        times.extend([await joining.write(joining.rows(batch)) for _ in starts])
 
     await asyncio.gather(*(write() for _ in range(writers)))
     return times
 
 
 @asynccontextmanager
-async def _compactor(joining: _Joining, seen: Callable[[], Awaitable[None]] | None = None) -> Any:
-    """Compacts as the server's job does; `seen` is called before each compaction."""
+async def _compactor(joining: _Joining, on_compaction: Callable[[], Awaitable[None]] | None = None) -> Any:
+    """Compacts as the server's job does; `on_compaction` is called before each compaction."""
     stopping = asyncio.Event()
 
     async def work() -> None:
         while not stopping.is_set():
-            if seen is not None:
-                await seen()
+            if on_compaction is not None:
+                await on_compaction()
             await compaction.compact(joining.database, joining.community.id)
             await asyncio.wait([asyncio.ensure_future(stopping.wait())], timeout=COMPACTION_INTERVAL_SECONDS)
 
@@ -188,8 +188,8 @@ WHERE community_id = $1
 """
 
 
-async def _while_a_snapshot_is_held(store: BenchDatabase, size: Size, findings: Findings) -> None:
-    number_of, writers = size.rows(HELD_COMMITS, 100), 4
+async def _with_an_open_snapshot(store: BenchDatabase, size: Size, findings: Findings) -> None:
+    number_of, writers = size.rows(OPEN_SNAPSHOT_COMMITS, 100), 4
     findings.describe(
         f"A snapshot that is held: {writers} writers commit {number_of:,} joins one by one, first by themselves, then "
         f"while another connection holds a snapshot from before the first of them. The tail is counted before each "
@@ -270,7 +270,7 @@ async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None
         for place, lines in enumerate(_lines(joining, rows)):
             with meter.measure("parse and check"):
                 checked = [PROFILE_SCHEMA.parse(line, joining.community) for line in lines]
-            await joining.put(checked)
+            await joining.write(checked)
             if place % 5 == 4:
                 await compaction.compact(database, club.id)
         await compaction.compact(database, club.id)

@@ -42,7 +42,7 @@ ROUNDS = 5
 
 _encode = msgspec.json.Encoder().encode
 
-_ROOM = """
+_STORAGE = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(links$|link_)'
 """
 
@@ -79,14 +79,14 @@ async def _run(
     async with Database(store.app_url, 4) as database:
         await partitions.ensure(database)
         load = partial(_load, database, GroupCommitter(database, BATCH_ROWS), club)
-        known = (
+        sendings = (
             {"external_id": f"S{n}", "channel": "email", "reporting_id": n + 1} for n in range(part.sendings * PARTS)
         )
-        await load("sendings", _lines(known))
+        await load("sendings", _lines(sendings))
         await _report(environment, load, part, began, findings)
         storage = _storage(store)
         findings.record("storage", storage / (part.visits * PARTS), "bytes a visit")
-        await _asked(database, club, began, findings)
+        await _measure_reads(database, club, began, findings)
         lone = part.visits // 10
         await load("link_visits", _lines(_lone(lone, began)))
         sparsest = findings.record(
@@ -101,26 +101,26 @@ async def _report(
 ) -> None:
     chance = random.Random(1)
     rates: list[float] = []
-    here: list[float] = []
-    there: list[float] = []
+    in_process: list[float] = []
+    in_postgresql: list[float] = []
     for number in range(PARTS):
         visits = list(_visits(chance, part, number, began))
         before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
         await load("link_visits", visits)
         rates.append(part.visits / (time.perf_counter() - before[0]))
-        here.append(1e6 * (time.process_time() - before[1]) / part.visits)
-        there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / part.visits)
+        in_process.append(1e6 * (time.process_time() - before[1]) / part.visits)
+        in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / part.visits)
     rate = findings.record("visits ingested", rates, "visits/s")
-    findings.record("CPU of this process", here, "µs a visit")
-    findings.record("CPU of PostgreSQL", there, "µs a visit")
+    findings.record("CPU of this process", in_process, "µs a visit")
+    findings.record("CPU of PostgreSQL", in_postgresql, "µs a visit")
     findings.target_at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
 
 
 def _storage(store: BenchDatabase) -> float:
     with store.owner_connection() as connection:
-        found = connection.execute(_ROOM.encode()).fetchone()
-    assert found is not None
-    return float(found[0])
+        row = connection.execute(_STORAGE.encode()).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 def _lines(rows: Iterable[dict[str, object]]) -> Iterator[bytes]:
@@ -139,10 +139,10 @@ def _at(began: datetime, days: float) -> str:
 def _visits(chance: random.Random, part: _Amount, number: int, began: datetime) -> Iterator[bytes]:
     """In the order of their time within an hour or so, as they would come."""
     days = 365 / PARTS
-    found: list[tuple[float, dict[str, object]]] = []
+    visits: list[tuple[float, dict[str, object]]] = []
     for n in range(part.visits):
-        who = f"cookie-{int(part.visitors * chance.random() ** 1.5)}"
-        visit: dict[str, object] = {"external_id": f"{number}-{n}", "visitor": who}
+        visitor = f"cookie-{int(part.visitors * chance.random() ** 1.5)}"
+        visit: dict[str, object] = {"external_id": f"{number}-{n}", "visitor": visitor}
         if chance.random() < 0.7:
             sending = number * part.sendings + chance.randrange(part.sendings)
             day = min(days * (sending % part.sendings) / part.sendings + chance.expovariate(0.7), days)
@@ -153,9 +153,9 @@ def _visits(chance: random.Random, part: _Amount, number: int, began: datetime) 
             day = days * chance.random()
             link = int(OTHER_LINKS * chance.random() ** 3)
             visit["url"] = f"https://www{link % 5}.example/{link}"
-        found.append((day, visit | {"at": _at(began, number * days + day)}))
-    found.sort(key=lambda each: each[0] + chance.random() / 24)
-    return (_encode(each) + b"\n" for _, each in found)
+        visits.append((day, visit | {"at": _at(began, number * days + day)}))
+    visits.sort(key=lambda each: each[0] + chance.random() / 24)
+    return (_encode(each) + b"\n" for _, each in visits)
 
 
 async def _load(
@@ -182,13 +182,13 @@ _QUESTIONS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-async def _asked(database: Database, club: BenchClub, began: datetime, findings: Findings) -> None:
+async def _measure_reads(database: Database, club: BenchClub, began: datetime, findings: Findings) -> None:
     customer = Tenant(club.id, club.id, club.id, 1, "links", "links", "Europe/Oslo", "NOK", 2, {})
     worst = 0.0
     for name, query in _QUESTIONS.items():
         rounds = [await _round(database, customer, began, query, 7 * number) for number in range(ROUNDS)]
-        found = findings.record(f"different visitors of a year, {name}, p95", rounds, "ms")
-        worst = max(worst, found)
+        percentile = findings.record(f"different visitors of a year, {name}, p95", rounds, "ms")
+        worst = max(worst, percentile)
     claim = f"Different visitors of a year: p95 under {MOST_MILLISECONDS} ms, for all queries"
     findings.target_at_most(claim, worst, MOST_MILLISECONDS)
 

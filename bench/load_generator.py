@@ -48,10 +48,10 @@ class Load:
 
     def percentile(self, percent: float, kind: str | None = None) -> float:
         """A percentile of the latency in milliseconds."""
-        found = sorted(each for name, values in self.latencies.items() if kind in (None, name) for each in values)
-        if not found:
+        latencies = sorted(each for name, values in self.latencies.items() if kind in (None, name) for each in values)
+        if not latencies:
             raise LoadError(f"there were no requests of kind {kind}")
-        return 1000 * found[min(len(found) - 1, int(len(found) * percent / 100))]
+        return 1000 * latencies[min(len(latencies) - 1, int(len(latencies) * percent / 100))]
 
     def require(self, *statuses: int) -> "Load":
         """Raises LoadError if a response has another status than these."""
@@ -173,8 +173,8 @@ def open_loop(port: int, requests: Iterator[Request], connections: int, seconds:
             wait = began + sent / rate - clock() if sent < planned else _TIMEOUT_SECONDS
             if wait > 0:
                 # Waiting on epoll alone is to the millisecond only.
-                found, _, _ = select.select([poll], [], [], wait)
-                if not found and wait == _TIMEOUT_SECONDS:
+                readable, _, _ = select.select([poll], [], [], wait)
+                if not readable and wait == _TIMEOUT_SECONDS:
                     raise LoadError(f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds")
             for number, _ in poll.poll(0):
                 connection = by_number[number]

@@ -80,10 +80,10 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
                 measured(COPIED, partial(_copied, store, copies))
             with psycopg.connect(environment.owner_url, autocommit=True) as connection:
                 connection.execute("DROP DATABASE members WITH (FORCE)")
-    for name, found in rates.items():
-        findings.record(name, found, "members/s")
+    for name, values in rates.items():
+        findings.record(name, values, "members/s")
     shown = {
-        name: findings.record(f"{name}: CPU of all processes", found, "µs a member") for name, found in cpu.items()
+        name: findings.record(f"{name}: CPU of all processes", values, "µs a member") for name, values in cpu.items()
     }
     findings.record("CPU of regulars load, times that of plain COPY", shown[LOADED] / shown[COPIED], "")
     findings.target_at_least(
@@ -138,27 +138,27 @@ async def _load(store: BenchDatabase, club: BenchClub, path: Path) -> None:
 
 
 def _write_files(environment: BenchEnvironment, store: BenchDatabase) -> dict[str, Path]:
-    found = {table: environment.folder / f"{table}.csv" for table in TABLES}
+    paths = {table: environment.folder / f"{table}.csv" for table in TABLES}
     with store.owner_connection() as connection:
-        for table, path in found.items():
+        for table, path in paths.items():
             columns = ", ".join(_columns(store, table))
             statement = f"COPY {table} ({columns}) TO STDOUT (FORMAT csv)"
             with path.open("wb") as file, connection.cursor().copy(statement.encode()) as copy:
                 for piece in copy:
                     file.write(piece)
             connection.execute(f"CREATE TABLE plain_{table} (LIKE {table} INCLUDING ALL)".encode())
-    return found
+    return paths
 
 
 def _columns(store: BenchDatabase, table: str) -> list[str]:
     """Columns that are inserted; others are generated."""
     with store.owner_connection() as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attgenerated = ''"
             " AND NOT attisdropped ORDER BY attnum",
             [table],
         ).fetchall()
-    return [name for (name,) in found]
+    return [name for (name,) in rows]
 
 
 def _copied(store: BenchDatabase, copies: dict[str, Path]) -> None:

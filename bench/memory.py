@@ -23,11 +23,11 @@ class _Watch:
         self._served = served
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look)
-        self.seen: list[float] = []
+        self.samples: list[float] = []
 
     def _look(self) -> None:
         while not self._done.wait(0.25):
-            self.seen.append(max(processes.resident_mib(self._served.workers)))
+            self.samples.append(max(processes.resident_mib(self._served.workers)))
 
     def __enter__(self) -> "_Watch":
         self._thread.start()
@@ -59,9 +59,9 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         assert answer["accepted"] == rows, answer
         highest = max(processes.highest_resident_mib(served.workers))
     findings.record("resident memory of a worker before", before, "MiB")
-    quarters = [watch.seen[len(watch.seen) * part // 4] for part in range(4)]
-    for part, seen in enumerate(quarters):
-        findings.record(f"larger worker, {part} quarters of the way", seen, "MiB")
+    quarters = [watch.samples[len(watch.samples) * part // 4] for part in range(4)]
+    for part, samples in enumerate(quarters):
+        findings.record(f"larger worker, {part} quarters of the way", samples, "MiB")
     highest = findings.record("highest of a worker", highest, "MiB")
     findings.record("rows", rows / seconds, "transactions/s")
     findings.target_at_most(f"Memory while {rows:,} rows stream in: under {MOST} MB a worker", highest, MOST, "MiB")

@@ -11,7 +11,7 @@ _VARIABLES = {"$1": "bench_club", "$2": "bench_profiles", "$3": "bench_at"}
 
 def recompute_by_trigger(store: BenchDatabase, club: BenchClub) -> None:
     """Has every transaction of one club recompute its profile in a row trigger."""
-    body = re.sub(r"\$\d\b", lambda found: _VARIABLES[found.group()], values_statement())
+    body = re.sub(r"\$\d\b", lambda match: _VARIABLES[match.group()], values_statement())
     trigger = sql("naive").format(
         statement=body,
         columns=", ".join(VALUE_COLUMNS),

@@ -62,22 +62,22 @@ async def _run(
         collections = await _ids(database, club, "offer_collections")
         began = datetime.now(UTC) - timedelta(days=DAYS * PARTS)
         rates: list[float] = []
-        here: list[float] = []
-        there: list[float] = []
+        in_process: list[float] = []
+        in_postgresql: list[float] = []
         reads: dict[int, list[float]] = {}
         for number in range(PARTS):
             content = list(_events(amount, number, began))
             before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
             await load("offer_events", content)
             rates.append(events / (time.perf_counter() - before[0]))
-            here.append(1e6 * (time.process_time() - before[1]) / events)
-            there.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / events)
+            in_process.append(1e6 * (time.process_time() - before[1]) / events)
+            in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / events)
             if number in (0, PARTS - 1):
                 first = partial(_history, began, began + timedelta(days=DAYS - 1), "offer_id")
                 reads[number] = await p95(database, club, map(first, ids))
         histories = partial(_history, began + timedelta(days=DAYS * (PARTS - 1)), datetime.now(UTC))
         collected = await p95(database, club, (histories("collection_ids", [each]) for each in collections))
-        whole = await p95(database, club, (histories(None, None) for _ in range(5)))
+        all_offers = await p95(database, club, (histories(None, None) for _ in range(5)))
         stats = partial(_stats, began + timedelta(days=DAYS * PARTS - 7))
         one = await p95(database, club, (stats("offer_id", each) for each in ids))
         collection = await p95(database, club, (stats("collection_ids", [each]) for each in collections))
@@ -87,8 +87,8 @@ async def _run(
             storage = connection.execute(_STORAGE.encode()).fetchone()
     assert storage is not None
     rate = findings.record("events ingested", rates, "events/s")
-    findings.record("CPU of this process", here, "µs an event")
-    findings.record("CPU of PostgreSQL", there, "µs an event")
+    findings.record("CPU of this process", in_process, "µs an event")
+    findings.record("CPU of PostgreSQL", in_postgresql, "µs an event")
     findings.record("storage", float(storage[0]) / (events * PARTS), "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST
@@ -98,7 +98,7 @@ async def _run(
     findings.target_at_most(f"History of one offer: p95 under {MOST_MILLISECONDS} ms", many, MOST_MILLISECONDS)
     findings.target_at_most("History of one offer: no slower with five times the events, times", many / few, 1.5)
     findings.record(f"history of a collection, {DAYS} days, p95", collected, "ms")
-    findings.record(f"history of all offers, {DAYS} days, p95", whole, "ms")
+    findings.record(f"history of all offers, {DAYS} days, p95", all_offers, "ms")
     findings.record("statistics of one offer, a week, p95", one, "ms")
     findings.record("statistics of a collection, a week, p95", collection, "ms")
     findings.record("statistics of all offers, a week, p95", week, "ms")

@@ -39,11 +39,11 @@ class _Way:
     name: str
     store: BenchDatabase
     club: BenchClub
-    found: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    figures: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def keep(self, name: str, value: float, unit: str) -> None:
         """Keeps one number of this round."""
-        self.found[name, unit].append(value)
+        self.figures[name, unit].append(value)
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -97,8 +97,8 @@ def _ways(environment: BenchEnvironment, profiles: int) -> list[_Way]:
 
 def _everyone(way: _Way) -> list[UUID]:
     with way.store.owner_connection() as connection:
-        found = connection.execute("SELECT profile_id FROM profiles ORDER BY profile_id").fetchall()
-    return [each[0] for each in found]
+        rows = connection.execute("SELECT profile_id FROM profiles ORDER BY profile_id").fetchall()
+    return [each[0] for each in rows]
 
 
 # Writes --------------------------------------------------------------------------------------------------
@@ -164,13 +164,13 @@ def _timed(connection: psycopg.Connection, statement: str) -> float:
 
 
 def _report(ways: list[_Way], findings: Findings) -> None:
-    whole, *split = ways
+    unpartitioned, *split = ways
     rows = []
-    for (name, unit), one in whole.found.items():
-        values = [findings.record(f"{name}, {whole.name}", one, unit)]
+    for (name, unit), one in unpartitioned.figures.items():
+        values = [findings.record(f"{name}, {unpartitioned.name}", one, unit)]
         for way in split:
-            values.append(findings.record(f"{name}, {way.name}", way.found[name, unit], unit))
-            ratios = [other / base for other, base in zip(way.found[name, unit], one, strict=True)]
-            findings.record(f"{name}: {way.name} / {whole.name}", ratios, "")
+            values.append(findings.record(f"{name}, {way.name}", way.figures[name, unit], unit))
+            ratios = [other / base for other, base in zip(way.figures[name, unit], one, strict=True)]
+            findings.record(f"{name}: {way.name} / {unpartitioned.name}", ratios, "")
         rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in values)])
     findings.add_table("Medians", ["", *(way.name for way in ways)], rows)

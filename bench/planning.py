@@ -90,7 +90,7 @@ def _planned(body: bytes) -> list[Any]:
     return plan_records(parse_query(body, _REGISTRY), None).bind(_CLUB, _NOW, {"limit": 1_001})
 
 
-def _anew(body: bytes) -> list[Any]:
+def _plan_new(body: bytes) -> list[Any]:
     statements.clear_cache()
     return _planned(body)
 
@@ -105,17 +105,17 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     )
     for name, tree in _CASES.items():
         body = msgspec.json.encode({"report": _REPORT.name, "filter": tree})
-        for kind, planned in (("known", _planned), ("new", _anew)):
+        for kind, planned in (("known", _planned), ("new", _plan_new)):
             median = findings.record(f"{name}, {kind}", _rounds(planned, body, times, size.rounds(ROUNDS)), "ms")
             findings.target_at_most(f"A request is planned, {name}, {kind} shape: under {MOST} ms", median, MOST, "ms")
 
 
 def _rounds(planned: Callable[[bytes], object], body: bytes, times: int, rounds: int) -> list[float]:
     planned(body)
-    found = []
+    milliseconds = []
     for _ in range(rounds):
         began = time.process_time()
         for _ in range(times):
             planned(body)
-        found.append(1_000 * (time.process_time() - began) / times)
-    return found
+        milliseconds.append(1_000 * (time.process_time() - began) / times)
+    return milliseconds

@@ -10,11 +10,11 @@ _MIB = 2**20
 
 def child_processes(process: int) -> list[int]:
     """A process and all that it started, directly or not."""
-    found = [process]
-    for each in found:
+    pids = [process]
+    for each in pids:
         for task in Path(f"/proc/{each}/task").glob("*"):
-            found += [int(child) for child in _text(task / "children").split()]
-    return found
+            pids += [int(child) for child in _text(task / "children").split()]
+    return pids
 
 
 def cpu_seconds(process: int) -> float:

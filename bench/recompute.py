@@ -41,10 +41,10 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     club = store.create_club("recompute")
     seed_database(store, club, profiles, 10 * profiles)
     with store.owner_connection() as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
         )
-        everyone = [each[0] for each in found]
+        everyone = [each[0] for each in rows]
         now = fetch_one(connection, "SELECT now()")[0]
     for cores in (1, 2):
         _compare(store, club, everyone, now, cores, size, findings)
@@ -67,8 +67,8 @@ def _compare(
         ratios.append(took[-1] / grouped[-1])
     kind = f"{cores} core{'s' if cores > 1 else ''}"
     findings.record(f"plain GROUP BY, {kind}", grouped, "s")
-    whole = findings.record(f"full recompute, {kind}", took, "s")
-    findings.record(f"full recompute, {kind}, a profile", 1e6 * whole / len(everyone), "µs")
+    seconds = findings.record(f"full recompute, {kind}", took, "s")
+    findings.record(f"full recompute, {kind}, a profile", 1e6 * seconds / len(everyone), "µs")
     ratio = findings.record(f"full recompute / plain GROUP BY, {kind}", ratios, "")
     findings.target_at_most(
         f"Full recompute of {10 * len(everyone):,} transactions over {len(everyone):,} profiles, {kind}: within {MOST} "
@@ -100,9 +100,9 @@ def recomputed(store: BenchDatabase, club: BenchClub, everyone: list[UUID], now:
 
 def _counted(store: BenchDatabase, club: BenchClub, parts: list[list[UUID]], now: datetime) -> int:
     text = f"WITH fresh AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM fresh"
-    found = 0
+    total = 0
     with store.app_connection(club) as connection:
         for part in parts:
             values: list[Any] = [club.id, part, [now] * len(part)]
-            found += fetch_one(connection, text, values)[0]
-    return found
+            total += fetch_one(connection, text, values)[0]
+    return total

@@ -84,12 +84,12 @@ def writes(club: BenchClub, path: str, profiles: Sequence[int], number: int, kin
 def batches(club: BenchClub, profiles: Sequence[int], number: int, rows: int) -> list[Request]:
     """That many POSTs of several transactions each."""
     chance = random.Random()
-    found = []
+    requests = []
     for _ in range(number):
         several = [transaction(chance, club, chance.choice(profiles)) for _ in range(rows)]
         content = msgspec.json.encode({"transactions": several})
-        found.append(request(club, "POST", "/api/v3/transactions/batch.json", content))
-    return found
+        requests.append(request(club, "POST", "/api/v3/transactions/batch.json", content))
+    return requests
 
 
 def file_lines(club: BenchClub, profiles: int, number: int, *, lines: int) -> Iterator[bytes]:
@@ -98,8 +98,8 @@ def file_lines(club: BenchClub, profiles: int, number: int, *, lines: int) -> It
     for start in range(0, number, 500):
         rows = []
         for _ in range(min(500, number - start)):
-            made = transaction(chance, club, chance.randint(1, profiles), lines=lines)
-            made["profile"] = made.pop("profile_id")
-            made["location"] = made.pop("location_id")
-            rows.append(msgspec.json.encode(made))
+            row = transaction(chance, club, chance.randint(1, profiles), lines=lines)
+            row["profile"] = row.pop("profile_id")
+            row["location"] = row.pop("location_id")
+            rows.append(msgspec.json.encode(row))
         yield b"\n".join(rows) + b"\n"

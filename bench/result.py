@@ -124,5 +124,5 @@ def save(result: Result, folder: Path) -> None:
 
 def load_results(folder: Path) -> dict[str, Result]:
     """The last run of each benchmark, by name."""
-    found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
-    return {result.name: result for result in found}
+    results = [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(folder.glob("*.json"))]
+    return {result.name: result for result in results}

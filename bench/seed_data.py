@@ -74,13 +74,13 @@ def _run(connection: psycopg.Connection, statement: str, *values: object) -> Non
 @contextmanager
 def _without_indexes(connection: psycopg.Connection, table: str) -> Iterator[None]:
     """Drops a table's indexes, except its key, and builds them again at the end, which is faster."""
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexname NOT LIKE '%%_pkey'", [table]
     ).fetchall()
-    for name, _ in found:
+    for name, _ in rows:
         connection.execute(f"DROP INDEX {name}".encode())
     yield
-    for _, definition in found:
+    for _, definition in rows:
         connection.execute(definition.encode())
 
 
@@ -88,8 +88,8 @@ def refresh_all(store: BenchDatabase, club: BenchClub) -> None:
     """Computes all values that are not there yet by the product's own refresh, and empties the outbox."""
     with store.owner_connection() as connection:
         waiting = [
-            found[0]
-            for found in connection.execute(
+            row[0]
+            for row in connection.execute(
                 """
                 SELECT profile_id FROM profiles WHERE community_id = %s
                 EXCEPT SELECT profile_id FROM profile_aggregations WHERE community_id = %s

@@ -29,7 +29,7 @@ NAIVE = "/bench/naive/transactions"
 
 CREATE = Access(Caller.COMMUNITY, TRANSACTION_WRITE)
 
-_known: dict[int, Community] = {}
+_communities: dict[int, Community] = {}
 
 
 async def _empty(request: Request) -> Response:
@@ -37,10 +37,10 @@ async def _empty(request: Request) -> Response:
 
 
 async def _community(server: AppContext, community_id: int) -> Community:
-    if community_id not in _known:
+    if community_id not in _communities:
         async with server.database.unscoped_connection() as connection:
-            _known[community_id] = await communities.get_by_id(connection, community_id)
-    return _known[community_id]
+            _communities[community_id] = await communities.get_by_id(connection, community_id)
+    return _communities[community_id]
 
 
 def _bare(server: AppContext) -> Route:
@@ -83,12 +83,12 @@ def app() -> ASGIApp:
     """The application of one worker, its settings in REGULARS_* variables."""
     settings = load()
     server = AppContext(settings, Database(settings.database_url, settings.pool_max_size))
-    made = create_app(server, run_jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
+    app = create_app(server, run_jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
     freeze_startup_objects()
     ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = ours if scope["type"] == "http" and scope["path"].startswith("/bench/") else made
+        chosen = ours if scope["type"] == "http" and scope["path"].startswith("/bench/") else app
         await chosen(scope, receive, send)
 
     return either

@@ -121,12 +121,12 @@ class StageMeter:
 
 def refresh_parts() -> list[tuple[str, str]]:
     """The refresh statement truncated after each of its parts; the last one is complete."""
-    whole = refresh_statement()
+    statement = refresh_statement()
     computed = f"WITH recomputed AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM recomputed"
-    before_put, _, _ = whole.partition("),\nupserted AS (")
-    compared = f"{before_put})\nSELECT count(*) FROM recomputed LEFT JOIN existing ON existing.profile_id = recomputed.profile_id"
-    upserted = f"{whole.rpartition(f',{chr(10)}outbox_rows AS (')[0]}\nSELECT count(*) FROM recomputed"
-    return [("compute", computed), ("read stored values", compared), ("upsert", upserted), ("outbox", whole)]
+    before_upsert, _, _ = statement.partition("),\nupserted AS (")
+    compared = f"{before_upsert})\nSELECT count(*) FROM recomputed LEFT JOIN existing ON existing.profile_id = recomputed.profile_id"
+    upserted = f"{statement.rpartition(f',{chr(10)}outbox_rows AS (')[0]}\nSELECT count(*) FROM recomputed"
+    return [("compute", computed), ("read stored values", compared), ("upsert", upserted), ("outbox", statement)]
 
 
 class _RollbackError(Exception):
@@ -141,14 +141,14 @@ async def refresh_by_part(
     `moved` is a statement that makes the stored values of the profiles $2 differ.
     """
     parts = refresh_parts()
-    found: dict[str, list[int]] = {name: [] for name, _ in parts}
+    cpu_by_part: dict[str, list[int]] = {name: [] for name, _ in parts}
     for profile_ids in batches:
         before = 0
         for name, text in parts:
             used = await _used(database, community_id, profile_ids, text, moved)
-            found[name].append(used - before)
+            cpu_by_part[name].append(used - before)
             before = used
-    return found
+    return cpu_by_part
 
 
 async def _used(database: Database, community_id: int, profile_ids: list[Any], text: str, moved: str) -> int:

@@ -29,8 +29,8 @@ class RunCost(msgspec.Struct, frozen=True):
 def peer_versions(*packages: str) -> str:
     """Versions of the installed peers."""
     folders = [str(each) for each in PEERS_PYTHON.parents[1].glob("lib/python*/site-packages")]
-    found = {each.name.lower(): each.version for name in packages for each in distributions(name=name, path=folders)}
-    return ", ".join(f"{name} {found[name]}" for name in packages)
+    versions = {each.name.lower(): each.version for name in packages for each in distributions(name=name, path=folders)}
+    return ", ".join(f"{name} {versions[name]}" for name in packages)
 
 
 def environment() -> dict[str, str]:

@@ -30,7 +30,7 @@ class _Way:
         self.begin()
 
     def begin(self) -> None:
-        """Forgets what was measured."""
+        """Discards what was measured."""
         self.loads: list[Load] = []
         self.server: list[float] = []
         self.database: list[float] = []

@@ -95,10 +95,10 @@ def _favourite_stores(sales: pd.DataFrame, at: pd.Timestamp) -> pd.Series:
     return visits.drop_duplicates("profile", keep="last").set_index("profile").location
 
 
-def _brands(bought: pd.DataFrame, profiles: int, names: pa.Array) -> pa.Array:
+def _brands(purchases: pd.DataFrame, profiles: int, names: pa.Array) -> pa.Array:
     """A list for each profile, from distinct pairs in order: the lists' ends are where the profile changes."""
     rank = np.argsort(np.argsort(names.to_numpy(zero_copy_only=False)))
-    pairs = np.unique(bought.profile.to_numpy(np.int64) * len(names) + rank[bought.brand.to_numpy()])
+    pairs = np.unique(purchases.profile.to_numpy(np.int64) * len(names) + rank[purchases.brand.to_numpy()])
     ends = np.searchsorted(pairs, np.arange(profiles + 1, dtype=np.int64) * len(names))
     in_order = names.take(pc.array_sort_indices(names))
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), in_order.take(pa.array(pairs % len(names))))

@@ -82,14 +82,14 @@ def favourite_stores(transactions: pl.LazyFrame, at: pl.Expr) -> pl.LazyFrame:
     )
     # Where any store has sales within 24 months, those of all time decide nothing.
     sales_all = pl.when(pl.col("sales_24m") == 0).then("sales").otherwise(0).alias("sales_all")
-    by_standing = pl.col("location").sort_by("sales_24m", sales_all, "last_sale_at")
-    return visits.group_by("profile").agg(by_standing.last().alias("most_transacted_location"))
+    by_rank = pl.col("location").sort_by("sales_24m", sales_all, "last_sale_at")
+    return visits.group_by("profile").agg(by_rank.last().alias("most_transacted_location"))
 
 
 def brands(transactions: pl.LazyFrame) -> pl.LazyFrame:
     """The distinct brands of what was bought, in order."""
-    bought = transactions.filter(pl.col("quantity") > 0).select("profile", "brand").unique().sort("profile", "brand")
-    return bought.group_by("profile", maintain_order=True).agg(pl.col("brand").alias("purchased_brands"))
+    purchased = transactions.filter(pl.col("quantity") > 0).select("profile", "brand").unique().sort("profile", "brand")
+    return purchased.group_by("profile", maintain_order=True).agg(pl.col("brand").alias("purchased_brands"))
 
 
 if __name__ == "__main__":

@@ -153,8 +153,8 @@ class SystemUnderTest:
             await self._sent("PUT", f"/transactions/{self.transactions[number]}", body)
 
     async def _loaded(self, known: Transaction) -> int:
-        put = TransactionWrite(to_transaction_row(known, self.club.community), WriteMode.UPSERT)
-        result = await self.club.server.group_committer.write(self.club.community.id, [put])
+        write = TransactionWrite(to_transaction_row(known, self.club.community), WriteMode.UPSERT)
+        result = await self.club.server.group_committer.write(self.club.community.id, [write])
         (outcome,) = result.outcomes
         assert isinstance(outcome, StoredTransaction), outcome
         return outcome.id
@@ -273,9 +273,9 @@ def _location(to: Location) -> dict[str, object]:
     return {"type": to.type, "timezone": to.timezone, "address": address_fields(to)}
 
 
-def _priced(given: Transaction) -> Transaction:
+def _priced(transaction: Transaction) -> Transaction:
     # The API requires both prices of a line.
-    return replace(given, items=tuple(map(_with_price, given.items)))
+    return replace(transaction, items=tuple(map(_with_price, transaction.items)))
 
 
 def _with_price(item: Item) -> Item:

@@ -133,10 +133,10 @@ async def test_a_profile_deleted_during_a_read_is_none(
     community_id = await store_world(database, clock)
     await break_row(database, community_id, "values_version = 0")
 
-    async def unknown_id(*fetched: object) -> list[Any]:
+    async def compute_nothing(*arguments: object) -> list[Any]:
         return []
 
-    monkeypatch.setattr(reader_module, "compute_rows", unknown_id)
+    monkeypatch.setattr(reader_module, "compute_rows", compute_nothing)
     assert await ValueReader(database).read(community_id, ME) is None
 
 

@@ -220,10 +220,10 @@ async def _plant_messages(planted: Planted) -> None:
     joined = {"external_id": planted.canary("membership"), "type": "in", "at": "2026-01-01 00:00:00"}
     await planted.imported("profiles", {"external_id": profile["profile"], "first_name": planted.canary("imported")})
     await planted.club.http.post("/api/v3/locations", json={"external_id": "1"})
-    unknown = {"external_id": "2", "profile": planted.canary("unknown"), "type": "in", "at": AT}
+    of_unknown_profile = {"external_id": "2", "profile": planted.canary("unknown"), "type": "in", "at": AT}
     response = await planted.club.http.post(
         "/v1/import/memberships",
-        content=json.dumps({**joined, **profile}).encode() + b"\n" + json.dumps(unknown).encode(),
+        content=json.dumps({**joined, **profile}).encode() + b"\n" + json.dumps(of_unknown_profile).encode(),
         headers={"Content-Type": "application/x-ndjson"},
     )
     assert response.json()["rejected"] == 1

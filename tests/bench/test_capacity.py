@@ -12,7 +12,7 @@ def test_the_page_has_the_table_of_the_stored_results() -> None:
 
 
 def test_capacity_follows_from_the_number_of_members() -> None:
-    of = Costs(write_here=0.001, write_there=0.002, read_here=0.0002, read_there=0.0)
+    of = Costs(write_in_server=0.001, write_in_postgresql=0.002, read_in_server=0.0002, read_in_postgresql=0.0)
     # 365 million members buy 12 million times a day, 694.4 times in the busiest second.
     members, a_day, peak, here, there, stored, machines, servers = capacity.row(365_000_000, of)
     assert (members, a_day, peak) == ("365,000,000", "12,000,000", "694.4")

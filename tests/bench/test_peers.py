@@ -117,6 +117,6 @@ def test_the_bare_read_returns_the_stored_row() -> None:
             serve(where, store) as served,
             urllib.request.urlopen(f"http://127.0.0.1:{served.port}{BARE}/{profile_id(club, 7)}") as answer,
         ):
-            served = json.loads(answer.read())
-    assert stored == (served["shop_count"], served["spend_all"])
-    assert served["profile_id"] == str(profile_id(club, 7))
+            values = json.loads(answer.read())
+    assert stored == (values["shop_count"], values["spend_all"])
+    assert values["profile_id"] == str(profile_id(club, 7))

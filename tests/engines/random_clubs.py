@@ -94,22 +94,22 @@ class _Drawn:
         places = [self.location(number) for number in range(1, 13)]
         brands = {number: Product(number, pick(BRANDS)) for number in range(1, 9)}
         members = [self.profile(number) for number in range(1, profiles + 1)]
-        bought: list[Transaction] = []
+        transactions: list[Transaction] = []
         for member in members:
             # Few instants for all that one profile does, so that they meet.
             instants = [self.instant() for _ in range(pick((1, 2, 4, 8)))]
-            # Some buy elsewhere than at the few places that all know.
-            known = pick((range(1, 4), range(1, 13)))
+            # Some buy elsewhere than at the few places at which all buy.
+            origins = pick((range(1, 4), range(1, 13)))
             for _ in range(pick(SIZES)):
                 owner = None if self.random.random() < 0.02 else member.id
-                bought.append(self.transaction(len(bought) + 1, owner, instants, known))
-        self.random.shuffle(bought)
+                transactions.append(self.transaction(len(transactions) + 1, owner, instants, origins))
+        self.random.shuffle(transactions)
         facts = Facts(
             Community(pick(ZONES), pick(CURRENCIES)),
             {each.id: each for each in places},
             brands,
             {each.id: each for each in members},
-            {each.id: each for each in bought},
+            {each.id: each for each in transactions},
         )
         return facts, self.now
 

@@ -92,7 +92,7 @@ def test_secrets_and_personal_data_are_redacted(text: str, shown: str) -> None:
 def test_nested_values_with_names_of_secrets_are_redacted(stderr: Stderr) -> None:
     logs.configure("json", "info")
     structlog.get_logger("regulars.test").info(
-        "asked",
+        "queried",
         authorization="Basic b2xh",
         database_url="postgresql:///regulars",
         request={"headers": {"Cookie": "a=b"}, "sizes": [1, None, 2.5]},
