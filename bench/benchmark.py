@@ -101,7 +101,7 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
-        "cold",
+        "cold_cache",
         "Bulk writes with cold caches",
         ("import, two lines each, cold", "import, two lines each, warm"),
     ),
@@ -123,7 +123,7 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
-        "hot",
+        "large_profile",
         "A profile with very many transactions",
         (
             "write of the large profile, p50",
@@ -171,7 +171,7 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
-        "joins",
+        "member_joins",
         "Members who join, in batches",
         tuple(f"{n} writer{'s' if n > 1 else ''}" for n in (1, 4, 8)),
     ),
@@ -182,7 +182,7 @@ BENCHMARKS = (
     ),
     Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
     Benchmark(
-        "planning",
+        "query_planning",
         "Planning a request for a report",
         tuple(
             f"{case}, known"

@@ -9,7 +9,7 @@ from bench import render, result
 
 TINY = 0.001
 
-QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recompute", "planning", "geo")]
+QUICK = [each for each in BENCHMARKS if each.name in ("reads", "writes", "recompute", "query_planning", "geo")]
 
 
 @pytest.mark.parametrize("benchmark", QUICK, ids=lambda each: each.name)
