@@ -106,7 +106,7 @@ async def stored_rows(product: SystemUnderTest) -> dict[UUID, Any]:
             """,
             community_id,
         )
-    known = {mine: theirs for theirs, mine in product.profiles.items()}
+    known = {oracle_id: profile_id for profile_id, oracle_id in product.profiles.items()}
     return {known[row["profile_id"]]: row for row in rows}
 
 

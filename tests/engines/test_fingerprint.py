@@ -31,9 +31,9 @@ def test_all_engines_compute_the_same_fingerprint(spark: Any) -> None:
     tables = [pa.Table.from_pylist(each) for each in (SALES, MEMBERS, STORES)]
     options = {"as_of": START, "timezone": "Europe/Oslo", "currency": "NOK", "with_fingerprints": True}
     columns = ["profile_id", "next_change_at", "fingerprint"]
-    ours, theirs = (
+    by_duckdb, by_spark = (
         {row["profile_id"]: row["fingerprint"] for row in engine(*tables, **options).select(columns).to_pylist()}
         for engine in (compute_on_duckdb, compute_on_spark(spark))
     )
-    assert ours == theirs
-    assert None not in ours.values()
+    assert by_duckdb == by_spark
+    assert None not in by_duckdb.values()
