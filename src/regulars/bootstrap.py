@@ -1,4 +1,6 @@
-"""Database start-up: starts the embedded PostgreSQL, migrates the schema and checks that the database is safe to use."""
+"""Database start-up: starts the embedded PostgreSQL, migrates the schema and checks that the
+database is safe to use.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

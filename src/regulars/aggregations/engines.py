@@ -13,8 +13,8 @@ Macro = Callable[..., str]
 class SqlEngine:
     """An SQL engine.
 
-    `input_ctes` are in the engine's dialect, `shared_input_ctes` in the dialect of the declarations. `column_types` maps
-    PostgreSQL types to those of the engine. `output_expressions` convert the internal representation of a type.
+    `input_ctes` are in the engine's dialect, `shared_input_ctes` in the dialect of the declarations. `column_types`
+    maps PostgreSQL types to those of the engine. `output_expressions` convert the internal representation of a type.
     """
 
     name: str
@@ -143,7 +143,8 @@ DUCKDB = SqlEngine(
         "most": lambda value, number, store_rank: (
             f"arg_max({value}, CAST({number} AS HUGEINT) * {2**75} + {store_rank}) FILTER (WHERE {number} > 0)"
         ),
-        # Brands are encoded as integers in the order of their names, because lists of strings cost several times as much.
+        # Brands are encoded as integers in the order of their names, because lists of strings cost several times as
+        # much.
         "distinct_sorted": lambda value: f"list_sort(array_agg(DISTINCT {value}))",
         "empty_list": lambda: "CAST([] AS BIGINT[])",
         "empty_strings": lambda: "CAST([] AS BIGINT[])",

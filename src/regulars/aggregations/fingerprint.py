@@ -114,7 +114,9 @@ LOADING_COLUMNS = (NEXT_CHANGE, FINGERPRINT)
 
 @cache
 def fingerprint_statement() -> str:
-    """Fingerprints of the profiles $2, each at its instant in $3, in community $1, and the values in FINGERPRINT_EXCLUDED."""
+    """Fingerprints of the profiles $2, each at its instant in $3, in community $1, and the values in
+    FINGERPRINT_EXCLUDED.
+    """
     return compile_statement(_with_fingerprint(prune(REGISTRY, FINGERPRINT_EXCLUDED)), POSTGRESQL)
 
 

@@ -26,7 +26,10 @@ FIRST_VERSION_AGGREGATIONS = tuple(REGISTRY.by_name[name] for name in FIRST_VERS
 
 
 def aggregations_by_name(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
-    """The named aggregations in the order of the registry; all if `names` is None. Raises KeyError for unknown names."""
+    """The named aggregations in the order of the registry; all if `names` is None.
+
+    Raises KeyError for unknown names.
+    """
     if names is None:
         return ALL_AGGREGATIONS
     for name in names:

@@ -29,7 +29,8 @@ WriteRows = Callable[[UnitOfWork, Sequence[Any]], Awaitable[Sequence[RowOutcome]
 class RowSchema:
     """The rows of a fact type in files.
 
-    `validate` turns a row that fits the columns' type into the value that is written; it raises ValidationError by path.
+    `validate` turns a row that fits the columns' type into the value that is written; it raises ValidationError by
+    path.
     """
 
     columns: Columns

@@ -1,7 +1,7 @@
 """Members: their dimensions, counts and history, derived in the transaction of the facts.
 
-A change of a profile or a membership updates the dimensions of the profile, and appends deltas to counts of members, which
-compaction adds up.
+A change of a profile or a membership updates the dimensions of the profile, and appends deltas to counts of members,
+which compaction adds up.
 """
 
 from collections.abc import Collection, Sequence
@@ -95,8 +95,8 @@ async def recompute(scope: Scope, community: Community, profile_ids: Collection[
 async def stage_deltas(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> None:
     """Recomputes the member dimensions of profiles, and stores the deltas in temporary tables of the transaction.
 
-    The caller adds them to counts and rollups before it commits. `staged_groups` has changes of the number of members in
-    groups, `staged_flows` joins and leaves; what was counted before and no longer is has a negative number.
+    The caller adds them to counts and rollups before it commits. `staged_groups` has changes of the number of members
+    in groups, `staged_flows` joins and leaves; what was counted before and no longer is has a negative number.
     """
     await scope.execute(_CREATE_STAGING_TABLES)
     await scope.execute(_RECOMPUTE_AND_STAGE, *_arguments(scope, community, profile_ids))

@@ -1,4 +1,6 @@
-"""Purchases: transactions as reports count them, recorded in the transaction of the facts and added up by compaction."""
+"""Purchases: transactions as reports count them, recorded in the transaction of the facts and added
+up by compaction.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -20,7 +22,9 @@ ROLLUP_DIMENSIONS = ("location", "channel", *BUYER_DIMENSIONS, "gender", "age")
 """The fields whose values are added up apart, each by itself; so are brands."""
 
 MIN_ROWS_TO_COMPACT = 5_000
-"""Purchases are compacted in batches of at least this size, because many of a batch share a day, a value and a bitmap."""
+"""Purchases are compacted in batches of at least this size, because many of a batch share a day, a
+value and a bitmap.
+"""
 
 MAX_UNCOMPACTED = 20_000
 """A process that has recorded this many purchases compacts them before its next write."""
@@ -49,8 +53,8 @@ async def record(scope: Scope, community: Community, transaction_ids: Collection
 
 
 async def apply_backpressure(database: Database, community_id: int, recorded: int, superseded: int) -> None:
-    """Limits the number of uncompacted purchases. Superseded versions are compacted soon, because until then reads count
-    the members of their buckets from the purchases themselves.
+    """Limits the number of uncompacted purchases. Superseded versions are compacted soon, because until then reads
+    count the members of their buckets from the purchases themselves.
     """
     if not recorded:
         return

@@ -1,7 +1,7 @@
 """Events of the dispatches of sendings, such as deliveries and opens, and everything that is counted of them.
 
-An event has an id of its own, so that recording it again changes nothing. Recording locks the row of the sending, so the
-counters of a sending have a single writer, and a batch updates each counter once.
+An event has an id of its own, so that recording it again changes nothing. Recording locks the row of the sending, so
+the counters of a sending have a single writer, and a batch updates each counter once.
 """
 
 from collections.abc import Collection, Mapping, Sequence

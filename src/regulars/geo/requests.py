@@ -29,7 +29,9 @@ class GeoAddress:
 
 @dataclass(frozen=True, slots=True)
 class PlaceSearch:
-    """A search for places by name. `country` is ISO 3166-1 alpha-2, None for all; places close to `near` rank higher."""
+    """A search for places by name. `country` is ISO 3166-1 alpha-2, None for all; places close to
+    `near` rank higher.
+    """
 
     query: str
     country: str | None

@@ -19,7 +19,10 @@ MAX_CACHED_LOCATIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class TenantLocation:
-    """A store of a community, with normalized names for search. `point` is its own coordinates, else those of its town."""
+    """A store of a community, with normalized names for search.
+
+    `point` is its own coordinates, else those of its town.
+    """
 
     community_id: int
     id: int

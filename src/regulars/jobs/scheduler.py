@@ -58,7 +58,8 @@ class Scheduler:
     async def stop(self) -> None:
         """Stops the jobs after their current step.
 
-        A step that takes longer than STOP_TIMEOUT_SECONDS is cancelled. Its transaction is rolled back and retried later.
+        A step that takes longer than STOP_TIMEOUT_SECONDS is cancelled. Its transaction is rolled back and retried
+        later.
         """
         self.request_stop()
         if not self._tasks:

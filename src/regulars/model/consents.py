@@ -41,7 +41,9 @@ def marketing_consent(channel: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReachRule:
-    """When marketing reaches a member through a channel: it has one of `statuses`, and `consent`, if any, is granted."""
+    """When marketing reaches a member through a channel: it has one of `statuses`, and `consent`,
+    if any, is granted.
+    """
 
     channel: str
     statuses: tuple[str, ...]

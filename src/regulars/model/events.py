@@ -1,7 +1,7 @@
 """Events that webhooks listen to: stored in the transaction of their fact, if an active webhook listens to them.
 
-A unit of work collects events (`UnitOfWork.record_event`), and its commit stores them. `record` does so in any other write
-transaction. `aggregation.changed` follows from the outbox rows of a commit.
+A unit of work collects events (`UnitOfWork.record_event`), and its commit stores them. `record` does so in any other
+write transaction. `aggregation.changed` follows from the outbox rows of a commit.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,8 +39,8 @@ EVENT_TYPES: Mapping[str, str] = {
 class Event:
     """Something that happened to a profile, or to the subject with an id: a transaction, a segment, an export.
 
-    `data` is the payload; None for `profile.*` and `transaction.*`, whose payload is the profile or transaction as it is
-    when the event is matched with webhooks. `namespace` is that of the caller.
+    `data` is the payload; None for `profile.*` and `transaction.*`, whose payload is the profile or transaction as it
+    is when the event is matched with webhooks. `namespace` is that of the caller.
     """
 
     type: str
@@ -134,7 +134,9 @@ _announced: set[int] = set()
 
 
 def announce(community_id: int) -> None:
-    """Notes that this process has stored events of a community, so that its delivery need not wait for the next poll."""
+    """Notes that this process has stored events of a community, so that its delivery need not wait
+    for the next poll.
+    """
     _announced.add(community_id)
 
 

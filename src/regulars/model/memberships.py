@@ -1,4 +1,7 @@
-"""Memberships: profiles that join and leave a community. At every instant the members are the joins minus the leaves."""
+"""Memberships: profiles that join and leave a community.
+
+At every instant the members are the joins minus the leaves.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -112,7 +112,10 @@ class UnitOfWork(Scope):
         *,
         namespace: str | None = None,
     ) -> None:
-        """Records an event if a webhook listens to it; see `Event`. `namespace` defaults to that of the unit of work."""
+        """Records an event if a webhook listens to it; see `Event`.
+
+        `namespace` defaults to that of the unit of work.
+        """
         if self.listens_to(event_type):
             subject = None if subject_id is None else str(subject_id)
             self.events.append(Event(event_type, profile_id, subject, data, namespace or self.namespace))

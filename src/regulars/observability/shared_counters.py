@@ -14,8 +14,8 @@ _BYTES = 8
 class SharedCounters:
     """`count` counters of this process, initially 0, in memory that the other processes can read.
 
-    Each process has a file in the folder and holds its lock while it runs. The file of a process that ended remains, and
-    the next process continues its counters. So counters never fall, and there are never more files than concurrent
+    Each process has a file in the folder and holds its lock while it runs. The file of a process that ended remains,
+    and the next process continues its counters. So counters never fall, and there are never more files than concurrent
     processes. Without a folder the counters are private to this process.
     """
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 class ArrayFunctions:
     """SQL generators of one engine; all arguments and results are SQL.
 
-    `parse_ids`: the distinct integers of a JSON list, in order. `keys_with_value`: the sorted keys of a JSON object with
-    a given value. `without_keys`: a JSON object without keys, which are compared by lower-case letters and digits only.
-    `with_index`: each element of a list as a struct of `position` and `element`. `compact`: a list without nulls.
+    `parse_ids`: the distinct integers of a JSON list, in order. `keys_with_value`: the sorted keys of a JSON object
+    with a given value. `without_keys`: a JSON object without keys, which are compared by lower-case letters and digits
+    only. `with_index`: each element of a list as a struct of `position` and `element`. `compact`: a list without nulls.
     """
 
     empty_strings: str

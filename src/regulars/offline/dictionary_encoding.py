@@ -41,8 +41,8 @@ WHERE brand IS NOT NULL""",
 
 
 def local_days(club: ClubContext, dialect: CastDialect) -> PlanStep:
-    """The two local dates of each UTC day, and the instant at which the second_date one starts; null if the UTC offset changes
-    on that day.
+    """The two local dates of each UTC day, and the instant at which the second_date one starts; null if the UTC offset
+    changes on that day.
     """
     local = dialect.engine.macros["local_time"]
     day_after = "utc_day + INTERVAL 1 DAY"

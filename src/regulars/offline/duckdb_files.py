@@ -17,7 +17,10 @@ _CSV = """read_csv(
 
 
 def scan(connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableSpec) -> str:
-    """Table expression that scans files, with their object store registered. Raises InvalidInputError if unreachable."""
+    """Table expression that scans files, with their object store registered.
+
+    Raises InvalidInputError if unreachable.
+    """
     if files.is_url:
         if files.may_be_folder and (names := object_stores.list_files(files.pattern)):
             files = folder_files(files.pattern, names, table)

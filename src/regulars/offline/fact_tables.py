@@ -10,7 +10,8 @@ from regulars.offline.structures import InputTable, InputTraits, LineLayout, Pla
 
 
 def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> str:
-    """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or null.
+    """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or
+    null.
 
     Raises InvalidInputError for a column with a type that can't be cast.
     """
@@ -104,7 +105,9 @@ _HEADER = (
 
 
 def headers(traits: InputTraits, errors: RowErrors) -> PlanStep:
-    """One row for each transaction: rows with the same external id are combined and must agree in all header columns."""
+    """One row for each transaction: rows with the same external id are combined and must agree in
+    all header columns.
+    """
     if not traits.has_repeated_ids:
         return PlanStep("headers", "SELECT * FROM typed_transactions")
     number = errors.add(

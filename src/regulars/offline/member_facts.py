@@ -1,7 +1,7 @@
 """Plan steps from profiles and memberships to members and their groups.
 
-Computes what the server derives in `facts/sql/members_recompute.sql`, from current states only. The resulting relations are `members`,
-`joins` and `membership_deltas`, which `offline/report_sources.py` reads.
+Computes what the server derives in `facts/sql/members_recompute.sql`, from current states only. The resulting relations
+are `members`, `joins` and `membership_deltas`, which `offline/report_sources.py` reads.
 """
 
 from collections.abc import Sequence

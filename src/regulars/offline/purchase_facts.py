@@ -1,9 +1,9 @@
 """Plan steps from fact tables to the purchases that reports count.
 
-Computes what the server records in `facts/sql/purchases_record.sql` with the buyer as of the commit of the purchase. Files have no
-commits, so the dimensions of a buyer are the values at the instant of the purchase, including all purchases at that
-instant. The resulting relations are `purchases` and `purchase_brands` (a row for each brand of a purchase), with the
-requested fields.
+Computes what the server records in `facts/sql/purchases_record.sql` with the buyer as of the commit of the purchase.
+Files have no commits, so the dimensions of a buyer are the values at the instant of the purchase, including all
+purchases at that instant. The resulting relations are `purchases` and `purchase_brands` (a row for each brand of a
+purchase), with the requested fields.
 """
 
 from collections.abc import Sequence

@@ -2,9 +2,9 @@
 
 Where the server reads rollups, these sources read the events: `membership_deltas` has a row for each counted join
 (delta is 1) and leave (-1) with the current groups of the profile, `joins` the same rows with the attributes of the
-join. `at` is an instant. Files contain only the current state of a profile, so it is counted in its current groups since joining.
-`purchases` has a row for each purchase with the buyer as of its instant, `purchase_brands` a row for each brand of it;
-`member` identifies the buyer and is null for anonymous purchases.
+join. `at` is an instant. Files contain only the current state of a profile, so it is counted in its current groups
+since joining. `purchases` has a row for each purchase with the buyer as of its instant, `purchase_brands` a row for
+each brand of it; `member` identifies the buyer and is null for anonymous purchases.
 """
 
 from collections.abc import Mapping
@@ -109,8 +109,8 @@ JOIN joins AS j ON j.at >= requested.bucket.starts AND j.at < requested.bucket.e
 WHERE j.at <= $now
 """
 
-# Day buckets are local dates, which are not in the order of instants if clocks are set back over midnight. They differ by
-# a day at most, so other rows need no conversion. Shorter buckets are always in order.
+# Day buckets are local dates, which are not in the order of instants if clocks are set back over midnight. They differ
+# by a day at most, so other rows need no conversion. Shorter buckets are always in order.
 _PURCHASES_OVER_TIME = """
 WITH requested AS (
     SELECT each.bucket.starts, each.bucket.ends,

@@ -17,8 +17,8 @@ LIST_VALUES_PER_UNIT = 1_000
 
 
 def filter_cost(node: FilterNode | None) -> int:
-    """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`, and 1 for each started 1,000 values in its arrays
-    beyond the first 1,000. A segment costs as much as its own filter.
+    """The cost of a filter: 1 for each `and` and `not`, 3 for each `or`, and 1 for each started 1,000 values in its
+    arrays beyond the first 1,000. A segment costs as much as its own filter.
     """
     return _node_cost(node) + max(0, -(-count_values(node) // LIST_VALUES_PER_UNIT) - 1)
 

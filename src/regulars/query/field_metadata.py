@@ -27,8 +27,9 @@ async def field_metadata(
 ) -> dict[str, Any]:
     """The values of a field, most frequent first, from one snapshot at `now`.
 
-    Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole local
-    months, from that of `from` to that of `to`. Values with counts below the tenant's minimum cell size are omitted.
+    Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole
+    local months, from that of `from` to that of `to`. Values with counts below the tenant's minimum cell size are
+    omitted.
     """
     report = query.report
     counts: dict[Any, Any] = {}

@@ -42,8 +42,8 @@ class Bucket:
 def bucket_start(at: datetime, interval: Interval, zone: ZoneInfo) -> datetime:
     """The start, in UTC, of the local bucket that contains an instant. The SQL function bucket_start is equivalent.
 
-    Instants share a 5m or 1h bucket if their local times, rounded down, and their UTC offsets are equal, so a new bucket
-    starts at a clock change. They share a 1d, 1w or 1mo bucket if their local date, ISO week or month is equal.
+    Instants share a 5m or 1h bucket if their local times, rounded down, and their UTC offsets are equal, so a new
+    bucket starts at a clock change. They share a 1d, 1w or 1mo bucket if their local date, ISO week or month is equal.
     """
     at = at.astimezone(UTC)
     local_at = at.astimezone(zone)
@@ -188,8 +188,8 @@ def choose_interval(
 ) -> Interval:
     """Chooses the interval for a range by its length.
 
-    The interval is one of those available, and buckets at the start of the range are still retained in each zone; if none
-    is, the coarsest available.
+    The interval is one of those available, and buckets at the start of the range are still retained in each zone; if
+    none is, the coarsest available.
     """
     finest = next((interval for most, interval in _AUTOMATIC if length <= most), Interval.DAY)
     starts = list(range_starts)

@@ -126,8 +126,8 @@ class ReportMeasure:
     Measures with SQL are added up over communities, because no member is in two of them. Quotients are computed from
     the sums: null where the divisor is 0, rounded half-even to `decimals`, or to the decimals of the dividend. With
     `distinct_partition`, an expression, the measure counts distinct members: the SQL combines bitmaps among rows that
-    share the expression. With `is_id_list` the SQL concatenates ids of four bytes each instead, which may be repeated and
-    are counted after merging.
+    share the expression. With `is_id_list` the SQL concatenates ids of four bytes each instead, which may be repeated
+    and are counted after merging.
     """
 
     name: str

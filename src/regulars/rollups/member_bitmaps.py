@@ -15,8 +15,8 @@ BITMAP_SQL = "bit_or(bitmap_bit({member}))"
 def add_sql(family: str, parts: str) -> str:
     """The body of a CTE that adds members to bitmaps.
 
-    `parts` is a relation of granularity, bucket, dimension, dimension_value, chunk and bitmap, which is null if there is
-    no member.
+    `parts` is a relation of granularity, bucket, dimension, dimension_value, chunk and bitmap, which is null if there
+    is no member.
     """
     return f"""
     INSERT INTO member_bitmaps AS stored (

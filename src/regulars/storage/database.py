@@ -73,7 +73,9 @@ class Scope:
 
 
 async def _roll_back(connection: Any, statement: str) -> None:
-    """Rolls back after an error. If that fails, the connection is closed, so that it is not used again in this state."""
+    """Rolls back after an error. If that fails, the connection is closed, so that it is not used
+    again in this state.
+    """
     try:
         await connection.execute(statement)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
@@ -181,7 +183,8 @@ class Database:
     ) -> AsyncIterator[Scope]:
         """Starts a transaction of a community, which is committed at the end of the block and rolled back if it raises.
 
-        `first_statement` and `last_statement` run in the same round trips as BEGIN and COMMIT. Their results are ignored.
+        `first_statement` and `last_statement` run in the same round trips as BEGIN and COMMIT. Their results are
+        ignored.
         """
         async with self._transaction(_BEGIN_WRITE, community_id, first_statement, last_statement) as scope:
             yield scope

@@ -1,8 +1,8 @@
 """Declares what happens to each column of each table when a member is erased.
 
 A purge leaves no row of the profile. Depersonalising retains the rows that values and counts are computed from, without
-anything that identifies the member. `model.erasure` deletes and clears data by this declaration. A test compares it with
-the catalogue, and fails for an undeclared column and for data of an erased member that has no declared reason.
+anything that identifies the member. `model.erasure` deletes and clears data by this declaration. A test compares it
+with the catalogue, and fails for an undeclared column and for data of an erased member that has no declared reason.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ class TableErasure:
     `condition` is the SQL condition for the rows of profiles $2 of community $1. A purge deletes these rows, by the
     module `deleted_by` if it takes more than a DELETE. Depersonalising deletes them as well, unless columns are in
     `blanked_columns`, each with an SQL expression ("" if a module does it), or `retained`, each with a reason.
-    `retained_after_purge` are columns that are retained even after a purge. `impersonal_columns` contain no personal data
-    and no reference to a profile. `default_reason` is the reason to retain all other columns, for a table whose columns
-    are declared elsewhere.
+    `retained_after_purge` are columns that are retained even after a purge. `impersonal_columns` contain no personal
+    data and no reference to a profile. `default_reason` is the reason to retain all other columns, for a table whose
+    columns are declared elsewhere.
     """
 
     name: str

@@ -146,7 +146,9 @@ _LOCATION_COLUMNS = {"location_id": INTEGER, "external_id": TEXT, "type": TEXT, 
 
 
 async def export_facts(scope: Scope, profile_range: ProfileRange, load: int | None = None) -> ExportedFacts:
-    """Exports the facts of a range of profiles in this snapshot; with `load`, only of the dirty profiles of that job."""
+    """Exports the facts of a range of profiles in this snapshot; with `load`, only of the dirty
+    profiles of that job.
+    """
     community = await communities.get_by_id(scope.connection, scope.community_id)
     arguments = (scope.community_id, profile_range.first, profile_range.last, load)
     return ExportedFacts(

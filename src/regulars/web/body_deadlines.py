@@ -13,7 +13,9 @@ _BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
 class BodyDeadlineMiddleware:
-    """Middleware that requires bodies to arrive in time; `active_clients` are those whose complete request is handled."""
+    """Middleware that requires bodies to arrive in time; `active_clients` are those whose complete
+    request is handled.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings, active_clients: set[ClientAddress]) -> None:
         self._app = app

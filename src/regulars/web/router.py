@@ -28,7 +28,9 @@ class _Route:
 
 @dataclass(slots=True)
 class _Node:
-    """A node of the tree: child nodes by literal segment or for a parameter, and the routes that end here, by method."""
+    """A node of the tree: child nodes by literal segment or for a parameter, and the routes that
+    end here, by method.
+    """
 
     literals: dict[str, "_Node"] = field(default_factory=dict)
     parameter: "_Node | None" = None

@@ -71,7 +71,10 @@ def _error_response(endpoint: Endpoint, error: Exception) -> Response:
 async def _authorize(
     app: AppContext, endpoint: Endpoint, request: Request, principal: Principal
 ) -> tuple[BucketOwner, ReportRequest | PricedQuery]:
-    """The rate limit bucket to charge, and the request. A rejected request is charged, and raises when it is executed."""
+    """The rate limit bucket to charge, and the request.
+
+    A rejected request is charged, and raises when it is executed.
+    """
     assert principal.organization_id is not None  # noqa: S101 - callers without an organization were denied
     owner = BucketOwner(principal.organization_id)
     try:
@@ -141,6 +144,8 @@ async def _charge(app: AppContext, owner: BucketOwner, cost: int) -> Charge:
 
 
 async def _adjust_charge(app: AppContext, owner: BucketOwner, charge: Charge, cost: int) -> Charge:
-    """Adjusts a charge to the actual cost, for example if the parameters prove invalid for the time zone of the tenants."""
+    """Adjusts a charge to the actual cost, for example if the parameters prove invalid for the time zone of the
+    tenants.
+    """
     async with app.database.unscoped_connection() as connection:
         return await rate_limits.adjust_charge(connection, owner, BucketKind.REPORTING, charge, cost)

@@ -111,7 +111,9 @@ class Mailing(Struct, frozen=True, eq=False):
 
 
 def campaign_mailings(as_of: datetime, length: int) -> list[Mailing]:
-    """The campaigns of so many days before an instant, and those that are scheduled until that instant, in the order of time."""
+    """The campaigns of so many days before an instant, and those that are scheduled until that instant, in the order of
+    time.
+    """
     today = as_of.astimezone(ZoneInfo(FINLAND.timezone)).date()
     days = [today + timedelta(days=day) for day in range(1 - length, _PLANNED_AHEAD.days + 1)]
     planned = [

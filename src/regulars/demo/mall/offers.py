@@ -1,7 +1,7 @@
 """What the shops offer to members: which, in which mall, from when until when, and how many there are.
 
-On Thursdays, when the newsletter announces them, every fourth shop has a new offer to all, and every other mall one that
-is granted to some of those who come there often. A member week in spring and in autumn has many at the same time.
+On Thursdays, when the newsletter announces them, every fourth shop has a new offer to all, and every other mall one
+that is granted to some of those who come there often. A member week in spring and in autumn has many at the same time.
 """
 
 from collections.abc import Iterator

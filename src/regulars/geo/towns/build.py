@@ -1,4 +1,5 @@
-"""Builds the search index of towns from the snapshot in the package: `python -m regulars.geo.towns.build FOLDER MIN_POPULATION`.
+"""Builds the search index of towns from the snapshot in the package: `python -m regulars.geo.towns.build FOLDER
+MIN_POPULATION`.
 
 It runs as its own process, because it needs several hundred MB for some seconds. The files are mapped by all processes
 of a server, which share one copy.
@@ -25,7 +26,10 @@ ISO_STATE_COUNTRIES = frozenset(("US", "CH", "BE", "GB"))
 """Countries for which GeoNames uses ISO 3166-2 codes of states; for others it has its own codes."""
 
 FIRST_WORD, MAIN_NAME, ENTRY_FLAGS = 1, 2, 4
-"""Flags of an entry: the word is the first of its name; the name is the main one. `entry // ENTRY_FLAGS` is the town."""
+"""Flags of an entry: the word is the first of its name; the name is the main one.
+
+`entry // ENTRY_FLAGS` is the town.
+"""
 
 TownColumns = dict[str, npt.NDArray[np.generic]]
 

@@ -1,4 +1,6 @@
-"""Updates of transactions: the request's fields replace the stored ones, and its items are matched with the stored items."""
+"""Updates of transactions: the request's fields replace the stored ones, and its items are matched with the stored
+items.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -21,7 +21,9 @@ from regulars.query.query import Comparison, FilterNode
 from regulars.reports.report import Backend, ReportField
 
 FilterShape = tuple[object, ...]
-"""A filter without its values, in prefix order: a comparison as (type, field, form), and ("and", 3) before three nodes."""
+"""A filter without its values, in prefix order: a comparison as (type, field, form), and ("and", 3)
+before three nodes.
+"""
 
 _SIGNS = {"greater_than": ">", "greater_or_equal_to": ">=", "less_than": "<", "less_or_equal_to": "<="}
 
@@ -87,7 +89,10 @@ def _type_letter(value: Any) -> str:
 
 
 def bound_values(node: FilterNode | None, backend: Backend, minor_digits: int) -> list[Any]:
-    """The values of a filter in the order of its placeholders. `minor_digits` are the decimals of the tenant's money."""
+    """The values of a filter in the order of its placeholders.
+
+    `minor_digits` are the decimals of the tenant's money.
+    """
     found: list[Any] = []
     if node is not None:
         _values(node, ENGINES[backend], minor_digits, found)

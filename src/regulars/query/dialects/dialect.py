@@ -4,7 +4,10 @@ from typing import Protocol
 
 
 class SqlDialect(Protocol):
-    """One engine's expressions over lists and JSON objects. Arguments and results are SQL; `p` is the key of an object."""
+    """One engine's expressions over lists and JSON objects.
+
+    Arguments and results are SQL; `p` is the key of an object.
+    """
 
     def equals_any(self, value: str, values: str) -> str: ...
     def contains(self, values: str, value: str) -> str: ...

@@ -113,7 +113,10 @@ def _parse(
 
 @dataclass(frozen=True, slots=True)
 class FieldValuesQuery:
-    """A request for the values of a field. `object_key` is the key within an object field, the rest as in ReportQuery."""
+    """A request for the values of a field.
+
+    `object_key` is the key within an object field, the rest as in ReportQuery.
+    """
 
     report: Report
     field: ReportField

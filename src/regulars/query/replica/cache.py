@@ -83,8 +83,8 @@ class _Replica:
 class _Request:
     """A query on a replica: the connection of its transaction, its snapshot and its instant.
 
-    `due_members` are profiles whose membership begins or ends by the clock, which is not yet stored. `dirty` are profiles
-    whose values a running backfill has not computed yet, at most one more than REFRESH_BATCH.
+    `due_members` are profiles whose membership begins or ends by the clock, which is not yet stored. `dirty` are
+    profiles whose values a running backfill has not computed yet, at most one more than REFRESH_BATCH.
     """
 
     connection: Any
@@ -120,8 +120,8 @@ class ReplicaCache:
     ) -> list[tuple[Any, ...]]:
         """Runs a statement in DuckDB's dialect over `members`, with values $1, $2, ...; gives its rows.
 
-        The connection is in a repeatable-read transaction within the tenant's community. The result is true at `now` for
-        everything that this snapshot sees, and possibly for later commits. Raises ReplicaStaleError.
+        The connection is in a repeatable-read transaction within the tenant's community. The result is true at `now`
+        for everything that this snapshot sees, and possibly for later commits. Raises ReplicaStaleError.
         """
         plan = rewrite(statement)
         state = await connection.fetchrow(_STATE, tenant.community_id, now, REFRESH_BATCH + 1)
@@ -144,7 +144,8 @@ class ReplicaCache:
             await _catch_up(replica, request)
         if any(each not in replica.table.columns for each in request.plan.columns):
             if replica.snapshot.is_ahead_of(request.snapshot):
-                # The request's snapshot is older than the replica, so it gets a new one; current readers keep the other.
+                # The request's snapshot is older than the replica, so it gets a new one; current readers keep the
+                # other.
                 replica = await self._create(request, (*replica.table.columns, *request.plan.columns))
             else:
                 await _add_columns(replica, request)

@@ -43,7 +43,8 @@ _FETCH_ROWS = 1_000
 class MemberReplica:
     """A table of members, written by one thread at a time and read by any number of others.
 
-    `next_due_at` is when the first of its values changes by the clock, `oldest_version` the lowest version of its values.
+    `next_due_at` is when the first of its values changes by the clock, `oldest_version` the lowest version of its
+    values.
     """
 
     def __init__(self, megabytes: int) -> None:
@@ -152,8 +153,8 @@ class MemberReplica:
         )
 
     def _stage(self, batches: pa.RecordBatchReader, columns: Sequence[ReplicaColumn], extra_columns: str = "") -> int:
-        """Stages rows with the bitsets of their lists, and adds bitset columns that the table lacks; gives the number of
-        rows.
+        """Stages rows with the bitsets of their lists, and adds bitset columns that the table lacks; gives the number
+        of rows.
         """
         lists = [each.name for each in columns if each.element_type]
         for name in lists:
