@@ -137,7 +137,8 @@ def _featuretools(environment: BenchEnvironment, size: Size, findings: Findings)
         findings.describe(f"Not measured: Featuretools, for {subprocess_run.PEERS_MISSING}")
         return
     findings.describe(
-        f"Featuretools ({subprocess_run.peer_versions('featuretools', 'pandas')}): its our_output primitives count, sum, first, last, mode, "
+        f"Featuretools ({subprocess_run.peer_versions('featuretools', 'pandas')}): its primitives count, sum, first, "
+        "last, mode, "
         "num_unique, avg_time_between of all time, and count and sum of 365 days, of other such purchases, ten for "
         "each profile; its spend of all time equals that of regulars."
     )

@@ -124,7 +124,10 @@ def refresh_parts() -> list[tuple[str, str]]:
     statement = refresh_statement()
     computed = f"WITH recomputed AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM recomputed"
     before_upsert, _, _ = statement.partition("),\nupserted AS (")
-    compared = f"{before_upsert})\nSELECT count(*) FROM recomputed LEFT JOIN existing ON existing.profile_id = recomputed.profile_id"
+    compared = (
+        f"{before_upsert})\nSELECT count(*) FROM recomputed "
+        "LEFT JOIN existing ON existing.profile_id = recomputed.profile_id"
+    )
     upserted = f"{statement.rpartition(f',{chr(10)}outbox_rows AS (')[0]}\nSELECT count(*) FROM recomputed"
     return [("compute", computed), ("read stored values", compared), ("upsert", upserted), ("outbox", statement)]
 

@@ -50,7 +50,8 @@ FROM unnest($2::text::uuid[], $3::text::int[]) AS input (profile_id, cause)
 WHERE NOT EXISTS (
     SELECT
     FROM profile_aggregations AS stored
-    WHERE stored.community_id = $1 AND stored.profile_id = input.profile_id AND {is_marked_by("$4::bigint", "stored.values_version")}
+    WHERE stored.community_id = $1 AND stored.profile_id = input.profile_id
+      AND {is_marked_by("$4::bigint", "stored.values_version")}
 )
 ORDER BY input.profile_id
 ON CONFLICT (community_id, profile_id) DO UPDATE

@@ -51,7 +51,10 @@ def local_days(club: ClubContext, dialect: CastDialect) -> PlanStep:
         f"""SELECT CAST(utc_day AS DATE) AS utc_day,
        CAST(utc_day + utc_offset AS DATE) AS first_date,
        CAST(utc_day + utc_offset AS DATE) + 1 AS second_date,
-       CASE WHEN utc_offset = next_utc_offset THEN CAST(CAST(utc_day + utc_offset AS DATE) + 1 AS TIMESTAMP) - utc_offset END AS midnight_at
+       CASE
+           WHEN utc_offset = next_utc_offset
+           THEN CAST(CAST(utc_day + utc_offset AS DATE) + 1 AS TIMESTAMP) - utc_offset
+       END AS midnight_at
 FROM (
     SELECT utc_day,
            {local("utc_day", f"'{club.timezone}'")} - utc_day AS utc_offset,

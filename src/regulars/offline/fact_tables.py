@@ -202,7 +202,10 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
     transacted_on = dialect.engine.macros["local_date"]("t.at", "t.zone")
     if _uses_local_days(traits, dialect):
         join += "LEFT JOIN local_days AS local_day ON local_day.utc_day = CAST(t.at AS DATE)\n"
-        cases = "WHEN t.at < local_day.midnight_at THEN local_day.first_date WHEN t.at >= local_day.midnight_at THEN local_day.second_date"
+        cases = (
+            "WHEN t.at < local_day.midnight_at THEN local_day.first_date "
+            "WHEN t.at >= local_day.midnight_at THEN local_day.second_date"
+        )
         transacted_on = f"CASE {cases} ELSE {transacted_on} END"
     channels = dictionary_encoding.channels("t.systems")
     if dialect.uses_ordinals and "systems" in traits.scales:

@@ -227,7 +227,8 @@ CROSS JOIN LATERAL (
     SELECT event_type, profile_id, location_id
     FROM offer_events
     WHERE community_id = $community AND offer_id = o.id
-      AND event_type IN ({", ".join(str(EVENT_TYPE_CODES[each]) for each in events)}) AND occurred_at >= $from AND occurred_at < $to
+      AND event_type IN ({", ".join(str(EVENT_TYPE_CODES[each]) for each in events)})
+      AND occurred_at >= $from AND occurred_at < $to
     OFFSET 0
 ) AS e
 WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at < $to AND o.last_event_at >= $from
@@ -249,7 +250,8 @@ WHERE o.community_id = $community AND NOT o.is_placeholder AND o.first_event_at 
                     f"unique_{each}",
                     FieldType.INTEGER,
                     f"Distinct members who {_VERBS[each]} them.",
-                    f"bit_or(CASE WHEN r.event_type = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL THEN B'1' ELSE B'0' END)",
+                    f"bit_or(CASE WHEN r.event_type = {EVENT_TYPE_CODES[each]} AND r.profile_id IS NOT NULL "
+                    "THEN B'1' ELSE B'0' END)",
                     distinct_partition="r.profile_id",
                 )
                 for each in events

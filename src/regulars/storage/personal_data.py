@@ -162,7 +162,8 @@ FACTS = (
         "idempotency_keys",
         deleted_by="model.erasure",
         blanked_columns=dict.fromkeys(("status", "response_body", "profile_id", "profile_ids", "transaction_id"), ""),
-        retained_after_purge={"day key_hash request_hash created_at": "Hashes: a late retry does not create the member again. Dropped by day."},
+        retained_after_purge={"day key_hash request_hash created_at": "Hashes: a late retry does not create the "
+        "member again. Dropped by day."},
     ),
     TableErasure("import_batches", impersonal_columns="community_id batch_id entity accepted unchanged rejected created_at"),
     TableErasure(
@@ -172,20 +173,23 @@ FACTS = (
         erased_columns="id organization_id profile_id hash hint name permits customers created_at expires_at revoked_at "
         "used_at",
     ),
-    TableErasure("webhooks", impersonal_columns="community_id id trigger url namespace user_id is_active retry_daily retry_hourly "
-          "queue condition secret created_at updated_at previous_secret previous_secret_expires_at disabled_at disabled_reason"),
+    TableErasure("webhooks", impersonal_columns="community_id id trigger url namespace user_id is_active retry_daily "
+          "retry_hourly queue condition secret created_at updated_at previous_secret previous_secret_expires_at "
+          "disabled_at disabled_reason"),
     TableErasure(
         "webhook_events",
         _PROFILE,
         deleted_by="model.events",
         impersonal_columns="community_id id event_id type occurred_at subject_id namespace",
-        retained_after_purge={"profile_id data": "The deletion itself, which receivers must learn of, until it is matched with webhooks."},
+        retained_after_purge={"profile_id data": "The deletion itself, which receivers must learn of, until it is "
+        "matched with webhooks."},
     ),
     TableErasure("locations", impersonal_columns="community_id id external_id external_code type name description phone email "
           "timezone country iso_state state is_published is_permanently_closed address normal_hours special_hours tags "
           "custom_fields extra created_at updated_at deleted_at"),
     TableErasure("brands", impersonal_columns="community_id id external_id name extra created_at updated_at deleted_at"),
-    TableErasure("products", impersonal_columns="community_id id external_id name brand_id extra created_at updated_at deleted_at"),
+    TableErasure("products", impersonal_columns="community_id id external_id name brand_id extra created_at "
+          "updated_at deleted_at"),
     TableErasure("product_variants", impersonal_columns="community_id id product_id external_id sku name price extra created_at "
           "updated_at deleted_at"),
 )  # fmt: skip
@@ -236,7 +240,8 @@ DERIVED = (
             "consents_true consents_false": _COUNTED,
         },
     ),
-    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id valid_from valid_to dimensions_hash": _COUNTED}),
+    TableErasure("snapshot_members", _PROFILE, "rollups.snapshots", retained={"profile_id valid_from valid_to "
+          "dimensions_hash": _COUNTED}),
     TableErasure("segment_memberships", _PROFILE, retained={"profile_id version_id entered_at left_at": _COUNTED}),
     TableErasure(
         "purchases",
@@ -251,8 +256,8 @@ DERIVED = (
         "purchase_versions",
         retained={
             "id recorded_xid purchased_at is_counted sales amount member_id location channel brands brand_amounts "
-            "dimension_frequency dimension_recency dimension_join gender age superseded_xid": "The previous version of a purchase, until the next "
-            "compaction.",
+            "dimension_frequency dimension_recency dimension_join gender age superseded_xid": "The previous version "
+            "of a purchase, until the next compaction.",
         },
     ),
     TableErasure(
@@ -299,13 +304,14 @@ DERIVED = (
         retained={"visitor_hash visitor_no is_profile": _COUNTED},
     ),
     TableErasure("link_rollups", impersonal_columns="link_id bucket community_id segment_no visits granularity visitor_nos"),
-    TableErasure("links", impersonal_columns="community_id id link_hash source_type sending_id offer_external_id host path utm_source utm_medium "
-          "utm_campaign utm_content utm_term"),
+    TableErasure("links", impersonal_columns="community_id id link_hash source_type sending_id offer_external_id host "
+          "path utm_source utm_medium utm_campaign utm_content utm_term"),
 )  # fmt: skip
 """Data derived from facts, by member."""
 
 COUNTS = (
-    TableErasure("group_count_deltas", retained={"recorded_xid bucket grouping_type grouping_value delta changed_at": _CATEGORIES}),
+    TableErasure("group_count_deltas", retained={"recorded_xid bucket grouping_type grouping_value delta "
+          "changed_at": _CATEGORIES}),
     TableErasure(
         "member_flow_deltas",
         retained={
@@ -318,8 +324,8 @@ COUNTS = (
     TableErasure(
         "balance_rollups",
         retained={
-            "granularity dimension_set bucket dimensions_hash type optin_channel optin_subchannel optin_platform gender age consents_true "
-            "consents_false count": _CATEGORIES,
+            "granularity dimension_set bucket dimensions_hash type optin_channel optin_subchannel optin_platform "
+            "gender age consents_true consents_false count": _CATEGORIES,
         },
     ),
     TableErasure(
@@ -338,13 +344,14 @@ COUNTS = (
     TableErasure("sending_rollups", retained={"granularity sending_id bucket event_type count": _NUMBERS}),
     TableErasure("sending_daily_uniques", retained={"sending_id count day previous_day event_type": _NUMBERS}),
     TableErasure("offer_rollups", retained={"granularity offer_id bucket event_type location_id count": _NUMBERS}),
-    TableErasure("sendings", impersonal_columns="community_id id external_id is_placeholder reporting_id language channel service_type "
-          "source_id source_app source_type audience_id campaign_id created_at dispatches_count members_count "
-          "new_count scheduled_count transmitted_count delivered_count failed_count opened_count unique_opened_count "
-          "clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count first_event_at last_event_at"),
-    TableErasure("offers", impersonal_columns="community_id id external_id is_placeholder name type status collection_ids location_id "
-          "campaign_id usable_since usable_until stock created_at updated_at seen_count clicked_count granted_count "
-          "used_count first_event_at last_event_at"),
+    TableErasure("sendings", impersonal_columns="community_id id external_id is_placeholder reporting_id language "
+          "channel service_type source_id source_app source_type audience_id campaign_id created_at dispatches_count "
+          "members_count new_count scheduled_count transmitted_count delivered_count failed_count opened_count "
+          "unique_opened_count clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count "
+          "first_event_at last_event_at"),
+    TableErasure("offers", impersonal_columns="community_id id external_id is_placeholder name type status "
+          "collection_ids location_id campaign_id usable_since usable_until stock created_at updated_at seen_count "
+          "clicked_count granted_count used_count first_event_at last_event_at"),
     TableErasure("offer_collections", impersonal_columns="community_id id external_id is_placeholder name created_at updated_at"),
 )  # fmt: skip
 """Counts of many members. After a purge, counts of 0 are deleted with the next expiry (`rollups.empty_counts`)."""
@@ -365,8 +372,8 @@ SYSTEM = (
     TableErasure("segment_days", impersonal_columns="community_id day"),
     TableErasure("snapshot_state", impersonal_columns="community_id watermark day"),
     TableErasure("snapshot_coverage", impersonal_columns="community_id first_at last_at"),
-    TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field dispatch_field url created_at "
-          "updated_at"),
+    TableErasure("providers", impersonal_columns="community_id provider signing_keys sending_field profile_field "
+          "dispatch_field url created_at updated_at"),
     TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),
     TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind tokens is_allowed refilled_at leases"),
     TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
