@@ -70,11 +70,15 @@ def parse_query(body: bytes, registry: ReportRegistry, segments: SegmentFilters 
 
     Raises InvalidJsonError for a body that is not a JSON object, InvalidParametersError with every error found.
     """
-    return _parse(decode_body(body), registry, ErrorCollector(), _KEYS)
+    return _parse(decode_body(body), registry, ErrorCollector(), _KEYS, segments)
 
 
 def parse_whole_query(
-    params: RequestBody, registry: ReportRegistry, errors: ErrorCollector, other_keys: Sequence[str] = ()
+    params: RequestBody,
+    registry: ReportRegistry,
+    errors: ErrorCollector,
+    segments: SegmentFilters = NO_SEGMENTS,
+    other_keys: Sequence[str] = (),
 ) -> ReportQuery:
     """Parses a query without pages, the result of which is written as a whole. `other_keys` are allowed beside its own.
 
@@ -84,7 +88,7 @@ def parse_whole_query(
         format_: (*(each for each in known if each not in _PAGING_KEYS), *other_keys)
         for format_, known in _KEYS.items()
     }
-    return _parse(params, registry, errors, keys)
+    return _parse(params, registry, errors, keys, segments)
 
 
 def _parse(
@@ -92,6 +96,7 @@ def _parse(
     registry: ReportRegistry,
     errors: ErrorCollector,
     keys: Mapping[ReportFormat, Sequence[str]],
+    segments: SegmentFilters,
 ) -> ReportQuery:
     report = _report(params, registry, errors)
     any_keys = tuple(dict.fromkeys(key for known in keys.values() for key in known))
