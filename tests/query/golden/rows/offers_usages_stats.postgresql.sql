@@ -8,7 +8,8 @@ CROSS JOIN LATERAL (
     SELECT event_type, profile_id, location_id
     FROM offer_events
     WHERE community_id = CAST($1 AS INT) AND offer_id = o.id
-      AND event_type IN (3, 4) AND occurred_at >= CAST($2 AS TIMESTAMPTZ) AND occurred_at < CAST($3 AS TIMESTAMPTZ)
+      AND event_type IN (3, 4)
+      AND occurred_at >= CAST($2 AS TIMESTAMPTZ) AND occurred_at < CAST($3 AS TIMESTAMPTZ)
     OFFSET 0
 ) AS e
 WHERE o.community_id = CAST($1 AS INT) AND NOT o.is_placeholder AND o.first_event_at < CAST($3 AS TIMESTAMPTZ) AND o.last_event_at >= CAST($2 AS TIMESTAMPTZ);
