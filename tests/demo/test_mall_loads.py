@@ -55,19 +55,19 @@ async def test_every_entity_loads_whole_and_is_reported(
 ) -> None:
     members = set(list(profiles)[:MEMBERS])
 
-    def theirs(rows: Iterable[Any]) -> list[Any]:
+    def of_members(rows: Iterable[Any]) -> list[Any]:
         return [row for row in rows if row["profile"] in members]
 
     tables: dict[str, list[Any]] = {
         "locations": list(mall.locations()),
         "profiles": list(profiles.values())[:MEMBERS],
-        "transactions": theirs(receipts),
+        "transactions": of_members(receipts),
         "sendings": list(sendings.values()),
-        "sending_events": theirs(sending_events),
+        "sending_events": of_members(sending_events),
         "offer_collections": list(mall.offer_collections()),
         "offers": list(offers.values()),
-        "offer_events": theirs(offer_events),
-        "link_visits": theirs(link_visits),
+        "offer_events": of_members(offer_events),
+        "link_visits": of_members(link_visits),
     }
     rows: dict[str, demo.Rows] = {entity: lambda each=each: each for entity, each in tables.items()}  # type: ignore[misc]
     await demo.load_club(club.database, GroupCommitter(club.database, 5_000), demo.DemoClub(new(club), rows))
