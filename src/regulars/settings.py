@@ -131,6 +131,15 @@ class Settings:
     )
     outbox_retention_days: int = _setting(7, JOBS, "Number of days that changes of values are retained in the outbox.")
     max_segments: int = _setting(200, JOBS, "Maximum number of segments of a community.")
+    webhook_log_retention_days: int = _setting(
+        7, JOBS, "Number of days that deliveries of webhooks are retained in their log, undelivered ones included."
+    )
+    webhook_allowed_networks: str = _setting(
+        "",
+        JOBS,
+        "Comma-separated networks (CIDR) of private addresses that webhooks may be delivered to, such as 127.0.0.0/8 for "
+        "development. Empty: only public addresses.",
+    )
     replica_cache_mb: int = _setting(
         1_024,
         JOBS,

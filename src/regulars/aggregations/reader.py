@@ -31,6 +31,19 @@ async def compute_rows(scope: Scope, requests: Sequence[tuple[UUID, datetime]]) 
     return sorted(rows, key=lambda row: row["k"])
 
 
+async def read_current(scope: Scope, profile_ids: Sequence[UUID], now: datetime) -> "dict[UUID, ProfileValues]":
+    """The values of profiles at `now` by profile, in a running transaction; unknown profiles are omitted."""
+    rows = {row["profile_id"]: row for row in await scope.fetch(READ_STORED_ROWS, str(scope.community_id), profile_ids)}
+    if not rows:
+        return {}
+    digits = next(iter(rows.values()))["minor_digits"]
+    if stale := [(profile_id, now) for profile_id, row in rows.items() if _is_stale(row, now)]:
+        rows |= {row["profile_id"]: row for row in await compute_rows(scope, stale)}
+    found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(serialization.location_ids(rows.values())))
+    locations = {key: _embedded(value) for key, value in found.items()}
+    return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in rows.items()}
+
+
 class ProfileValues(msgspec.Struct, frozen=True):
     """Values of a profile with the data needed to serialize them."""
 

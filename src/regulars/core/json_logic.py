@@ -7,7 +7,7 @@ OPERATORS = frozenset(
         "var", "missing", "missing_some",
         "if", "?:", "and", "or", "!", "!!", "==", "===", "!=", "!==",
         "<", "<=", ">", ">=", "max", "min", "+", "-", "*", "/", "%",
-        "map", "filter", "reduce", "all", "none", "some", "merge", "in", "cat", "substr", "log",
+        "map", "filter", "reduce", "all", "none", "some", "merge", "in", "not_in", "cat", "substr", "log",
     )
 )  # fmt: skip
 

@@ -49,7 +49,9 @@ TABLES: Mapping[str, frozenset[str]] = {
     "transaction_claims": _ALL,
     "transaction_items": _ALL,
     "transactions": _ALL,
+    "webhook_deliveries": _ALL,
     "webhook_events": _INSERT_DELETE,
+    "webhook_leases": _ALL,
     "webhooks": _ALL,
     # Data derived from facts, and state of requests.
     "profile_aggregations": _ALL,

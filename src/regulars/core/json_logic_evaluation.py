@@ -1,0 +1,321 @@
+"""Evaluation of JSON Logic conditions with the semantics of JavaScript, in a bounded number of steps.
+
+Numbers are decimals, so that amounts compare exactly. What is no number in JavaScript (NaN) is None here.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from decimal import Context, Decimal
+from typing import Any
+
+MAX_STEPS = 10_000
+MAX_LENGTH = 100_000
+"""Maximum number of operations of an evaluation, and of characters or elements of an intermediate result."""
+
+_CONTEXT = Context(prec=28, traps=[])
+
+
+class ConditionTooComplexError(Exception):
+    """The evaluation of a condition takes too many steps, or an intermediate result is too long."""
+
+
+def is_true(value: object) -> bool:
+    """Whether a value counts as true: everything but null, false, 0, an empty text and an empty list."""
+    return bool(value)
+
+
+def evaluate(condition: object, data: object) -> Any:
+    """The value of a condition that `check_condition` accepts, over data. Raises ConditionTooComplexError."""
+    return _Evaluation().value(condition, data)
+
+
+class _Evaluation:
+    def __init__(self) -> None:
+        self._steps = MAX_STEPS
+
+    def value(self, rule: object, data: object) -> Any:
+        self._steps -= 1
+        if self._steps < 0:
+            raise ConditionTooComplexError(f"The condition takes more than {MAX_STEPS} steps.")
+        if isinstance(rule, list):
+            return [self.value(each, data) for each in rule]
+        if not isinstance(rule, dict):
+            return Decimal(str(rule)) if isinstance(rule, float) else rule
+        operator, arguments = next(iter(rule.items()))
+        parts = arguments if isinstance(arguments, list) else [arguments]
+        if operator in _LAZY:
+            return _LAZY[operator](self, parts, data)
+        values = [self.value(each, data) for each in parts]
+        if operator in ("var", "missing", "missing_some"):
+            return _OF_DATA[operator](values, data)
+        return _limited(_EAGER[operator](values))
+
+    def branch(self, parts: list[Any], data: object) -> Any:
+        for index in range(0, len(parts) - 1, 2):
+            if is_true(self.value(parts[index], data)):
+                return self.value(parts[index + 1], data)
+        return self.value(parts[-1], data) if len(parts) % 2 else None
+
+    def conjunction(self, parts: list[Any], data: object) -> Any:
+        found = None
+        for part in parts:
+            found = self.value(part, data)
+            if not is_true(found):
+                break
+        return found
+
+    def disjunction(self, parts: list[Any], data: object) -> Any:
+        found = None
+        for part in parts:
+            found = self.value(part, data)
+            if is_true(found):
+                break
+        return found
+
+    def _elements(self, parts: list[Any], data: object) -> tuple[list[Any], Any]:
+        elements = self.value(parts[0], data) if parts else None
+        return elements if isinstance(elements, list) else [], parts[1] if len(parts) > 1 else None
+
+    def filtered(self, parts: list[Any], data: object) -> list[Any]:
+        elements, test = self._elements(parts, data)
+        return [each for each in elements if is_true(self.value(test, each))]
+
+    def mapped(self, parts: list[Any], data: object) -> list[Any]:
+        elements, rule = self._elements(parts, data)
+        return [self.value(rule, each) for each in elements]
+
+    def reduced(self, parts: list[Any], data: object) -> Any:
+        elements, rule = self._elements(parts, data)
+        accumulator = self.value(parts[2], data) if len(parts) > 2 else None
+        for each in elements:
+            accumulator = self.value(rule, {"current": each, "accumulator": accumulator})
+        return accumulator
+
+    def all(self, parts: list[Any], data: object) -> bool:
+        elements, _ = self._elements(parts, data)
+        return bool(elements) and len(self.filtered(parts, data)) == len(elements)
+
+    def none(self, parts: list[Any], data: object) -> bool:
+        return not self.filtered(parts, data)
+
+    def some(self, parts: list[Any], data: object) -> bool:
+        return bool(self.filtered(parts, data))
+
+
+_LAZY: Mapping[str, Callable[[_Evaluation, list[Any], object], Any]] = {
+    "if": _Evaluation.branch,
+    "?:": _Evaluation.branch,
+    "and": _Evaluation.conjunction,
+    "or": _Evaluation.disjunction,
+    "filter": _Evaluation.filtered,
+    "map": _Evaluation.mapped,
+    "reduce": _Evaluation.reduced,
+    "all": _Evaluation.all,
+    "none": _Evaluation.none,
+    "some": _Evaluation.some,
+}
+
+
+# Data -------------------------------------------------------------------------------------------------
+
+
+def _variable(values: list[Any], data: object) -> Any:
+    path = values[0] if values else None
+    default = values[1] if len(values) > 1 else None
+    if path is None or path == "":
+        return data
+    found: Any = data
+    for name in _text(path).split("."):
+        if isinstance(found, Mapping):
+            found = found.get(name)
+        elif isinstance(found, list) and name.isascii() and name.isdigit() and int(name[:6]) < len(found):
+            found = found[int(name[:6])]
+        else:
+            found = None
+        if found is None:
+            return default
+    return Decimal(str(found)) if isinstance(found, float) else found
+
+
+def _missing(values: list[Any], data: object) -> list[Any]:
+    names = values[0] if values and isinstance(values[0], list) else values
+    return [name for name in names if _variable([name], data) in (None, "")]
+
+
+def _missing_some(values: list[Any], data: object) -> list[Any]:
+    needed, names = (*values, 1, [])[:2] if len(values) < 2 else values[:2]
+    missing = _missing([names], data)
+    least = _number(needed)
+    return [] if least is not None and len(names) - len(missing) >= least else missing
+
+
+_OF_DATA: Mapping[str, Callable[[list[Any], object], Any]] = {
+    "var": _variable,
+    "missing": _missing,
+    "missing_some": _missing_some,
+}
+
+
+# Conversions and comparisons -------------------------------------------------------------------------------
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value.normalize(_CONTEXT) if value % 1 else value.quantize(Decimal(1)), "f")
+    if isinstance(value, list):
+        return ",".join(_text(each) for each in value)
+    return "[object Object]" if isinstance(value, Mapping) else str(value)
+
+
+def _number(value: object) -> Decimal | None:
+    """A value as JavaScript's Number() converts it; None if it is no number."""
+    if value is None:
+        return Decimal(0)
+    if isinstance(value, bool | int):
+        return Decimal(int(value))
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    text = _text(value).strip()
+    if not text:
+        return Decimal(0)
+    with suppress(ArithmeticError):
+        number = Decimal(text)
+        return number if number.is_finite() and "_" not in text else None
+    return None
+
+
+
+def _is_strictly_equal(first: object, second: object) -> bool:
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    return first == second
+
+
+def _is_equal(first: object, second: object) -> bool:
+    if first is None or second is None:
+        return first is second
+    if isinstance(first, str) and isinstance(second, str):
+        return first == second
+    if isinstance(first, Mapping) or isinstance(second, Mapping):
+        return first == second
+    if isinstance(first, list) and isinstance(second, list):
+        return first == second
+    if isinstance(first, list) and isinstance(second, str) or isinstance(first, str) and isinstance(second, list):
+        return _text(first) == _text(second)
+    left, right = _number(first), _number(second)
+    return left is not None and left == right
+
+
+def _is_ordered(values: list[Any], compare: Callable[[Any, Any], bool]) -> bool:
+    """Whether each value compares with the next one; two or three values."""
+    pairs = list(zip(values[:3], values[1:3], strict=False))
+    return bool(pairs) and all(_compare(first, second, compare) for first, second in pairs)
+
+
+def _compare(first: object, second: object, compare: Callable[[Any, Any], bool]) -> bool:
+    if isinstance(first, str) and isinstance(second, str):
+        return compare(first, second)
+    left, right = _number(first), _number(second)
+    return left is not None and right is not None and compare(left, right)
+
+
+# Eager operators ------------------------------------------------------------------------------------------
+
+
+def _limited(value: Any) -> Any:
+    if isinstance(value, str | list) and len(value) > MAX_LENGTH:
+        raise ConditionTooComplexError(f"A result within the condition is longer than {MAX_LENGTH}.")
+    return value
+
+
+def _first(values: list[Any], default: Any = None) -> Any:
+    return values[0] if values else default
+
+
+def _pair(values: list[Any]) -> tuple[Any, Any]:
+    first, second = (*values, None, None)[:2]
+    return first, second
+
+
+def _arithmetic(values: list[Any], combine: Callable[[Decimal, Decimal], Decimal]) -> Decimal | None:
+    found: Decimal | None = None
+    for index, each in enumerate(values):
+        number = _number(each)
+        if number is None:
+            return None
+        found = number if index == 0 or found is None else combine(found, number)
+        if not found.is_finite():
+            return None
+    return found
+
+
+def _subtracted(values: list[Any]) -> Decimal | None:
+    if len(values) == 1:
+        number = _number(values[0])
+        return None if number is None else -number
+    return _arithmetic(values[:2], _CONTEXT.subtract)
+
+
+def _remainder(first: Decimal, second: Decimal) -> Decimal:
+    return _CONTEXT.remainder(first, second)
+
+
+def _extreme(values: list[Any], choose: Callable[..., Decimal]) -> Decimal | None:
+    numbers = [_number(each) for each in values]
+    return None if not numbers or None in numbers else choose(numbers)
+
+
+def _contains(values: list[Any]) -> bool:
+    member, collection = _pair(values)
+    if isinstance(collection, str):
+        return _text(member) in collection
+    return isinstance(collection, list) and any(_is_strictly_equal(member, each) for each in collection)
+
+
+def _merged(values: list[Any]) -> list[Any]:
+    merged: list[Any] = []
+    for each in values:
+        merged += each if isinstance(each, list) else [each]
+    return merged
+
+
+def _substring(values: list[Any]) -> str:
+    text = _text(_first(values))
+    start, length = (_number(each) for each in (*values[1:3], None, None)[:2])
+    begin = int(start or 0)
+    begin = max(0, len(text) + begin) if begin < 0 else begin
+    rest = text[begin:]
+    if len(values) < 3 or length is None:
+        return rest
+    return rest[: int(length)]
+
+
+_EAGER: Mapping[str, Callable[[list[Any]], Any]] = {
+    "!": lambda values: not is_true(_first(values)),
+    "!!": lambda values: is_true(_first(values)),
+    "==": lambda values: _is_equal(*_pair(values)),
+    "!=": lambda values: not _is_equal(*_pair(values)),
+    "===": lambda values: _is_strictly_equal(*_pair(values)),
+    "!==": lambda values: not _is_strictly_equal(*_pair(values)),
+    "<": lambda values: _is_ordered(values, lambda first, second: first < second),
+    "<=": lambda values: _is_ordered(values, lambda first, second: first <= second),
+    ">": lambda values: _is_ordered(values[:2], lambda first, second: first > second),
+    ">=": lambda values: _is_ordered(values[:2], lambda first, second: first >= second),
+    "max": lambda values: _extreme(values, max),
+    "min": lambda values: _extreme(values, min),
+    "+": lambda values: _arithmetic(values, _CONTEXT.add),
+    "-": _subtracted,
+    "*": lambda values: _arithmetic(values, _CONTEXT.multiply),
+    "/": lambda values: _arithmetic(values[:2], _CONTEXT.divide),
+    "%": lambda values: _arithmetic(values[:2], _remainder),
+    "in": _contains,
+    "not_in": lambda values: not _contains(values),
+    "cat": lambda values: "".join(_limited(_text(each)) for each in values),
+    "substr": _substring,
+    "merge": _merged,
+    "log": _first,
+}

@@ -1,0 +1,153 @@
+"""Matches stored events with the webhooks that listen to them, and creates the deliveries."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from regulars.core.json_logic_evaluation import ConditionTooComplexError, evaluate, is_true
+from regulars.model.events import matches
+from regulars.storage.database import Database, Scope
+from regulars.webhooks.payloads import Payload, PayloadBuilder, StoredEvent
+
+BATCH_EVENTS = 500
+"""Maximum number of events that are matched in one transaction."""
+
+# One process matches the events of a community at a time, so deliveries are numbered in the order of their events. The
+# lock ends with the transaction, so it works behind poolers.
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('regulars.webhook_events'), $1)"
+
+_WEBHOOKS = """
+SELECT id, trigger, namespace, condition
+FROM webhooks
+WHERE community_id = $1 AND is_active
+ORDER BY id
+"""
+
+# The oldest events first: the events of a profile are numbered in the order of their commits.
+_EVENTS = """
+SELECT id, event_id, type, occurred_at, profile_id, subject_id, data, namespace
+FROM webhook_events
+WHERE community_id = $1
+ORDER BY id
+LIMIT $2
+"""
+
+_DELETE_EVENTS = "DELETE FROM webhook_events WHERE community_id = $1 AND id = ANY ($2)"
+
+_INSERT_DELIVERIES = """
+INSERT INTO webhook_deliveries (
+    community_id, webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, status, due_at, created_at
+)
+SELECT $1, webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, 'pending', $2, $2
+FROM unnest($3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], $8::uuid[], $9::text[])
+    WITH ORDINALITY AS delivery (
+        webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, position
+    )
+ORDER BY position
+"""
+
+_log = structlog.get_logger("regulars.webhooks")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """An active webhook: what it listens to."""
+
+    id: int
+    trigger: str
+    namespace: str | None
+    condition: Any
+    has_condition: bool
+
+    def listens_to(self, event: StoredEvent) -> bool:
+        """Whether its trigger selects an event of another caller."""
+        is_own = self.namespace is not None and self.namespace == event.namespace
+        return not is_own and matches(self.trigger, event.type)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedEvents:
+    """The number of events matched, and the webhooks that got deliveries."""
+
+    events: int
+    webhook_ids: frozenset[int] = frozenset()
+
+
+async def match_events(database: Database, community_id: int) -> MatchedEvents:
+    """Matches the oldest events of a community, at most BATCH_EVENTS; none while another process does."""
+    async with database.write_transaction(community_id) as scope:
+        if not await scope.fetchval(_TRY_LOCK, community_id):
+            return MatchedEvents(0)
+        events = [StoredEvent(**row) for row in await scope.fetch(_EVENTS, community_id, BATCH_EVENTS)]
+        if not events:
+            return MatchedEvents(0)
+        listeners = [_listener(row) for row in await scope.fetch(_WEBHOOKS, community_id)]
+        deliveries = await _deliveries(scope, events, listeners)
+        if deliveries:
+            await _insert(scope, deliveries)
+        await scope.execute(_DELETE_EVENTS, community_id, [each.id for each in events])
+        return MatchedEvents(len(events), frozenset(webhook_id for webhook_id, _, _ in deliveries))
+
+
+def _listener(row: Any) -> _Listener:
+    condition = None if row["condition"] is None else _decoder.decode(row["condition"])
+    return _Listener(row["id"], row["trigger"], row["namespace"], condition, condition is not None)
+
+
+async def _deliveries(
+    scope: Scope, events: Sequence[StoredEvent], listeners: Sequence[_Listener]
+) -> list[tuple[int, StoredEvent, Payload]]:
+    pairs = [(listener, event) for event in events for listener in listeners if listener.listens_to(event)]
+    if not pairs:
+        return []
+    digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
+    needed = {event.id: event for _, event in pairs}
+    with_profiles = any(listener.has_condition for listener, _ in pairs)
+    payloads = await PayloadBuilder(scope, digits).build(list(needed.values()), with_profiles=with_profiles)
+    return [
+        (listener.id, event, payload)
+        for listener, event in pairs
+        if (payload := payloads.get(event.id)) is not None and _is_met(listener, payload)
+    ]
+
+
+def _is_met(listener: _Listener, payload: Payload) -> bool:
+    if not listener.has_condition:
+        return True
+    try:
+        return is_true(evaluate(listener.condition, payload.variables))
+    except ConditionTooComplexError as error:
+        _log.warning("webhook.condition_too_complex", webhook=listener.id, error=str(error))
+        return False
+
+
+def ordering_key(event: StoredEvent) -> UUID:
+    """The key of the deliveries that must be sent in order: of one profile, else of one subject."""
+    if event.profile_id is not None:
+        return event.profile_id
+    if event.subject_id is None:
+        return event.event_id
+    subject = f"{event.type.partition('.')[0]}:{event.subject_id}"
+    return UUID(bytes=hashlib.blake2b(subject.encode(), digest_size=16).digest())
+
+
+async def _insert(scope: Scope, deliveries: Sequence[tuple[int, StoredEvent, Payload]]) -> None:
+    await scope.execute(
+        _INSERT_DELIVERIES,
+        scope.community_id,
+        scope.now,
+        [webhook_id for webhook_id, _, _ in deliveries],
+        [event.event_id for _, event, _ in deliveries],
+        [event.type for _, event, _ in deliveries],
+        [event.occurred_at for _, event, _ in deliveries],
+        [event.profile_id for _, event, _ in deliveries],
+        [ordering_key(event) for _, event, _ in deliveries],
+        [payload.body for _, _, payload in deliveries],
+    )
