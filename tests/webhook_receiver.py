@@ -27,7 +27,7 @@ class Received:
         return json.loads(self.body)
 
 
-def answer(status: int, content: bytes = b"", **headers: str) -> bytes:
+def http_response(status: int, content: bytes = b"", **headers: str) -> bytes:
     """An HTTP response."""
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content

@@ -22,12 +22,17 @@ from clubs import START, Club
 from regulars.api.profile.members import MEMBER_PATH
 from regulars.auth import tokens
 from regulars.auth.tokens import NewToken
+from regulars.core.public_addresses import parse_networks
 from regulars.facts import maintenance, purchases
 from regulars.jobs.queue import create_app
 from regulars.observability import logs
 from regulars.rollups import compaction, snapshots
 from regulars.storage import personal_data
 from regulars.verify.verify import Discrepancy, verify
+from regulars.webhooks.client import WebhookClient
+from regulars.webhooks.dispatcher import WebhookDispatcher
+from regulars.webhooks.matching import match_events
+from webhook_receiver import http_response, receiving
 
 TRANSACTIONS = "/api/v3/transactions"
 AT = "2026-10-01 12:00:00"
@@ -243,6 +248,19 @@ async def _plant_messages(planted: Planted) -> None:
     await planted.imported("offer_events", used | profile | {"transaction": planted.canary("one-external_id")})
 
 
+async def _deliver(planted: Planted) -> None:
+    """Delivers the events so far; of two more, one is matched with the webhook, and one is not yet."""
+    client = WebhookClient(parse_networks("127.0.0.0/8"))
+    dispatcher = WebhookDispatcher(planted.club.database, client)
+    await dispatcher.dispatch(planted.club.community.id)
+    await dispatcher.finish()
+    await client.close()
+    for name in ("matched", "unmatched"):
+        await planted.post(TRANSACTIONS, planted.sale(name, profile_id=str(planted.profile_ids[0])))
+        if name == "matched":
+            await match_events(planted.club.database, planted.club.community.id)
+
+
 async def _compact(club: Club) -> None:
     """Adds up what is not yet, as the jobs do within seconds, and takes a snapshot."""
     await snapshots.take(club.database, club.community.id)
@@ -313,11 +331,13 @@ async def test_the_data_of_an_erased_member_are_found_nowhere(
     club: Club, database_urls: tuple[str, str], logged: pytest.CaptureFixture[str], purge: bool
 ) -> None:
     planted = Planted(club)
-    await planted.post("/api/v3/webhooks", {"trigger": "*", "url": "https://receiver.example"})
-    await _reject_before(planted)
-    await _plant_profiles(planted)
-    await _plant_purchases(planted)
-    await _plant_messages(planted)
+    async with receiving(lambda request, writer: http_response(200, request.body)) as receiver:
+        await planted.post("/api/v3/webhooks", {"trigger": "*", "url": receiver.url})
+        await _reject_before(planted)
+        await _plant_profiles(planted)
+        await _plant_purchases(planted)
+        await _plant_messages(planted)
+        await _deliver(planted)
     await _ask(planted)
     await _compact(club)
     async with owned(database_urls) as owner:

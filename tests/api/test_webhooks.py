@@ -36,6 +36,8 @@ async def test_the_secret_of_a_webhook_is_returned_once(club: Club) -> None:
         "retry_hourly": 4,
         "queue": "slow",
         "condition": CROSSING,
+        "disabled_at": None,
+        "disabled_reason": None,
         "created_at": "2026-11-01 00:00:00",
         "updated_at": "2026-11-01 00:00:00",
     }

@@ -25,7 +25,7 @@ async def create_profile(club: Club, headers: dict[str, str] | None = None, **fi
 
 
 async def buy(club: Club, profile_id: str | None, total: float = 100, **fields: Any) -> int:
-    body = {
+    body: dict[str, Any] = {
         "profile_id": profile_id,
         "transacted_at": "2026-10-20T10:00:00Z",
         "timezone": "UTC",

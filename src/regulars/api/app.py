@@ -134,7 +134,9 @@ def _lifespan(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         # A worker that starts while the database restarts must not count as a crashed worker.
         await context.database.open(DATABASE_WAIT_SECONDS)
-        scheduler = Scheduler(context.database, context.settings, exporter.observe_refresh)
+        scheduler = Scheduler(
+            context.database, context.settings, exporter.observe_refresh, exporter.observe_webhook_attempt
+        )
         if run_jobs:
             scheduler.start()
         exporter.start()

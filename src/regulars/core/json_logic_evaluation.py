@@ -6,6 +6,7 @@ Numbers are decimals, so that amounts compare exactly. What is no number in Java
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Context, Decimal
+from itertools import pairwise
 from typing import Any
 
 MAX_STEPS = 10_000
@@ -188,7 +189,6 @@ def _number(value: object) -> Decimal | None:
     return None
 
 
-
 def _is_strictly_equal(first: object, second: object) -> bool:
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
@@ -204,7 +204,7 @@ def _is_equal(first: object, second: object) -> bool:
         return first == second
     if isinstance(first, list) and isinstance(second, list):
         return first == second
-    if isinstance(first, list) and isinstance(second, str) or isinstance(first, str) and isinstance(second, list):
+    if (isinstance(first, list) and isinstance(second, str)) or (isinstance(first, str) and isinstance(second, list)):
         return _text(first) == _text(second)
     left, right = _number(first), _number(second)
     return left is not None and left == right
@@ -212,7 +212,7 @@ def _is_equal(first: object, second: object) -> bool:
 
 def _is_ordered(values: list[Any], compare: Callable[[Any, Any], bool]) -> bool:
     """Whether each value compares with the next one; two or three values."""
-    pairs = list(zip(values[:3], values[1:3], strict=False))
+    pairs = list(pairwise(values[:3]))
     return bool(pairs) and all(_compare(first, second, compare) for first, second in pairs)
 
 

@@ -14,6 +14,10 @@ from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import retention
 from regulars.storage.database import Database
+from regulars.webhooks import dispatcher
+from regulars.webhooks.client import WebhookClient
+from regulars.webhooks.dispatcher import WebhookDispatcher
+from regulars.webhooks.worker import OnAttempt
 
 COMPACTION_INTERVAL_SECONDS = 0.2
 BACKLOG_INTERVAL_SECONDS = 10.0
@@ -28,14 +32,23 @@ _log = structlog.get_logger("regulars.jobs")
 
 
 class Scheduler:
-    """The periodic jobs of one process. `on_refreshed` is called with the number of profiles of each refresh."""
+    """The periodic jobs of one process.
+
+    `on_refreshed` is called with the number of profiles of each refresh, `on_attempt` after each attempt to deliver a
+    webhook.
+    """
 
     def __init__(
-        self, database: Database, settings: Settings, on_refreshed: Callable[[int], None] = lambda profiles: None
+        self,
+        database: Database,
+        settings: Settings,
+        on_refreshed: Callable[[int], None] = lambda profiles: None,
+        on_attempt: OnAttempt = lambda delivery, attempt: None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._on_refreshed = on_refreshed
+        self._on_attempt = on_attempt
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -50,6 +63,7 @@ class Scheduler:
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, seconds, work), name=name))
         self._tasks.append(asyncio.create_task(queue.run_until_stopped(self._database, self._stopping), name="queue"))
+        self._tasks.append(asyncio.create_task(self._deliver_webhooks(), name="webhooks"))
 
     def request_stop(self) -> None:
         """Starts no further jobs. Running jobs finish their current step."""
@@ -69,6 +83,13 @@ class Scheduler:
             _log.warning("job.cancelled", job=task.get_name())
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _deliver_webhooks(self) -> None:
+        client = WebhookClient(dispatcher.allowed_networks(self._settings))
+        try:
+            await WebhookDispatcher(self._database, client, self._on_attempt).run(self._stopping)
+        finally:
+            await client.close()
 
     async def _refresh(self) -> None:
         await refresh_due.refresh_all(self._database, self._stopping.is_set, self._on_refreshed)
@@ -96,6 +117,8 @@ class Scheduler:
         community_ids = await per_community.list_ids(self._database)
         await self._each("expiry", community_ids, partial(maintenance.delete_empty_counts, self._database))
         await self._each("expiry", community_ids, partial(maintenance.drop_expired, self._database))
+        retained_days = self._settings.webhook_log_retention_days
+        await self._each("expiry", community_ids, partial(dispatcher.delete_expired, self._database, retained_days))
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
         await per_community.run_for_each(name, community_ids, work, self._stopping.is_set)

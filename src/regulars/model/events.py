@@ -119,13 +119,30 @@ async def store_changes(scope: Scope, namespaces: Mapping[UUID, str]) -> None:
     await scope.execute(_STORE_CHANGES, scope.community_id, list(namespaces), list(namespaces.values()))
 
 
+_DELETE_EVENTS = """
+DELETE FROM webhook_events
+WHERE community_id = $1 AND profile_id = ANY ($2) AND type <> 'profile.deleted'
+"""
+
+_DELETE_UNDELIVERED = """
+DELETE FROM webhook_deliveries
+WHERE community_id = $1 AND profile_id = ANY ($2) AND due_at IS NOT NULL AND event_type <> 'profile.deleted'
+"""
+
+_BLANK_LOG = """
+UPDATE webhook_deliveries
+SET profile_id = NULL, ordering_key = event_id, body = NULL, response_excerpt = NULL
+WHERE community_id = $1 AND profile_id = ANY ($2) AND due_at IS NULL
+"""
+
+
 async def erase(scope: Scope, profile_ids: Sequence[UUID]) -> None:
-    """Deletes the stored events of profiles that are being erased. Their erasure is an event of its own."""
-    await scope.execute(
-        "DELETE FROM webhook_events WHERE community_id = $1 AND profile_id = ANY ($2)",
-        scope.community_id,
-        list(profile_ids),
-    )
+    """Deletes the stored events and undelivered deliveries of profiles that are being erased, and blanks their log.
+
+    A deletion that is not delivered yet stays; the erasure itself is an event of its own.
+    """
+    for statement in (_DELETE_EVENTS, _DELETE_UNDELIVERED, _BLANK_LOG):
+        await scope.execute(statement, scope.community_id, list(profile_ids))
 
 
 # In-process notification ----------------------------------------------------------------------------------

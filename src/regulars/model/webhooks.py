@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from regulars.model.unit_of_work import UnitOfWork
 
 MAX_URL_LENGTH = 2048
 _SECRET_BYTES = 24
+MAX_PREVIOUS_VALID_SECONDS = 7 * 86_400
+"""Longest time for which a previous secret signs as well."""
 
 WebhookUrl = Annotated[str, msgspec.Meta(max_length=MAX_URL_LENGTH)] | msgspec.UnsetType | None
 RetryCount = Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType | None
@@ -38,8 +41,11 @@ class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
     condition: Any = UNSET
 
 
-_TRIGGER = "`aggregation.changed`, `profile.*`, `transaction.*`, or any other."
+_TRIGGER = "A type of event, a group such as `profile.*`, or `*`."
 _CONDITION = "JSON Logic over `{profile, aggregations, old, new}`; null is always."
+_NAMESPACE = "Events of callers that send this `X-Namespace` are not delivered."
+_STORED_ONLY = "Stored and returned, without effect: failed deliveries are repeated for three days."
+_DISABLED = "When it was disabled because its deliveries failed; null if it was not."
 
 WEBHOOKS = Resource(
     "webhook",
@@ -50,13 +56,15 @@ WEBHOOKS = Resource(
         ResourceField("id", FieldType.INTEGER),
         ResourceField("trigger", FieldType.STRING, description=_TRIGGER),
         ResourceField("url", FieldType.STRING),
-        ResourceField("namespace", FieldType.STRING),
+        ResourceField("namespace", FieldType.STRING, description=_NAMESPACE),
         ResourceField("user_id", FieldType.INTEGER),
         ResourceField("is_active", FieldType.BOOLEAN),
-        ResourceField("retry_daily", FieldType.INTEGER),
-        ResourceField("retry_hourly", FieldType.INTEGER),
+        ResourceField("retry_daily", FieldType.INTEGER, description=_STORED_ONLY),
+        ResourceField("retry_hourly", FieldType.INTEGER, description=_STORED_ONLY),
         ResourceField("queue", FieldType.STRING),
         ResourceField("condition", FieldType.OBJECT, description=_CONDITION),
+        ResourceField("disabled_at", FieldType.TIMESTAMP, description=_DISABLED),
+        ResourceField("disabled_reason", FieldType.STRING),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
@@ -133,6 +141,11 @@ class CreatedWebhook:
     secret: str
 
 
+def secret_text(secret: bytes) -> str:
+    """A secret as clients see it."""
+    return f"whsec_{base64.b64encode(secret).decode()}"
+
+
 def _as_bytea(secret: bytes) -> str:
     return f"\\x{secret.hex()}"
 
@@ -144,11 +157,13 @@ async def create(uow: UnitOfWork, webhook: WebhookIn) -> CreatedWebhook:
         raise ValidationError(missing)
     secret = secrets.token_bytes(_SECRET_BYTES)
     webhook_id = await _TABLE.insert_one(uow, {**_NEW, **columns, "secret": _as_bytea(secret)})
-    return CreatedWebhook(webhook_id, f"whsec_{base64.b64encode(secret).decode()}")
+    return CreatedWebhook(webhook_id, secret_text(secret))
 
 
 async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
-    """Updates a webhook; its secret stays. Raises ValidationError and NotFoundError."""
+    """Updates a webhook; its secret stays. One that becomes active continues with what is undelivered.
+
+    Raises ValidationError and NotFoundError."""
     columns = _checked(webhook)
     found = await _TABLE.lock_rows(uow, "id = $2", webhook_id)
     if not found:
@@ -157,9 +172,57 @@ async def update(uow: UnitOfWork, webhook_id: int, webhook: WebhookIn) -> None:
     after = {**before, **columns}
     if changed_columns(before, after):
         await _TABLE.update(uow, [{**after, "secret": _as_bytea(before["secret"])}])
+    if after["is_active"] and not before["is_active"]:
+        for statement in (_CLEAR_DISABLED, _SEND_UNDELIVERED, _CLEAR_PAUSE):
+            await uow.execute(statement, uow.community_id, webhook_id, *([uow.now] if "$3" in statement else []))
+
+
+_CLEAR_DISABLED = """
+UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL WHERE community_id = $1 AND id = $2
+"""
+
+# The three days of each undelivered delivery begin again.
+_SEND_UNDELIVERED = """
+UPDATE webhook_deliveries
+SET due_at = $3, first_attempt_at = NULL
+WHERE community_id = $1 AND webhook_id = $2 AND due_at IS NOT NULL
+"""
+
+_CLEAR_PAUSE = """
+UPDATE webhook_leases
+SET consecutive_failures = 0, paused_until = NULL
+WHERE community_id = $1 AND webhook_id = $2
+"""
+
+
+class RotationIn(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the previous secret signs as well, in seconds."""
+
+    previous_valid_seconds: Annotated[int, msgspec.Meta(ge=0, le=MAX_PREVIOUS_VALID_SECONDS)] = 86_400
+
+
+_ROTATE = """
+UPDATE webhooks
+SET previous_secret = secret, previous_secret_expires_at = $3, secret = $4, updated_at = $5
+WHERE community_id = $1 AND id = $2
+"""
+
+
+async def rotate_secret(uow: UnitOfWork, webhook_id: int, rotation: RotationIn) -> CreatedWebhook:
+    """Replaces the secret; the previous one signs as well for some time. Raises NotFoundError."""
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    expires_at = uow.now + timedelta(seconds=rotation.previous_valid_seconds)
+    status = await uow.execute(_ROTATE, uow.community_id, webhook_id, expires_at, secret, uow.now)
+    if status == "UPDATE 0":
+        raise NotFoundError(f"There is no webhook {webhook_id}.")
+    return CreatedWebhook(webhook_id, secret_text(secret))
 
 
 async def delete(uow: UnitOfWork, webhook_id: int) -> None:
-    """Deletes a webhook. Raises NotFoundError."""
+    """Deletes a webhook with its log and its undelivered deliveries. Raises NotFoundError."""
     if not await _TABLE.delete(uow, "id = $2", webhook_id):
         raise NotFoundError(f"There is no webhook {webhook_id}.")
+    for table in ("webhook_deliveries", "webhook_leases"):
+        await uow.execute(
+            f"DELETE FROM {table} WHERE community_id = $1 AND webhook_id = $2", uow.community_id, webhook_id
+        )

@@ -20,6 +20,8 @@ from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
 from regulars.storage.database import Database
+from regulars.webhooks.client import Attempt
+from regulars.webhooks.queue import DueDelivery
 
 SAMPLE_INTERVAL_SECONDS = 1.0
 """How often a process updates its gauges for the other processes."""
@@ -103,6 +105,10 @@ class MetricsExporter:
     def observe_refresh(self, profiles: int) -> None:
         """Counts profiles whose values the refresh job has recomputed."""
         self._add(profiles, metrics.PROFILES_REFRESHED)
+
+    def observe_webhook_attempt(self, delivery: DueDelivery, attempt: Attempt) -> None:
+        """Counts an attempt to deliver a webhook."""
+        self._add(1, metrics.WEBHOOK_ATTEMPTS, "delivered" if attempt.is_delivered else "failed")
 
     def _add(self, amount: float, metric: MetricSpec, *labels: str) -> None:
         self._own[self._slots[metric.name, *labels]] += amount

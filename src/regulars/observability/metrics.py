@@ -139,6 +139,13 @@ PROVIDER_EVENTS = MetricSpec(
 PROFILES_REFRESHED = MetricSpec(
     "regulars_profiles_refreshed", MetricType.COUNTER, "Profiles whose outdated values were refreshed."
 )
+WEBHOOK_ATTEMPTS = MetricSpec(
+    "regulars_webhook_attempts",
+    MetricType.COUNTER,
+    "Attempts to deliver webhooks, by outcome.",
+    ("outcome",),
+    (("delivered",), ("failed",)),
+)
 DATABASE_CONNECTIONS = MetricSpec(
     "regulars_database_connections",
     MetricType.GAUGE,
@@ -172,6 +179,7 @@ def process_metrics() -> tuple[MetricSpec, ...]:
     """Metrics that each process counts; those of requests are added to them."""
     return (
         *(TRANSACTION_BATCHES, TRANSACTION_ROWS, import_rows_metric(), PROVIDER_EVENTS, PROFILES_REFRESHED),
+        WEBHOOK_ATTEMPTS,
         *(DATABASE_CONNECTIONS, WORKERS, CPU_SECONDS, RESIDENT_MEMORY, OPEN_FILES, START_TIME),
     )
 

@@ -34,6 +34,8 @@ from regulars.storage.database import Database
 from regulars.web.fair_limiter import FairLimiter
 from regulars.web.public_address import PublicAddress
 from regulars.web.worker_threads import WorkerThreads
+from regulars.webhooks.client import WebhookClient
+from regulars.webhooks.dispatcher import allowed_networks
 
 
 class AppContext:
@@ -64,11 +66,21 @@ class AppContext:
         self.general_rate_limits = LeasedRateLimiter(
             database, BucketConfig(settings.general_burst, settings.general_rate_per_second)
         )
+        self._webhook_client: WebhookClient | None = None
         self.stop_event = asyncio.Event()
         self.active_imports: Counter[int | None] = Counter()
 
+    @property
+    def webhook_client(self) -> WebhookClient:
+        """The HTTP client of test calls."""
+        if self._webhook_client is None:
+            self._webhook_client = WebhookClient(allowed_networks(self.settings))
+        return self._webhook_client
+
     async def close(self) -> None:
         """Waits for the accepted writes and reads, and stops the worker threads."""
+        if self._webhook_client is not None:
+            await self._webhook_client.close()
         await self.general_rate_limits.close()
         await self.authenticator.close()
         await self.group_committer.finish()

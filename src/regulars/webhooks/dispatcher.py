@@ -42,7 +42,7 @@ def allowed_networks(settings: Settings) -> tuple[Network, ...]:
 
 
 class WebhookDispatcher:
-    """Matches events and sends deliveries in one process. `list_communities` returns the ids of all communities."""
+    """Matches events and sends deliveries in one process. `on_attempt` is called after each attempt."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class WebhookDispatcher:
                 next_poll = time.monotonic() + POLL_SECONDS
                 await self._protected(self._poll, stopping.is_set)
             for community_id in events.take_announced():
-                await self._protected(self.match, community_id)
+                await self._protected(self.dispatch, community_id)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), TICK_SECONDS)
         await self.close()

@@ -107,11 +107,11 @@ class PayloadBuilder:
 
     async def _subjects(self, events: Sequence[StoredEvent], with_profiles: bool) -> _Subjects:
         subjects = _Subjects()
-        with_profile = [each for each in events if each.profile_id is not None]
-        if ids := sorted({each.profile_id for each in with_profile if each.profile_id and with_profiles or _is_profile(each)}):
-            subjects.profiles = await PROFILES.fetch_many(self._scope, ids)
-        if ids := sorted({each.profile_id for each in with_profile if each.profile_id and _has_values(each)}):
-            subjects.values = await read_current(self._scope, ids, self._scope.now)
+        ids = {each.profile_id for each in events if each.profile_id and (with_profiles or _is_profile(each))}
+        if ids:
+            subjects.profiles = await PROFILES.fetch_many(self._scope, list(ids))
+        if owners := {each.profile_id for each in events if each.profile_id and _has_values(each)}:
+            subjects.values = await read_current(self._scope, list(owners), self._scope.now)
         if numbers := sorted({int(each.subject_id) for each in events if _is_transaction(each) and each.subject_id}):
             subjects.transactions = await TRANSACTIONS.fetch_many(self._scope, numbers)
         subjects.changes = await self._changes([each for each in events if each.type == AGGREGATION_CHANGED])
@@ -120,7 +120,8 @@ class PayloadBuilder:
     async def _changes(self, events: Sequence[StoredEvent]) -> dict[int, _Changes]:
         decoded = {each.id: _decoder.decode(each.data or b"{}") for each in events}
         rows = {
-            event_id: tuple(_row(data["changes"], position) for position in (0, 1)) for event_id, data in decoded.items()
+            event_id: tuple(_row(data["changes"], position) for position in (0, 1))
+            for event_id, data in decoded.items()
         }
         ids = serialization.location_ids(row for pair in rows.values() for row in pair)
         found = await EMBEDDED_LOCATIONS.fetch_many(self._scope, sorted(ids)) if ids else {}
@@ -130,7 +131,9 @@ class PayloadBuilder:
             event_id: _Changes(
                 decoded[event_id]["cause"],
                 *(
-                    _changed(serialization.serialize(row, self._scope.now, self._minor_digits, locations), decoded[event_id])
+                    _changed(
+                        serialization.serialize(row, self._scope.now, self._minor_digits, locations), decoded[event_id]
+                    )
                     for row in pair
                 ),
             )

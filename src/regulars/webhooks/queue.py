@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from regulars.storage.database import Scope
@@ -20,7 +19,6 @@ MAX_PER_KEY = 10
 class Target:
     """Where and how the deliveries of a webhook are sent."""
 
-    webhook_id: int
     url: str
     secrets: tuple[bytes, ...]
     consecutive_failures: int = 0
@@ -64,7 +62,7 @@ RETURNING lease.consecutive_failures, lease.paused_until
 """
 
 _TARGET = """
-SELECT id AS webhook_id, url, secret,
+SELECT url, secret,
        CASE WHEN previous_secret_expires_at > $3 THEN previous_secret END AS previous_secret
 FROM webhooks
 WHERE community_id = $1 AND id = $2
@@ -75,14 +73,19 @@ _RELEASE = "UPDATE webhook_leases SET owner = NULL WHERE community_id = $1 AND w
 
 async def lease(scope: Scope, webhook_id: int, owner: UUID) -> Target | None:
     """Leases an active webhook, or extends its lease; None if it is inactive, paused, or another process has it."""
-    state = await scope.fetchrow(
-        _LEASE, scope.community_id, webhook_id, owner, timedelta(seconds=LEASE_SECONDS)
-    )
+    state = await scope.fetchrow(_LEASE, scope.community_id, webhook_id, owner, timedelta(seconds=LEASE_SECONDS))
     if state is None or (state["paused_until"] is not None and state["paused_until"] > scope.now):
         return None
+    return await fetch_target(scope, webhook_id, state["consecutive_failures"])
+
+
+async def fetch_target(scope: Scope, webhook_id: int, consecutive_failures: int = 0) -> Target | None:
+    """Where the deliveries of a webhook are sent, and its live secrets; None if it does not exist."""
     row = await scope.fetchrow(_TARGET, scope.community_id, webhook_id, scope.now)
+    if row is None:
+        return None
     secrets = (row["secret"],) if row["previous_secret"] is None else (row["secret"], row["previous_secret"])
-    return Target(webhook_id, row["url"], secrets, state["consecutive_failures"])
+    return Target(row["url"], secrets, consecutive_failures)
 
 
 async def release(scope: Scope, webhook_id: int, owner: UUID) -> None:
@@ -167,9 +170,7 @@ async def fetch_due(
             due.append(deliveries)
     if blocked:
         # So that they are not found again before the delivery that holds them back.
-        await scope.execute(
-            _POSTPONE, scope.community_id, webhook_id, list(blocked), list(blocked.values())
-        )
+        await scope.execute(_POSTPONE, scope.community_id, webhook_id, list(blocked), list(blocked.values()))
     return due
 
 
@@ -270,5 +271,3 @@ async def delete_expired(scope: Scope, created_before: datetime) -> int:
     """Deletes the oldest deliveries of the log, at most RETENTION_BATCH; returns their number."""
     status = await scope.execute(_EXPIRE, scope.community_id, created_before, RETENTION_BATCH)
     return int(status.rpartition(" ")[2])
-
-

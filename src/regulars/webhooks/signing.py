@@ -6,13 +6,10 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
+from regulars.model.webhooks import secret_text
+
 LEGACY_HEADER = "X-Omneo-Hmac-SHA256"
 """The header of older receivers: the hexadecimal HMAC of the body."""
-
-
-def secret_text(secret: bytes) -> str:
-    """A secret as clients see it."""
-    return f"whsec_{base64.b64encode(secret).decode()}"
 
 
 def signature_headers(secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -59,3 +59,5 @@ TRANSACTION: Example = {
 }
 TRANSACTIONS: Example = {"transactions": [TRANSACTION]}
 WEBHOOK: Example = {"trigger": "aggregation.changed", "url": "https://crm.example.com/regulars"}
+WEBHOOK_ROTATION: Example = {"previous_valid_seconds": 86_400}
+WEBHOOK_RESEND: Example = {"from": "2026-11-01 00:00:00", "to": "2026-11-02 00:00:00", "status": "delivered"}

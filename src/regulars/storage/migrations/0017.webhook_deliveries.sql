@@ -58,7 +58,8 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (community_id, webhook
     WHERE due_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (community_id, webhook_id, ordering_key, id)
     WHERE due_at IS NOT NULL;
-CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (community_id, webhook_id, id);
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (community_id, webhook_id, id)
+    WHERE webhook_id IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_profile ON webhook_deliveries (community_id, profile_id)
     WHERE profile_id IS NOT NULL;
 
