@@ -349,6 +349,8 @@ async def test_the_data_of_an_erased_member_are_found_nowhere(
         await _compact(club)
         assert (await maintenance.delete_empty_counts(club.database, club.community.id) > 0) == purge
         found = await _found(owner, planted)
+        payloads = await owner.fetch("SELECT event_type FROM webhook_deliveries WHERE body ~* $1", planted.pattern)
+        assert {row["event_type"] for row in payloads} <= {"profile.deleted"}
     if not purge:
         assert (await club.http.get(f"{at}/aggregations/calculate")).json() == values
     assert [each async for each in verify(club.database, club.community.id) if isinstance(each, Discrepancy)] == []

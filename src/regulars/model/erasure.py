@@ -33,7 +33,7 @@ async def purge(uow: UnitOfWork, profile_id: UUID) -> None:
     profile_ids = await _with_merged(uow, profile_id)
     transaction_ids = await _transactions(uow, profile_ids)
     await _blank_responses(uow, profile_ids, transaction_ids)
-    await events.erase(uow, profile_ids)
+    await events.erase(uow, profile_ids, transaction_ids)
     uow.changed_transactions.update(transaction_ids)
     for statement in personal_data.purge_statements():
         await uow.execute(statement, community_id, profile_ids)
@@ -144,8 +144,9 @@ async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
     """Deletes the data that identify a member; no value and no count changes. Raises NotFoundError."""
     before = await lookup.fetch_one_for_update(uow, profile_id)
     same = await _with_merged(uow, profile_id)
-    await _blank_responses(uow, same, await _transactions(uow, same))
-    await events.erase(uow, same)
+    transaction_ids = await _transactions(uow, same)
+    await _blank_responses(uow, same, transaction_ids)
+    await events.erase(uow, same, transaction_ids)
     bare = Profile(**{name: getattr(before, name) for name in _RETAINED})
     comms = {name: each for name, each in before.consent_state.comms.items() if isinstance(each, bool)}
     await save(uow, [bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())])

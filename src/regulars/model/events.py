@@ -126,23 +126,26 @@ WHERE community_id = $1 AND profile_id = ANY ($2) AND type <> 'profile.deleted'
 
 _DELETE_UNDELIVERED = """
 DELETE FROM webhook_deliveries
-WHERE community_id = $1 AND profile_id = ANY ($2) AND due_at IS NOT NULL AND event_type <> 'profile.deleted'
+WHERE community_id = $1 AND {condition} AND due_at IS NOT NULL AND event_type <> 'profile.deleted'
 """
 
 _BLANK_LOG = """
 UPDATE webhook_deliveries
-SET profile_id = NULL, ordering_key = event_id, body = NULL, response_excerpt = NULL
-WHERE community_id = $1 AND profile_id = ANY ($2) AND due_at IS NULL
+SET profile_id = NULL, transaction_id = NULL, ordering_key = event_id, body = NULL, response_excerpt = NULL
+WHERE community_id = $1 AND {condition} AND due_at IS NULL
 """
 
 
-async def erase(scope: Scope, profile_ids: Sequence[UUID]) -> None:
-    """Deletes the stored events and undelivered deliveries of profiles that are being erased, and blanks their log.
+async def erase(scope: Scope, profile_ids: Sequence[UUID], transaction_ids: Sequence[int]) -> None:
+    """Deletes the stored events and undelivered deliveries of profiles that are being erased, and blanks their log, also
+    that of their transactions from before they had a profile.
 
     A deletion that is not delivered yet stays; the erasure itself is an event of its own.
     """
-    for statement in (_DELETE_EVENTS, _DELETE_UNDELIVERED, _BLANK_LOG):
-        await scope.execute(statement, scope.community_id, list(profile_ids))
+    await scope.execute(_DELETE_EVENTS, scope.community_id, list(profile_ids))
+    for condition, ids in (("profile_id = ANY ($2)", profile_ids), ("transaction_id = ANY ($2)", transaction_ids)):
+        for statement in (_DELETE_UNDELIVERED, _BLANK_LOG):
+            await scope.execute(statement.format(condition=condition), scope.community_id, list(ids))
 
 
 # In-process notification ----------------------------------------------------------------------------------

@@ -42,13 +42,16 @@ _DELETE_EVENTS = "DELETE FROM webhook_events WHERE community_id = $1 AND id = AN
 
 _INSERT_DELIVERIES = """
 INSERT INTO webhook_deliveries (
-    community_id, webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, status, due_at, created_at
+    community_id, webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, status,
+    due_at, created_at
 )
-SELECT $1, webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, 'pending', $2, $2
-FROM unnest($3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], $8::uuid[], $9::text[])
-    WITH ORDINALITY AS delivery (
-        webhook_id, event_id, event_type, occurred_at, profile_id, ordering_key, body, position
-    )
+SELECT $1, webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, 'pending',
+       $2, $2
+FROM unnest(
+    $3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], $8::bigint[], $9::uuid[], $10::text[]
+) WITH ORDINALITY AS delivery (
+    webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, position
+)
 ORDER BY position
 """
 
@@ -138,6 +141,11 @@ def ordering_key(event: StoredEvent) -> UUID:
     return UUID(bytes=hashlib.blake2b(subject.encode(), digest_size=16).digest())
 
 
+def _unowned_transaction(event: StoredEvent) -> int | None:
+    is_unowned = event.profile_id is None and event.type.startswith("transaction.")
+    return int(event.subject_id) if is_unowned and event.subject_id else None
+
+
 async def _insert(scope: Scope, deliveries: Sequence[tuple[int, StoredEvent, Payload]]) -> None:
     await scope.execute(
         _INSERT_DELIVERIES,
@@ -148,6 +156,7 @@ async def _insert(scope: Scope, deliveries: Sequence[tuple[int, StoredEvent, Pay
         [event.type for _, event, _ in deliveries],
         [event.occurred_at for _, event, _ in deliveries],
         [event.profile_id for _, event, _ in deliveries],
+        [_unowned_transaction(event) for _, event, _ in deliveries],
         [ordering_key(event) for _, event, _ in deliveries],
         [payload.body for _, _, payload in deliveries],
     )

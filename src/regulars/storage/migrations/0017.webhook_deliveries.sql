@@ -38,6 +38,7 @@ CREATE TABLE webhook_deliveries (
     event_type        text COLLATE "C" NOT NULL,
     occurred_at       timestamptz NOT NULL,
     profile_id        uuid,
+    transaction_id    bigint,
     ordering_key      uuid NOT NULL,
     body              text,
     status            text COLLATE "C" NOT NULL,
@@ -52,6 +53,8 @@ CREATE TABLE webhook_deliveries (
     PRIMARY KEY (community_id, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
+COMMENT ON COLUMN webhook_deliveries.transaction_id IS
+    'The transaction in the payload, if it had no profile. It may be assigned to a profile later.';
 COMMENT ON COLUMN webhook_deliveries.body IS 'Null after the profile that it concerns was erased.';
 
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (community_id, webhook_id, due_at, id)
@@ -62,6 +65,8 @@ CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (community_id, 
     WHERE webhook_id IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_profile ON webhook_deliveries (community_id, profile_id)
     WHERE profile_id IS NOT NULL;
+CREATE INDEX webhook_deliveries_by_transaction ON webhook_deliveries (community_id, transaction_id)
+    WHERE transaction_id IS NOT NULL;
 
 -- Which process sends the deliveries of a webhook, and until when; and the pause of a webhook whose receiver fails.
 CREATE TABLE webhook_leases (
