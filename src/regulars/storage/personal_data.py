@@ -177,17 +177,13 @@ FACTS = (
           "retry_hourly queue condition secret created_at updated_at previous_secret previous_secret_expires_at "
           "disabled_at disabled_reason"),
     TableErasure(
-        "webhook_events",
-        _PROFILE,
-        deleted_by="model.events",
+        "webhook_events", _PROFILE, deleted_by="model.events",
         impersonal_columns="community_id id event_id type occurred_at subject_id namespace",
         retained_after_purge={"profile_id data": "The deletion itself, which receivers must learn of, until it is "
         "matched with webhooks."},
     ),
     TableErasure(
-        "webhook_deliveries",
-        _PROFILE,
-        deleted_by="model.events",
+        "webhook_deliveries", _PROFILE, deleted_by="model.events",
         impersonal_columns="community_id id webhook_id event_id event_type occurred_at status attempts due_at first_attempt_at "
         "last_attempt_at response_status error created_at",
         blanked_columns={"response_excerpt": "", "transaction_id": ""},
