@@ -31,7 +31,6 @@ class GroupRows:
             merge.require_single_currency(query, tenants)
         self._is_statistics = query.report.format is ReportFormat.STATISTICS
         self._period = time_range.resolve_range(query, request.tenants) if self._is_statistics else None
-        self._plan = plan_groups(query)
         self._labels = group_labels(query)
         self._threshold = suppression.min_cell_size(request.tenants) if query.report.count_measure else 0
         digits = most_minor_digits(request.tenants)
@@ -48,8 +47,9 @@ class GroupRows:
         for customer, tenants in self._request.results():
             results = []
             for tenant in tenants:
-                values = self._plan.bind(tenant, now, self._range(tenant))
-                rows = await snapshot.fetch(tenant, query.report.source.backend, self._plan.statement.sql, values)
+                plan = plan_groups(query.for_community(tenant.community_id))
+                values = plan.bind(tenant, now, self._range(tenant))
+                rows = await snapshot.fetch(tenant, query.report.source.backend, plan.statement.sql, values)
                 results.append((tenant, rows))
             sums = merge.merge_groups(query.measures, len(self._labels), results)
             rows = self._rows(customer, tenants, sums)

@@ -24,10 +24,13 @@ def exported_report(report: Report) -> Report:
     """The report with all rows in PostgreSQL."""
     if report.source.backend is Backend.POSTGRES:
         return report
+    with_values = RowSource(Backend.POSTGRES, _members_with_values())
+    if any("r." in each.sql for each in report.measures):
+        return replace(report, source=with_values)
     plain = tuple(each.name for each in report.fields if not _is_value(each))
     return replace(
         report,
-        source=RowSource(Backend.POSTGRES, _members_with_values()),
+        source=with_values,
         pre_aggregations=(PreAggregation(plain, RowSource(Backend.POSTGRES, _MEMBERS)),),
     )
 

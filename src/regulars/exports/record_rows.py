@@ -38,15 +38,15 @@ class RecordRows:
         self.columns: Columns = (*request.customer_columns, *shown, *((MASKED,) if has_mark else ()))
         self._has_mark = has_mark
         self._schema = arrow_schema(self.columns)
-        self._plan = plan_records(request.query, None)
 
     async def write(self, snapshot: ReadSnapshot, sink: BatchSink) -> None:
         """Copies the rows of one community after the other."""
         for customer, tenants in self._request.results():
             for tenant in tenants:
                 chunks = _Chunks(sink, partial(self._convert, tenant, customer))
-                values = self._plan.bind(tenant, self._request.now, {"limit": None})
-                await snapshot.copy(tenant, self._plan.statement.sql, values, chunks.add)
+                plan = plan_records(self._request.query.for_community(tenant.community_id), None)
+                values = plan.bind(tenant, self._request.now, {"limit": None})
+                await snapshot.copy(tenant, plan.statement.sql, values, chunks.add)
                 await chunks.flush()
 
     def _convert(self, tenant: Tenant, customer: Customer | None, chunks: Sequence[bytes]) -> pa.RecordBatch:

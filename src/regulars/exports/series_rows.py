@@ -55,7 +55,6 @@ class SeriesRows:
         self._period = time_range.resolve_range(query, request.tenants)
         self._interval = resolve_interval(query, self._period, request.tenants, request.now)
         self._keys = SeriesKeys(query, self._period.zone is None)
-        self._plan = plan_groups(query)
         # Raises for a range with too many buckets.
         self._windows()
         self.columns: Columns = (
@@ -88,8 +87,9 @@ class SeriesRows:
         for tenant in tenants:
             parameters = grid.parameters(tenant)
             if parameters is not None:
-                values = self._plan.bind(tenant, now, {**parameters, "max_rows": None})
-                rows = await snapshot.fetch(tenant, query.report.source.backend, self._plan.statement.sql, values)
+                plan = plan_groups(query.for_community(tenant.community_id))
+                values = plan.bind(tenant, now, {**parameters, "max_rows": None})
+                rows = await snapshot.fetch(tenant, query.report.source.backend, plan.statement.sql, values)
                 results.append((tenant, self._keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
         return await snapshot.run_in_thread(self._merge, results, customer, tenants)
 
