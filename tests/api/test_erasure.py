@@ -32,6 +32,7 @@ from regulars.verify.verify import Discrepancy, verify
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import WebhookDispatcher
 from regulars.webhooks.matching import match_events
+from segments.segment_client import segment_client
 from webhook_receiver import http_response, receiving
 
 TRANSACTIONS = "/api/v3/transactions"
@@ -331,6 +332,8 @@ async def test_the_data_of_an_erased_member_are_found_nowhere(
     club: Club, database_urls: tuple[str, str], logged: pytest.CaptureFixture[str], purge: bool
 ) -> None:
     planted = Planted(club)
+    everyone = {"type": "less_than", "field": "created_at", "value": "2999-01-01T00:00:00Z"}
+    await (await segment_client(club)).create("everyone", everyone)
     async with receiving(lambda request, writer: http_response(200, request.body)) as receiver:
         await planted.post("/api/v3/webhooks", {"trigger": "*", "url": receiver.url})
         await _reject_before(planted)

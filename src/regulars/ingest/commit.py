@@ -17,6 +17,7 @@ from regulars.model import community as communities
 from regulars.model import events
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import partitions
+from regulars.segments import membership
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.errors import is_missing_partition, is_transient, proves_rollback
@@ -153,6 +154,7 @@ async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
     for fact_type in FACT_TYPES:
         if uow.merged_profiles and fact_type.reassign is not None:
             await fact_type.reassign(uow, uow.merged_profiles)
+    await membership.record(uow, clock())
     if uow.values_changed or uow.locations_changed:
         # Last, because all writers of a community lock this row.
         await uow.execute(

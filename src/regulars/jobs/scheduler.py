@@ -10,6 +10,7 @@ import structlog
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
 from regulars.jobs import per_community, queue, refresh_due
+from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import retention
@@ -22,6 +23,9 @@ from regulars.webhooks.worker import OnAttempt
 COMPACTION_INTERVAL_SECONDS = 0.2
 BACKLOG_INTERVAL_SECONDS = 10.0
 """Intervals at which a process compacts its own deltas, and those that other processes left."""
+
+SEGMENTS_INTERVAL_SECONDS = 1.0
+"""Interval at which the memberships of new segments are computed."""
 
 STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
@@ -51,6 +55,7 @@ class Scheduler:
         self._on_attempt = on_attempt
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._segments = SegmentMaintenance(database, self._stopping.is_set)
 
     def start(self) -> None:
         """Starts the jobs. Each runs immediately and then at its interval."""
@@ -58,6 +63,7 @@ class Scheduler:
             ("refresh", self._settings.refresh_interval_seconds, self._refresh),
             ("compaction", COMPACTION_INTERVAL_SECONDS, self._compact),
             ("pending compaction", BACKLOG_INTERVAL_SECONDS, self._compact_pending),
+            ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
         ):

@@ -183,6 +183,7 @@ async def write_values(database: Database, community_id: int, table: pa.Table) -
         )
         await lookup.lock(uow, profile_ids)
         await uow.fetchval(table_module.store_staged(), community_id)
+        uow.stored_values.update(profile_ids)
 
     await commit(database, community_id, work)
 

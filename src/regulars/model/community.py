@@ -67,6 +67,21 @@ def currency_lock_statement(community_id: int) -> str:
     return f"SELECT pg_advisory_xact_lock_shared({_CURRENCY}, {int(community_id)})"
 
 
+_WRITERS = f"""
+SELECT virtualtransaction
+FROM pg_locks
+WHERE locktype = 'advisory' AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid = ({_CURRENCY}::bigint & 4294967295)::oid AND objid = $1::bigint::oid
+"""
+
+
+async def list_writers(connection: Any, community_id: int) -> frozenset[str]:
+    """The running database transactions that write facts of a community, by an id that is never reused."""
+    rows = await connection.fetch(_WRITERS, community_id)
+    return frozenset(row["virtualtransaction"] for row in rows)
+
+
 async def get_by_slug(connection: Any, slug: str) -> Community:
     """Returns the community with a slug. Raises NotFoundError."""
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM communities WHERE slug = $1", slug)

@@ -14,7 +14,7 @@ from regulars.storage.database import Scope
 
 _CHANGES = (
     "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles", "changed_transactions",
-    "values_changed", "locations_changed", "events", "writers",
+    "stored_values", "values_changed", "locations_changed", "events", "writers",
 )  # fmt: skip
 
 
@@ -51,6 +51,8 @@ class UnitOfWork(Scope):
     """The destination of each profile that was merged into another one."""
     changed_transactions: set[int] = field(default_factory=set)
     """The ids of transactions that were created, changed or deleted."""
+    stored_values: set[UUID] = field(default_factory=set)
+    """The profiles whose values were computed and stored by the unit of work itself."""
     slow_profiles: set[UUID] = field(default_factory=set)
     """The profiles whose refresh takes long."""
     values_changed: bool = False
@@ -97,6 +99,7 @@ class UnitOfWork(Scope):
         self.erased_profiles = set()
         self.merged_profiles = {}
         self.changed_transactions = set()
+        self.stored_values = set()
         self.values_changed = self.locations_changed = False
 
     def listens_to(self, event_type: str) -> bool:

@@ -194,6 +194,13 @@ async def delete(scope: Scope, name: str) -> None:
     await scope.execute(RAISE_VERSION, scope.community_id)
 
 
+async def restart(scope: Scope, segment: Segment) -> None:
+    """Starts a new version with the same filter, which can be evaluated again."""
+    await scope.execute(_LOCK, scope.community_id)
+    await _start_version(scope, segment.id, segment.filter, "valid again", Author())
+    await scope.execute(RAISE_VERSION, scope.community_id)
+
+
 def require(stored: CommunitySegments, name: str) -> Segment:
     """The segment of a name. Raises NotFoundError."""
     found = stored.segments.get(name)

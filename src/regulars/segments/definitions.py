@@ -50,17 +50,17 @@ class Segment:
         return decode_value(bytes(self.filter))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class CommunitySegments:
-    """The segments of a community by name, at one version, and their parsed filters."""
+    """The segments of a community by name, at one version, and their parsed filters.
+
+    Compared by identity, because statements are cached by it.
+    """
 
     community_id: int
     version: UUID | None
     segments: Mapping[str, Segment]
     filters: Mapping[str, NamedFilter]
-
-    def __bool__(self) -> bool:
-        return bool(self.segments)
 
 
 def parse_filters(

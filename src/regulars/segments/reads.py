@@ -95,7 +95,7 @@ async def overlap(
 # The past -----------------------------------------------------------------------------------------------------
 
 _VERSION_AT = """
-SELECT id, number, started_at, ended_at, known_since
+SELECT id, known_since
 FROM segment_versions
 WHERE community_id = $1 AND segment_id = $2 AND started_at <= $3 AND (ended_at IS NULL OR ended_at > $3)
 """
@@ -133,9 +133,7 @@ async def _version_at(scope: Scope, segment: Segment, at: datetime) -> int:
     if row is not None and row["known_since"] is not None and row["known_since"] <= at:
         version_id: int = row["id"]
         return version_id
-    known = row["known_since"] if row is not None else None
-    if known is None:
-        known = await scope.fetchval(_FIRST_KNOWN, scope.community_id, segment.id)
+    known = await scope.fetchval(_FIRST_KNOWN, scope.community_id, segment.id)
     if known is None:
         message = "The memberships of the segment are still being computed. Without `at` it can be queried already."
         raise invalid_parameter(("at",), "unknown", message)

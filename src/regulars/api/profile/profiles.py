@@ -9,8 +9,11 @@ import msgspec
 from regulars.api.profile import examples
 from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.auth import permits
+from regulars.auth.errors import AccessDenied
+from regulars.auth.principals import PrincipalKind
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.model import community as communities
 from regulars.model import erasure, identities, member_handles, merge
 from regulars.model.import_batches import IMPORT_BATCHES
 from regulars.model.profiles import lookup, profiles
@@ -19,6 +22,8 @@ from regulars.model.profiles.profiles import PROFILES
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
+from regulars.segments import definitions
+from regulars.segments.explain import Currency, segments_of
 from regulars.storage.database import Scope
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
@@ -27,7 +32,21 @@ from regulars.web.envelopes import data_envelope, page_envelope
 ProfileJson = dict[str, Any]
 IncludeLoader = Callable[[RequestContext, Scope, list[ProfileJson]], Awaitable[None]]
 
-INCLUDES: Mapping[str, IncludeLoader] = {}
+
+async def _add_segments(context: RequestContext, scope: Scope, rows: list[ProfileJson]) -> None:
+    """Adds the names of the segments that each profile is in now. Raises AccessDenied for members and their tokens."""
+    if context.principal.kind is not PrincipalKind.COMMUNITY:
+        raise AccessDenied(403, "`include=segments` requires a token of the community that is not bound to a profile.")
+    community = await communities.get_by_id(scope.connection, context.community_id)
+    stored = await definitions.load(scope, community.segments_version)
+    profile_ids = [UUID(str(row["id"])) for row in rows]
+    currency = Currency(community.timezone, community.minor_digits)
+    found = await segments_of(scope, stored, profile_ids, currency)
+    for profile_id, row in zip(profile_ids, rows, strict=True):
+        row["segments"] = found[profile_id]
+
+
+INCLUDES: Mapping[str, IncludeLoader] = {"segments": _add_segments}
 """Functions that add related rows to profiles, by their name in the query parameter `include`."""
 
 
@@ -268,7 +287,7 @@ async def _read_batch(context: RequestContext) -> dict[str, object]:
 
 
 _PATH = "/api/v3/profiles"
-_INCLUDE = {"include": "Related rows to add, separated by commas."}
+_INCLUDE = {"include": "`segments` adds the names of the segments that the profile is in."}
 
 
 def _endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:

@@ -166,6 +166,58 @@ MEMBERS = EndpointSchema(
     },
 )
 
+EXPLAIN = EndpointSchema(
+    request=None,
+    response=_object(
+        {
+            "segment": _NAME,
+            "member_id": {"type": "integer"},
+            "profile_id": {"type": "string", "format": "uuid"},
+            "is_member": {"type": "boolean", "description": "Only members are in segments."},
+            "in_segment": {"type": "boolean"},
+            "explanation": {
+                "type": "object",
+                "description": "The filter; each node `holds` or not, each comparison has the `actual` value, and "
+                "`in_segment` the `filter` of the other segment.",
+            },
+            "at": _TIME,
+        }
+    ),
+    examples={
+        "at-risk": (
+            None,
+            {
+                "segment": "at-risk",
+                "member_id": 17,
+                "profile_id": "0196f3c4-7a10-7c33-9a2e-3d1f5b9c8e21",
+                "is_member": True,
+                "in_segment": False,
+                "explanation": {
+                    "type": "and",
+                    "operations": [
+                        {
+                            "type": "in",
+                            "field": "aggregations.dimension_recency",
+                            "value": ["RD", "RI"],
+                            "actual": "RA",
+                            "holds": False,
+                        },
+                        {
+                            "type": "greater_or_equal_to",
+                            "field": "aggregations.spend_12m",
+                            "value": 500,
+                            "actual": 812.5,
+                            "holds": True,
+                        },
+                    ],
+                    "holds": False,
+                },
+                "at": "2026-11-24T09:30:00.000000Z",
+            },
+        )
+    },
+)
+
 OVERLAP = EndpointSchema(
     request=None,
     response=_object(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from regulars.api.reporting import segment_schemas
 from regulars.auth import permits
@@ -13,13 +14,14 @@ from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
 from regulars.query import costs
 from regulars.query.encoders import format_timestamp
-from regulars.query.errors import ErrorCollector, ParameterError, invalid_parameter
+from regulars.query.errors import ErrorCollector, InvalidParametersError, ParameterError, invalid_parameter
 from regulars.query.parser import request
 from regulars.query.query import SegmentReference
 from regulars.reports.members import MEMBERS, MEMBERS_COUNT
 from regulars.reports.report import Report
-from regulars.segments import changes, definitions, reads
+from regulars.segments import changes, definitions, explain, reads
 from regulars.segments.changes import Author, SegmentVersion
+from regulars.segments.explain import Currency
 from regulars.segments.reads import Page
 from regulars.storage.database import Scope
 from regulars.web.context import ReportRequest
@@ -169,6 +171,36 @@ def _overlap(context: ReportRequest) -> PricedQuery:
     )
 
 
+def _explain(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    node = _reference(context, tenant, name, MEMBERS)
+    subject = _subject(context.query_params)
+
+    async def work(scope: Scope) -> object:
+        stored = await definitions.fetch(scope)
+        profile_id = subject if isinstance(subject, UUID) else await explain.find_profile(scope, subject)
+        currency = Currency(tenant.timezone, tenant.minor_digits)
+        return await explain.explain(scope, stored, changes.require(stored, name), profile_id, currency)
+
+    return PricedQuery(MEMBERS.cost + costs.filter_cost(node), lambda: _read(context, tenant, work))
+
+
+def _subject(params: Mapping[str, str]) -> UUID | int:
+    """The member that a request is about, by profile or number. Raises InvalidParametersError."""
+    member, profile = params.get("member"), params.get("profile")
+    if (member is None) == (profile is None):
+        message = "Give one of them: the id of a member in reports, or the id of a profile."
+        raise InvalidParametersError({(key,): [ParameterError("presence", message)] for key in ("member", "profile")})
+    if member is not None:
+        if not (member.isascii() and member.isdigit() and len(member) < 19):
+            raise invalid_parameter(("member",), "not_an_integer", "Must be the id of a member, such as 17.")
+        return int(member)
+    try:
+        return UUID(profile)
+    except ValueError:
+        raise invalid_parameter(("profile",), "invalid", "Must be the id of a profile, a UUID.") from None
+
+
 def _at(context: ReportRequest) -> datetime | None:
     """The past instant that a request is about. Raises InvalidParametersError."""
     text = context.query_params.get("at")
@@ -241,6 +273,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _members,
         segment_schemas.MEMBERS,
         query_params={**_AT, **_PAGING},
+    ),
+    _endpoint(
+        "GET",
+        f"{_ONE}/explain",
+        "Explain which conditions of a segment hold for a member",
+        _explain,
+        segment_schemas.EXPLAIN,
+        query_params={"member": "The id of a member in reports.", "profile": "Or the id of a profile."},
     ),
     _endpoint(
         "GET",

@@ -34,6 +34,9 @@ _PARAMETER_TYPES = {
     "to": "TIMESTAMPTZ",
     "limit": "BIGINT",
     "object_key": "TEXT",
+    "profiles": "UUID[]",
+    "instants": "TIMESTAMPTZ[]",
+    "versions": "BIGINT[]",
 }
 
 
@@ -75,9 +78,9 @@ class QueryPlan:
         ]
 
 
-def local_date_number(tenant: Tenant, now: datetime) -> int:
-    """The local date of a community as a number, such as 20261124."""
-    local = now.astimezone(timestamps.zone_info(tenant.timezone))
+def local_date_number(timezone: str, now: datetime) -> int:
+    """The local date in a time zone as a number, such as 20261124."""
+    local = now.astimezone(timestamps.zone_info(timezone))
     return local.year * 10_000 + local.month * 100 + local.day
 
 
@@ -85,7 +88,7 @@ _TENANT_PARAMETERS: Mapping[str, Callable[[Tenant, datetime], Any]] = {
     "community": lambda tenant, now: tenant.community_id,
     "club": lambda tenant, now: tenant.loyalty_club_id,
     "now": lambda tenant, now: now,
-    "today": local_date_number,
+    "today": lambda tenant, now: local_date_number(tenant.timezone, now),
     "zone": lambda tenant, now: tenant.timezone,
     "min_cell_size": lambda tenant, now: tenant.min_cell_size or 0,
 }
