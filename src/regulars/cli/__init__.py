@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from regulars.observability import logs
+from regulars.core.redaction import redact
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 """Exit codes: success; a failure, or differences found by `regulars verify`; invalid options or settings."""
@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError):
             return _fail(f"{error.strerror or error}: {error.filename or 'system error'}.", EXIT_FAILURE)
         if os.environ.get("REGULARS_LOG_LEVEL", "").lower() == "debug":
-            sys.stderr.write(logs.redact(traceback.format_exc()))
+            sys.stderr.write(redact(traceback.format_exc()))
         message = f"{type(error).__name__}: {error}".strip().rstrip(".")
         return _fail(f"{message}. Set REGULARS_LOG_LEVEL=debug for a traceback.", EXIT_FAILURE)
     return result if isinstance(result, int) else EXIT_OK
@@ -88,7 +88,7 @@ def _import_commands() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    one_line = " ".join(logs.redact(message).split())
+    one_line = " ".join(redact(message).split())
     sys.stderr.write(f"regulars: {one_line}\n")
     return code
 

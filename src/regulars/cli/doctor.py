@@ -14,7 +14,7 @@ from regulars import bootstrap, settings
 from regulars.cli.exposure import findings
 from regulars.cli.options import CommonOptions, load_settings
 from regulars.cli.progress import format_table
-from regulars.observability import logs
+from regulars.core.redaction import REDACTED, redact
 from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
 from regulars.storage.migrate import SchemaError, pending_migrations
@@ -84,7 +84,7 @@ def _display_value(setting: ResolvedSetting) -> object:
     if not setting.secret:
         return setting.value
     text = str(setting.value)
-    return logs.redact(text) if "://" in text or not text else logs.REDACTED
+    return redact(text) if "://" in text or not text else REDACTED
 
 
 def _check_exposure(loaded: Settings) -> list[Issue]:
@@ -128,7 +128,7 @@ def _check_database(loaded: Settings) -> list[Issue]:
     except SchemaError as error:
         return [Issue(str(error), fatal=True)]
     except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        return [Issue(logs.redact(str(bootstrap.unavailable_error(error))), fatal=True)]
+        return [Issue(redact(str(bootstrap.unavailable_error(error))), fatal=True)]
 
 
 def _examine(urls: bootstrap.DatabaseUrls) -> list[Issue]:

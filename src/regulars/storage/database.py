@@ -172,6 +172,21 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def organization_transaction(self, organization_id: int) -> AsyncIterator[Any]:
+        """Yields a connection in a transaction of an organization, for tables whose rows belong to organizations.
+
+        The transaction is committed at the end of the block and rolled back if it raises.
+        """
+        async with self.pool.acquire() as connection:
+            try:
+                await connection.execute(f"{_BEGIN_WRITE}; SET LOCAL regulars.organization_id = '{int(organization_id)}'")
+                yield connection
+                await connection.execute("COMMIT")
+            except BaseException:
+                await _roll_back(connection, "ROLLBACK")
+                raise
+
+    @asynccontextmanager
     async def read_transaction(self, community_id: int) -> AsyncIterator[Scope]:
         """Starts a read-only transaction of a community with one snapshot."""
         async with self._transaction(_BEGIN_READ, community_id) as scope:

@@ -37,6 +37,22 @@ BEGIN
     EXECUTE 'CREATE POLICY own_hash ON tokens FOR SELECT USING ('
         'hash = (SELECT nullif(current_setting(''regulars.token_hash'', true), '''')))';
 
+    -- Exports and their schedules are visible to statements that run for their organization.
+    FOR each IN
+        SELECT c.oid::regclass AS name
+        FROM pg_class AS c
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN ('exports', 'export_schedules')
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', each.name);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', each.name);
+        EXECUTE format('DROP POLICY IF EXISTS own_organization ON %s', each.name);
+        EXECUTE format(
+            'CREATE POLICY own_organization ON %s USING (organization_id = '
+            '(SELECT nullif(current_setting(''regulars.organization_id'', true), '''')::int))',
+            each.name
+        );
+    END LOOP;
+
     -- Every community is readable, and can be changed only by a statement that runs for it.
     ALTER TABLE communities ENABLE ROW LEVEL SECURITY;
     ALTER TABLE communities FORCE ROW LEVEL SECURITY;
