@@ -214,8 +214,9 @@ class Report:
         return self.measures if aggregation is None else aggregation.measures or self.measures
 
     def source_for(self, fields: Collection[str]) -> RowSource:
-        """The smallest source that has all fields used by a query."""
-        field_names = {name for name in fields if not self.fields_by_name[name].is_tenant_field}
+        """The smallest source that has all fields used by a query, which may be those of a segment."""
+        tenant_fields = {each.name for each in self.fields if each.is_tenant_field}
+        field_names = {name for name in fields if name not in tenant_fields}
         return next((each.source for each in self.pre_aggregations if field_names <= set(each.fields)), self.source)
 
     @cached_property
