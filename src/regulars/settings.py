@@ -146,6 +146,28 @@ class Settings:
         "Memory per process for columnar replicas of members, in megabytes: about 100 per million members. The least "
         "recently used replica is evicted first.",
     )
+    export_concurrency: int = _setting(
+        1,
+        JOBS,
+        "Number of exports that a process runs at the same time. 0: none, because `regulars worker` runs them.",
+    )
+    export_store: str = _setting(
+        "",
+        JOBS,
+        "URL of the object store for files of exports, such as s3://bucket/exports. Endpoint and credentials are read "
+        "from AWS_* variables. Empty: `exports` in the data directory, which all processes must share.",
+    )
+    export_targets: str = _setting(
+        "",
+        JOBS,
+        "Comma-separated URLs of object stores that schedules may write exports to, such as s3://partner/. Empty: none.",
+    )
+    export_retention_days: int = _setting(
+        7, JOBS, "Number of days that an export and its file are retained after it has finished."
+    )
+    export_link_seconds: int = _setting(
+        3_600, JOBS, "Time that a signed link to the file of an export is valid. It is renewed by each GET of the export."
+    )
     cache_dir: Path = _setting(
         Path("~/.cache/regulars"), JOBS, "Directory of files that are rebuilt if they are missing, such as the towns."
     )

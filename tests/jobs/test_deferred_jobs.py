@@ -191,19 +191,21 @@ async def test_a_queued_job_is_cancelled_and_never_runs(database: Database) -> N
 
 
 async def test_a_running_job_stops_when_it_is_cancelled(database: Database) -> None:
-    is_started = asyncio.Event()
+    is_started, is_cancelled = asyncio.Event(), asyncio.Event()
 
     async def endless(arguments: JobArguments) -> None:
         is_started.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_cancelled.set()
 
     work = Work(database, endless)
     job_id = await work.defer()
     async with running_worker(work):
         await is_started.wait()
         await job_list.cancel_job(database, job_id, {})
-        while (await job_list.get_job(database, job_id)).status == "running":
-            await asyncio.sleep(0.02)
+        await is_cancelled.wait()
     assert (await job_list.get_job(database, job_id)).status == "aborted"
     assert work.outcomes == [(JobOutcome.CANCELLED, None)]
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from regulars.api import provider_webhooks
 from regulars.api.profile.fast_path import AggregationsFastPath
 from regulars.api.registry import ENDPOINTS, PAGES
-from regulars.api.reporting import report_handler
+from regulars.api.reporting import export_files, report_handler
 from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.errors import AccessDenied
 from regulars.jobs.scheduler import Scheduler
@@ -36,7 +36,11 @@ _log = structlog.get_logger("regulars.api")
 DATABASE_WAIT_SECONDS = 60.0
 """How long a starting process waits for an unavailable database."""
 
-_RESPONDERS = {Caller.REPORTING: report_handler.respond, Caller.PROVIDER: provider_webhooks.respond}
+_RESPONDERS = {
+    Caller.REPORTING: report_handler.respond,
+    Caller.DOWNLOAD: export_files.respond,
+    Caller.PROVIDER: provider_webhooks.respond,
+}
 """How requests of these callers are handled; all others are requests of the Profile API."""
 
 
@@ -135,7 +139,11 @@ def _lifespan(
         # A worker that starts while the database restarts must not count as a crashed worker.
         await context.database.open(DATABASE_WAIT_SECONDS)
         scheduler = Scheduler(
-            context.database, context.settings, exporter.observe_refresh, exporter.observe_webhook_attempt
+            context.database,
+            context.settings,
+            exporter.observe_refresh,
+            exporter.observe_webhook_attempt,
+            context.backends,
         )
         if run_jobs:
             scheduler.start()

@@ -17,7 +17,7 @@ from regulars.api.profile import (
     transactions,
     webhooks,
 )
-from regulars.api.reporting import geo, reports, segments
+from regulars.api.reporting import exports, geo, reports, segments
 from regulars.auth.authorization import Access, Caller
 from regulars.web import swagger
 from regulars.web.endpoint import Endpoint
@@ -39,6 +39,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *providers.ENDPOINTS,
     *reports.ENDPOINTS,
     *segments.ENDPOINTS,
+    *exports.ENDPOINTS,
     *geo.ENDPOINTS,
 )
 

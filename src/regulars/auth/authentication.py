@@ -25,11 +25,12 @@ MAX_PENDING_LOOKUPS = 200
 """Maximum number of tokens that wait for a lookup and are not cached as valid."""
 
 _CLIENT_HEADER = "x-client-authorization"
+_REPORTING = (Caller.REPORTING, Caller.DOWNLOAD)
 
 
 def extract_credential(access: Access, headers: Mapping[str, str]) -> str:
     """Returns the credential in the headers of a request, or an empty string."""
-    if access.caller is Caller.REPORTING and (secret := headers.get(_CLIENT_HEADER, "").strip()):
+    if access.caller in _REPORTING and (secret := headers.get(_CLIENT_HEADER, "").strip()):
         return secret
     scheme, _, secret = headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""

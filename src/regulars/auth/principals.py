@@ -18,6 +18,7 @@ class PrincipalKind(Enum):
     ORGANIZATION = "an API token of an organization"
     MEMBER = "a member's own token"
     PROVIDER = "a provider's signature"
+    SIGNED_LINK = "a signed link to one file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ def scope_of(principal: Principal) -> TenantScope:
 
 # X-Customer --------------------------------------------------------------------------------------------------
 
-_ALL = "all=all"
+ALL_CUSTOMERS = "all=all"
+"""The value of X-Customer that selects all customers that the caller has access to."""
+
 _IDS = re.compile(r"[0-9]+(_[0-9]+)*")
 _ALLOWED_FORMS = "id=1, id=1_2, all=all, or attributes such as chain=Nord;country=NO"
 
@@ -70,7 +72,7 @@ class TenantSelector:
 def parse_selector(text: str) -> TenantSelector:
     """Parses a value of X-Customer. Raises AccessDenied, 471, if it is malformed."""
     text = _decode(text)
-    if text == _ALL:
+    if text == ALL_CUSTOMERS:
         return TenantSelector()
     if _IDS.fullmatch(text):
         text = f"id={text}"
@@ -132,6 +134,14 @@ async def resolve_tenants(
     return club
 
 
+async def get_tenants(connection: Any, organization_id: int, community_ids: Sequence[int]) -> tuple[Tenant, ...]:
+    """Returns those of the communities that belong to an organization, ordered by community id."""
+    rows = await connection.fetch(
+        f"{_SELECT} WHERE c.organization_id = $1 AND c.id = ANY ($2) ORDER BY c.id", organization_id, community_ids
+    )
+    return tuple(map(_parse_row, rows))
+
+
 def _single(header: str, values: Sequence[str]) -> str | None:
     if len(set(values)) > 1:
         raise AccessDenied(471, f"{header} was sent more than once with different values. Send it once.")
@@ -187,7 +197,11 @@ async def _fetch(
             arguments += values
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = await connection.fetch(f"{_SELECT} {where} ORDER BY c.id", *arguments)
-    return tuple(Tenant(**{**row, "attributes": msgspec.json.decode(row["attributes"])}) for row in rows)
+    return tuple(map(_parse_row, rows))
+
+
+def _parse_row(row: Any) -> Tenant:
+    return Tenant(**{**row, "attributes": msgspec.json.decode(row["attributes"])})
 
 
 # Columns of a community take precedence over attributes of the same name.

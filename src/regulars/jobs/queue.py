@@ -169,7 +169,7 @@ async def run_until_stopped(
 ) -> None:
     """Runs jobs of all queues until `stopping` is set, and reconnects after a loss of the database.
 
-    `concurrency` is the number of jobs of each queue of `job_types` that run at the same time.
+    `concurrency` is the number of jobs of each queue of `job_types` that run at the same time; 0 leaves them to others.
     """
     while not stopping.is_set():
         try:
@@ -201,13 +201,11 @@ async def _run_workers(
 ) -> None:
     """Runs a worker for each queue. If one fails, the others are stopped, and the error is raised."""
     leaving = asyncio.Event()
-    queues = sorted({each.queue for each in job_types})
+    queues = sorted({each.queue for each in job_types}) if concurrency else []
     workers = [asyncio.ensure_future(run_worker(app, leaving))]
     workers += [
         asyncio.ensure_future(
-            run_worker(
-                app, leaving, queue=queue, concurrency=concurrency, poll_interval=DEFERRED_POLL_INTERVAL_SECONDS
-            )
+            run_worker(app, leaving, queue=queue, concurrency=concurrency, poll_interval=DEFERRED_POLL_INTERVAL_SECONDS)
         )
         for queue in queues
     ]

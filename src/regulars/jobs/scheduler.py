@@ -7,10 +7,13 @@ from functools import partial
 
 import structlog
 
+from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
-from regulars.jobs import per_community, queue, refresh_due
+from regulars.jobs import exports, job_list, per_community, queue, refresh_due, takeover
 from regulars.jobs.maintain_segments import SegmentMaintenance
+from regulars.query.backends import Backends
+from regulars.query.replica.cache import ReplicaCache
 from regulars.rollups import partitions
 from regulars.settings import Settings
 from regulars.storage import retention
@@ -31,6 +34,8 @@ STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
+TAKEOVER_INTERVAL_SECONDS = 10.0
+EXPORT_EXPIRY_INTERVAL_SECONDS = 600.0
 
 _log = structlog.get_logger("regulars.jobs")
 
@@ -48,11 +53,14 @@ class Scheduler:
         settings: Settings,
         on_refreshed: Callable[[int], None] = lambda profiles: None,
         on_attempt: OnAttempt = lambda delivery, attempt: None,
+        backends: Backends | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._on_refreshed = on_refreshed
         self._on_attempt = on_attempt
+        backends = backends or Backends(database, ReplicaCache(settings.replica_cache_mb))
+        self._job_types = exports.job_types(settings, backends)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._segments = SegmentMaintenance(database, self._stopping.is_set)
@@ -66,9 +74,14 @@ class Scheduler:
             ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
+            ("job takeover", TAKEOVER_INTERVAL_SECONDS, self._take_over),
+            ("export expiry", EXPORT_EXPIRY_INTERVAL_SECONDS, self._expire_exports),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, seconds, work), name=name))
-        self._tasks.append(asyncio.create_task(queue.run_until_stopped(self._database, self._stopping), name="queue"))
+        running = queue.run_until_stopped(
+            self._database, self._stopping, self._job_types, self._settings.export_concurrency
+        )
+        self._tasks.append(asyncio.create_task(running, name="queue"))
         self._tasks.append(asyncio.create_task(self._deliver_webhooks(), name="webhooks"))
 
     def request_stop(self) -> None:
@@ -125,6 +138,15 @@ class Scheduler:
         await self._each("expiry", community_ids, partial(maintenance.drop_expired, self._database))
         retained_days = self._settings.webhook_log_retention_days
         await self._each("expiry", community_ids, partial(dispatcher.delete_expired, self._database, retained_days))
+        await job_list.delete_old_jobs(self._database)
+
+    async def _take_over(self) -> None:
+        await takeover.take_over(self._database, {each.name: each for each in self._job_types})
+        await exports.fail_lost_exports(self._database, self._settings)
+
+    async def _expire_exports(self) -> None:
+        await cleanup.delete_expired(self._database, self._settings)
+        await cleanup.delete_orphans(self._database, self._settings)
 
     async def _each(self, name: str, community_ids: Iterable[int], work: Callable[[int], Awaitable[int]]) -> None:
         await per_community.run_for_each(name, community_ids, work, self._stopping.is_set)

@@ -78,4 +78,6 @@ async def take_over(
 async def _record(job_types: Mapping[str, JobType], row: Any) -> None:
     if (job_type := job_types.get(row["task_name"])) is not None:
         outcome = _OUTCOMES[row["status"]]
-        await job_type.record(msgspec.json.decode(row["args"]), outcome, None if outcome is JobOutcome.CANCELLED else ERROR)
+        await job_type.record(
+            msgspec.json.decode(row["args"]), outcome, None if outcome is JobOutcome.CANCELLED else ERROR
+        )

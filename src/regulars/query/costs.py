@@ -12,6 +12,9 @@ METADATA_COST = 1
 GEO_COST = 1
 """The cost of each geo request."""
 
+EXPORT_FACTOR = 10
+"""The cost of an export, as a multiple of the cost of its query."""
+
 LIST_VALUES_PER_UNIT = 1_000
 """Array values of a filter per unit of cost; the first that many are free."""
 
@@ -34,3 +37,8 @@ def _node_cost(node: FilterNode | None) -> int:
 def query_cost(query: ReportQuery) -> int:
     """The cost of a report request: that of the report and that of the filter."""
     return query.report.cost + filter_cost(query.filter)
+
+
+def export_cost(query: ReportQuery) -> int:
+    """The cost of a request for an export of a query."""
+    return EXPORT_FACTOR * query_cost(query)

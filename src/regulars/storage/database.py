@@ -179,7 +179,9 @@ class Database:
         """
         async with self.pool.acquire() as connection:
             try:
-                await connection.execute(f"{_BEGIN_WRITE}; SET LOCAL regulars.organization_id = '{int(organization_id)}'")
+                await connection.execute(
+                    f"{_BEGIN_WRITE}; SET LOCAL regulars.organization_id = '{int(organization_id)}'"
+                )
                 yield connection
                 await connection.execute("COMMIT")
             except BaseException:

@@ -149,8 +149,9 @@ class ReportRequest:
     path_params: Mapping[str, str]
     body: bytes
     now: datetime
-    query_params: Mapping[str, str] = field(default_factory=dict)
-    segments: SegmentFilters = NO_SEGMENTS
+    query_params: Mapping[str, str]
+    segments: SegmentFilters
+    request: Request
 
     def require_permit(self, permit: str) -> None:
         """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -63,6 +64,9 @@ class Endpoint:
     says that `read_handler` writes, in one commit with concurrent requests. `may_return_404` says that the body refers
     to something that must exist, `may_return_201` that the status is 201 if a row is created.
 
+    `needs_customer` says that a request of the Reporting API must name its customers; without them it is about all that
+    the token has access to. `media_types` are those of a response that is a file.
+
     `caller`, `permit` and `subject` declare the access: who may call the endpoint, which permit a token needs, and
     which path parameter is the profile that the request is about.
     """
@@ -83,6 +87,8 @@ class Endpoint:
     may_return_404: bool = False
     status: int = 200
     may_return_201: bool = False
+    needs_customer: bool = True
+    media_types: tuple[str, ...] = ()
     caller: Caller = Caller.COMMUNITY
     permit: str = ""
     subject: str = ""
@@ -102,5 +108,10 @@ class Endpoint:
     @property
     def accepts_idempotency_key(self) -> bool:
         """Whether a repeated request with the same Idempotency-Key gets the stored response."""
-        is_write = self.write_handler is not None or self.stream_handler is not None or self.is_group_commit
+        is_write = (
+            self.write_handler is not None
+            or self.stream_handler is not None
+            or self.is_group_commit
+            or (self.report_handler is not None and self.status == HTTPStatus.ACCEPTED)
+        )
         return self.method == "POST" and is_write

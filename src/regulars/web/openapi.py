@@ -116,6 +116,8 @@ _REPORT_ERRORS = {
     "401": ("ReportUnauthorized", "The token is missing, unknown, revoked or expired."),
     "403": ("ReportForbidden", "The token lacks the named permit, or has no access to a customer."),
     "404": ("ReportNotFound", "Not found, or not accessible for the requested customers."),
+    "409": ("ReportNotDone", "The export is not done, or has failed."),
+    "410": ("ReportFileGone", "The file of the export was deleted."),
     "408": ("ReportTooSlow", "The body arrived too slowly. The connection is closed."),
     "413": ("ReportTooLarge", "The body is too large, or has too many values."),
     "415": ("ReportUnsupportedType", "The Content-Type is not application/json."),
@@ -139,7 +141,8 @@ _RATE_LIMIT_HEADERS = {
 }
 
 _RATE_LIMIT_HEADER_REFS = {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_LIMIT_HEADERS}
-_RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, Caller.REPORTING)
+_REPORTING_CALLERS = (Caller.REPORTING, Caller.DOWNLOAD)
+_RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, *_REPORTING_CALLERS)
 
 
 def openapi_document(endpoints: Sequence[Endpoint]) -> JsonSchema:
@@ -243,7 +246,7 @@ def _operation_id(endpoint: Endpoint) -> str:
 def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
     for name in re.findall(r"{(\w+)}", endpoint.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    if endpoint.caller is Caller.REPORTING:
+    if endpoint.caller in _REPORTING_CALLERS:
         for name, (text, schema) in _TENANT_HEADERS.items():
             yield {"name": name, "in": "header", "description": text, "schema": schema}
     for name, text in endpoint.query_params.items():
@@ -290,6 +293,9 @@ def _successes(endpoint: Endpoint) -> JsonSchema:
 def _success(endpoint: Endpoint) -> JsonSchema:
     if endpoint.status == 204:
         return {"description": "Done."}
+    if endpoint.media_types:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        return {"description": endpoint.summary, "content": dict.fromkeys(endpoint.media_types, binary)}
     if endpoint.schema is not None:
         given = {name: answer for name, (_, answer) in endpoint.schema.examples.items()}
         content = _json(endpoint.schema.response, given)
@@ -309,9 +315,11 @@ def _success(endpoint: Endpoint) -> JsonSchema:
 
 def _errors(endpoint: Endpoint) -> JsonSchema:
     """The errors that an endpoint may return, according to its declaration."""
-    if endpoint.caller is Caller.REPORTING:
+    if endpoint.caller in _REPORTING_CALLERS:
         absent = set() if "{" in endpoint.path else {"404"}
         absent |= set() if endpoint.has_body else {"408", "413", "415"}
+        absent |= set() if endpoint.needs_customer else {"470"}
+        absent |= set() if endpoint.media_types else {"409", "410"}
         responses = {status: name for status, (name, _) in _REPORT_ERRORS.items() if status not in absent}
     elif endpoint.provider is not None:
         responses = {status: name for status, (name, _, _) in _PROVIDER_ERRORS.items()}

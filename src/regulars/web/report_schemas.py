@@ -70,18 +70,25 @@ def _object(required: Sequence[str], properties: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+def query_properties(reports: Sequence[Report]) -> JsonSchema:
+    """The properties of a query without pages."""
+    time = {**_TEXT, "description": "ISO 8601; without an offset, in the time zone of the customers."}
+    return {
+        "report": _name(reports),
+        "filter": _FILTER,
+        "aggregate_by": {"type": ["string", "null"], "description": "The name of an aggregation of the report."},
+        "interval": {"enum": ["auto", *(each.code for each in Interval)], "description": "Timeseries only."},
+        "from": time,
+        "to": time,
+    }
+
+
 def query_schema(reports: Sequence[Report]) -> EndpointSchema:
     """The schema of report queries."""
-    time = {**_TEXT, "description": "ISO 8601; without an offset, in the time zone of the customers."}
     request = _object(
         ["report"],
         {
-            "report": _name(reports),
-            "filter": _FILTER,
-            "aggregate_by": {"type": ["string", "null"], "description": "The name of an aggregation of the report."},
-            "interval": {"enum": ["auto", *(each.code for each in Interval)], "description": "Timeseries only."},
-            "from": time,
-            "to": time,
+            **query_properties(reports),
             "page_info": {"type": ["string", "null"], "description": "The `next_page_info` of the previous page."},
             "limit": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
         },

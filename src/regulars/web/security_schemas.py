@@ -9,6 +9,7 @@ _SCHEMES_OF: dict[Caller, tuple[str, ...]] = {
     Caller.COMMUNITY: ("community",),
     Caller.MEMBER: ("member",),
     Caller.REPORTING: ("reporting", "client"),
+    Caller.DOWNLOAD: ("reporting", "client", "link"),
     Caller.PROVIDER: ("signature",),
     Caller.ANYONE: (),
 }
@@ -37,6 +38,12 @@ SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "description": "A token with permits, created by `regulars token create --organization NAME --permit 'Reporting:*'`.",
+    },
+    "link": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "signature",
+        "description": "The signature in the `url` of an export, together with `expires`. No token is needed.",
     },
     "client": {
         "type": "apiKey",

@@ -1,6 +1,7 @@
 """Handles a request of the Reporting API: authenticate, find the tenants, price, charge, execute, encode."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import NoReturn
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from regulars.auth.authorization import authorize
 from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal
 from regulars.auth.rate_limits import BucketConfig, BucketKind, BucketOwner, Charge
-from regulars.auth.tenants import Tenant, resolve_tenants, scope_of
+from regulars.auth.tenants import ALL_CUSTOMERS, Tenant, resolve_tenants, scope_of
 from regulars.core.errors import NotFoundError
 from regulars.query import costs
 from regulars.query.errors import InvalidParametersError
@@ -49,11 +50,7 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
         return _error_response(endpoint, error)
     try:
         content = await _execute(app, owner, query)
-        response = (
-            Response(status_code=204)
-            if endpoint.status == 204
-            else Response(content, endpoint.status, media_type="application/json")
-        )
+        response = _response(endpoint, content)
     except Exception as error:
         response = _error_response(endpoint, error)
         if isinstance(error, InvalidParametersError | BusyError) and charge.cost > costs.METADATA_COST:
@@ -79,7 +76,7 @@ async def _authorize(
     owner = BucketOwner(principal.organization_id)
     try:
         authorize(endpoint.access, principal, request.path_params)
-        tenants = await _resolve_tenants(app, request, principal)
+        tenants = await _resolve_tenants(app, endpoint, request, principal)
         owner = rate_limits.bucket_owner(principal.organization_id, {each.customer_id for each in tenants})
         bodies.require_json(request)
         body = await bodies.read_body(request, app.settings.max_report_request_bytes)
@@ -88,7 +85,7 @@ async def _authorize(
         query_params = checked_texts(request.query_params) if request.scope["query_string"] else {}
         segments = await definitions.filters_of(app.database, tenants)
         return owner, ReportRequest(
-            app, principal, tenants, path_params, body, app.database.clock(), query_params, segments
+            app, principal, tenants, path_params, body, app.database.clock(), query_params, segments, request
         )
     except _CLIENT_ERRORS as error:
         return owner, PricedQuery(costs.METADATA_COST, _raising(error))
@@ -107,11 +104,20 @@ async def _parse(endpoint: Endpoint, context: ReportRequest | PricedQuery) -> Pr
         return PricedQuery(costs.METADATA_COST, _raising(error))
 
 
-async def _execute(app: AppContext, owner: BucketOwner, query: PricedQuery) -> bytes:
-    """Executes a query when the organization gets a slot, and encodes the response."""
+def _response(endpoint: Endpoint, content: bytes | Response) -> Response:
+    if isinstance(content, Response):
+        return content
+    if endpoint.status == HTTPStatus.NO_CONTENT:
+        return Response(status_code=endpoint.status)
+    return Response(content, endpoint.status, media_type="application/json")
+
+
+async def _execute(app: AppContext, owner: BucketOwner, query: PricedQuery) -> bytes | Response:
+    """Executes a query when the organization gets a slot, and encodes the response unless it is a file."""
     if not query.is_large:
         async with app.report_limiter.slot(owner.organization_id):
-            return encode(await query.execute())
+            result = await query.execute()
+            return result if isinstance(result, Response) else encode(result)
     async with (
         app.large_report_limiter.slot(owner.organization_id),
         app.report_limiter.slot(owner.organization_id),
@@ -126,13 +132,15 @@ def _raising(error: Exception) -> Callable[[], Awaitable[NoReturn]]:
     return execute
 
 
-async def _resolve_tenants(app: AppContext, request: Request, principal: Principal) -> tuple[Tenant, ...]:
-    headers = request.headers
+async def _resolve_tenants(
+    app: AppContext, endpoint: Endpoint, request: Request, principal: Principal
+) -> tuple[Tenant, ...]:
     scope = scope_of(principal)
+    customers, slugs = request.headers.getlist("x-customer"), request.headers.getlist("x-loyalty-club-slug")
+    if not endpoint.needs_customer and not customers and not slugs:
+        customers = [ALL_CUSTOMERS]
     async with app.database.unscoped_connection() as connection:
-        return await resolve_tenants(
-            connection, scope, headers.getlist("x-customer"), headers.getlist("x-loyalty-club-slug")
-        )
+        return await resolve_tenants(connection, scope, customers, slugs)
 
 
 async def _charge(app: AppContext, owner: BucketOwner, cost: int) -> Charge:

@@ -1,0 +1,184 @@
+"""Runs an export: one attempt writes one file, from one snapshot, and nobody sees it before it is complete."""
+
+import asyncio
+import hashlib
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO, cast
+from uuid import UUID
+
+import structlog
+
+from regulars.auth.tenants import Tenant, get_tenants
+from regulars.exports import export_table
+from regulars.exports.export import ExportSummary, write_export
+from regulars.exports.export_table import CompleteFile, Export
+from regulars.exports.request import RequestedExport, parse_export_parameters
+from regulars.exports.stores import PartialFile, open_store
+from regulars.query.backends import Backends
+from regulars.query.errors import InvalidParametersError
+from regulars.query.parser.request import ReportRegistry
+from regulars.settings import Settings
+
+PROGRESS_SECONDS = 1.0
+"""Interval at which a running export stores its progress, and sees that it was cancelled."""
+
+_log = structlog.get_logger("regulars.exports")
+
+
+class ExportRefusedError(Exception):
+    """An export can't run, and no retry can help. The message says why."""
+
+
+class ExportSupersededError(Exception):
+    """The export was cancelled, or another process has taken it over."""
+
+
+def host_name() -> str:
+    """The name of this machine, by which others know where a file in the data folder is."""
+    return socket.gethostname()
+
+
+def file_path(export: Export, request: RequestedExport) -> str:
+    """The path of the file of an attempt in the store. Each attempt has its own."""
+    assert export.requested_at is not None  # noqa: S101 - the export is stored
+    at = (export.scheduled_for or export.requested_at).astimezone(UTC)
+    attempt = "" if export.attempt <= 1 else f"-{export.attempt}"
+    name = f"{request.query.report.name}-{at:%Y%m%dT%H%M%SZ}-{str(export.id)[:8]}{attempt}"
+    return f"{export.folder}/{request.file.format.file_name(name, request.file.compression)}"
+
+
+class _HashingFile:
+    """Hashes what is written to a file."""
+
+    def __init__(self, file: PartialFile) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: Any) -> int:
+        """Appends data and returns its length in bytes."""
+        written = self._file.write(data)
+        self._hash.update(data)
+        self.bytes += written
+        return written
+
+    def flush(self) -> None:
+        """Flushes the file."""
+        self._file.flush()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRunner:
+    """Runs exports in this process."""
+
+    settings: Settings
+    backends: Backends
+    reports: ReportRegistry
+
+    async def run(self, organization_id: int, export_id: UUID) -> Export | None:
+        """Runs one attempt of an export and returns the export once it is done; None if there was nothing to do.
+
+        Raises ExportRefusedError where no retry can help, StoreError, and errors of the database.
+        """
+        database = self.backends.database
+        export = await export_table.start(database, organization_id, export_id, host_name())
+        if export is None:
+            return None
+        request = await self._parse(export)
+        tenants = await self._tenants(export)
+        store = await asyncio.to_thread(open_store, self.settings, export.location)
+        if export.file_path is not None:
+            # What an attempt left whose process died, if it was on this machine.
+            await asyncio.to_thread(store.delete, export.file_path)
+        path = file_path(export, request)
+        try:
+            if not await export_table.set_file(database, export, path):
+                raise ExportSupersededError
+            file = await self._write(export, request, tenants, await asyncio.to_thread(store.create, path))
+        except ExportSupersededError:
+            _log.info("export.superseded", export=str(export.id), attempt=export.attempt)
+            return None
+        expires_at = database.clock() + timedelta(days=self.settings.export_retention_days)
+        if not await export_table.finish(database, export, file, expires_at):
+            await asyncio.to_thread(store.delete, path)
+            return None
+        return await export_table.get(database, organization_id, export_id)
+
+    async def _parse(self, export: Export) -> RequestedExport:
+        try:
+            return parse_export_parameters(dict(export.request), self.reports)
+        except InvalidParametersError as error:
+            # The report may have changed since the request.
+            raise ExportRefusedError(f"The request is no longer valid: {error}") from None
+
+    async def _tenants(self, export: Export) -> tuple[Tenant, ...]:
+        """The customers of the export, if the organization still has all of them."""
+        async with self.backends.database.unscoped_connection() as connection:
+            tenants = await get_tenants(connection, export.organization_id, export.community_ids)
+        if len(tenants) != len(export.community_ids):
+            missing = sorted(set(export.community_ids) - {each.community_id for each in tenants})
+            raise ExportRefusedError(
+                f"The organization no longer has the communities {', '.join(map(str, missing))} of this export."
+            )
+        return tenants
+
+    async def _write(
+        self, export: Export, request: RequestedExport, tenants: tuple[Tenant, ...], partial: PartialFile
+    ) -> CompleteFile:
+        file = _HashingFile(partial)
+        now = self.backends.database.clock()
+        try:
+            summary = await self._write_rows(export, request, tenants, file, now)
+            await asyncio.to_thread(partial.complete)
+        except BaseException as error:
+            # Also when the job is cancelled: the file must be gone before another attempt starts.
+            await asyncio.shield(asyncio.to_thread(partial.discard))
+            if isinstance(error, InvalidParametersError):
+                raise ExportRefusedError(f"The request is not valid for its customers: {error}") from None
+            raise
+        return CompleteFile(summary.rows, file.bytes, file.sha256, now)
+
+    async def _write_rows(
+        self,
+        export: Export,
+        request: RequestedExport,
+        tenants: tuple[Tenant, ...],
+        file: _HashingFile,
+        now: datetime,
+    ) -> ExportSummary:
+        """Writes all rows, and stores every second how many. Raises ExportSupersededError if it must not go on."""
+        rows = 0
+
+        def on_progress(written: int) -> None:
+            nonlocal rows
+            rows = written
+
+        writing = asyncio.create_task(
+            write_export(
+                request.query,
+                tenants,
+                self.backends,
+                request.file.format,
+                cast(BinaryIO, file),
+                compression=request.file.compression,
+                with_customer_columns=export.has_customer_columns,
+                now=now,
+                on_progress=on_progress,
+            )
+        )
+        try:
+            while not (await asyncio.wait([writing], timeout=PROGRESS_SECONDS))[0]:
+                if not await export_table.record_progress(self.backends.database, export, rows):
+                    raise ExportSupersededError
+            return await writing
+        finally:
+            # When the task has ended, nothing writes to the file any more.
+            writing.cancel()
+            await asyncio.wait([writing])

@@ -1,0 +1,171 @@
+"""Exports as jobs: request, cancel, and the job type that runs them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from regulars.auth.errors import AccessDenied
+from regulars.exports import cleanup, export_table
+from regulars.exports.export_table import Export, ExportStatus, NewExport
+from regulars.exports.run import ExportRefusedError, ExportRunner
+from regulars.jobs import job_list
+from regulars.jobs.defer import defer
+from regulars.jobs.job_type import JobArguments, JobOutcome, JobType, PermanentJobError
+from regulars.model import events
+from regulars.model.events import Event
+from regulars.query.backends import Backends
+from regulars.query.parser.request import ReportRegistry
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.settings import Settings
+from regulars.storage.database import Database
+
+JOB_NAME = "run_export"
+QUEUE = "exports"
+
+MAX_UNFINISHED = 10_000
+"""Number of exports of an organization that may wait or run. More are rejected with 429."""
+
+LOST_ERROR = "The job of this export was lost."
+
+
+class TooManyExportsError(AccessDenied):
+    """An organization has too many exports that wait or run."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            429,
+            f"The organization has {MAX_UNFINISHED} exports that wait or run. Request more when some have finished.",
+            {"Retry-After": "60"},
+        )
+
+
+class KeyConflictError(Exception):
+    """An idempotency key was used for another request."""
+
+
+async def request_export(database: Database, new: NewExport) -> Export:
+    """Creates an export and its job in one transaction; returns the export.
+
+    The same idempotency key and request return the export that was created first. Raises KeyConflictError for another
+    request with the key, TooManyExportsError.
+    """
+    async with database.organization_transaction(new.organization_id) as connection:
+        existing = (
+            None if new.key_hash is None else await export_table.lock_key(connection, new.organization_id, new.key_hash)
+        )
+        if existing is None:
+            if await export_table.count_unfinished(connection, new.organization_id) >= MAX_UNFINISHED:
+                raise TooManyExportsError
+            await export_table.insert(connection, new, database.clock())
+            arguments = {"organization_id": new.organization_id, "export_id": str(new.id)}
+            job_id = await defer(connection, JOB_NAME, QUEUE, arguments)
+            await export_table.set_job(connection, new.organization_id, new.id, job_id)
+        elif existing.request_hash != new.request_hash:
+            raise KeyConflictError
+    found = await export_table.get(database, new.organization_id, new.id if existing is None else existing.id)
+    assert found is not None  # noqa: S101 - an export is not deleted before it has finished
+    return found
+
+
+async def cancel_export(database: Database, settings: Settings, export: Export) -> Export | None:
+    """Cancels an export that waits or runs; None if it has ended. A running one stops within seconds."""
+    cancelled = await _end(database, settings, export.organization_id, export.id, ExportStatus.CANCELLED, None)
+    if cancelled is not None and cancelled.job_id is not None:
+        async with database.unscoped_connection() as connection:
+            await job_list.cancel(connection, cancelled.job_id)
+    return cancelled
+
+
+def export_job_type(settings: Settings, backends: Backends, reports: ReportRegistry = REPORTS_BY_NAME) -> JobType:
+    """The type of jobs that run exports."""
+    runner = ExportRunner(settings, backends, reports)
+    return JobType(JOB_NAME, QUEUE, partial(_run, runner), partial(_record, settings, backends.database))
+
+
+async def _run(runner: ExportRunner, arguments: JobArguments) -> None:
+    try:
+        export = await runner.run(arguments["organization_id"], UUID(arguments["export_id"]))
+    except ExportRefusedError as error:
+        raise PermanentJobError(str(error)) from None
+    if export is not None:
+        await _announce(runner.backends.database, export)
+
+
+_STATUSES = {JobOutcome.FAILED: ExportStatus.FAILED, JobOutcome.CANCELLED: ExportStatus.CANCELLED}
+
+
+async def _record(
+    settings: Settings, database: Database, arguments: JobArguments, outcome: JobOutcome, error: str | None
+) -> None:
+    organization_id, export_id = arguments["organization_id"], UUID(arguments["export_id"])
+    if outcome is JobOutcome.WAITING:
+        await export_table.requeue(database, organization_id, export_id, error)
+    else:
+        await _end(database, settings, organization_id, export_id, _STATUSES[outcome], error)
+        await _delete_partial_file(database, settings, organization_id, export_id)
+
+
+async def _end(
+    database: Database,
+    settings: Settings,
+    organization_id: int,
+    export_id: UUID,
+    status: ExportStatus,
+    error: str | None,
+) -> Export | None:
+    expires_at = database.clock() + timedelta(days=settings.export_retention_days)
+    ended = await export_table.end(database, organization_id, export_id, status, error, expires_at)
+    if ended is not None and status is ExportStatus.FAILED:
+        await _announce(database, ended)
+    return ended
+
+
+async def _delete_partial_file(database: Database, settings: Settings, organization_id: int, export_id: UUID) -> None:
+    """Deletes what a dead process has left of an export that did not succeed."""
+    export = await export_table.get(database, organization_id, export_id)
+    if export is not None and export.status in _STATUSES.values():
+        await cleanup.delete_file(settings, export)
+
+
+async def fail_lost_exports(database: Database, settings: Settings) -> int:
+    """Fails the exports whose job has ended without them, because its process died in between. Returns their number."""
+    failed = 0
+    for organization_id in await cleanup.list_organizations(database):
+        for export in await export_table.list_lost(database, organization_id):
+            error = export.error or LOST_ERROR
+            ended = await _end(database, settings, organization_id, export.id, ExportStatus.FAILED, error)
+            failed += ended is not None
+    return failed
+
+
+# Events -----------------------------------------------------------------------------------------------------
+
+_EVENT_TYPES = {ExportStatus.DONE: "export.completed", ExportStatus.FAILED: "export.failed"}
+
+
+async def _announce(database: Database, export: Export) -> None:
+    """Records the end of an export as an event of each of its communities."""
+    event = Event(_EVENT_TYPES[export.status], subject_id=str(export.id), data=event_data(export))
+    for community_id in export.community_ids:
+        async with database.write_transaction(community_id) as scope:
+            await events.record(scope, [event])
+
+
+def event_data(export: Export) -> dict[str, object]:
+    """The payload of events of an export. It has no link: the receiver requests the export with its token."""
+    return {
+        "id": str(export.id),
+        "status": export.status.value,
+        "report": export.request["report"],
+        "rows": export.rows_written,
+        "bytes": export.bytes,
+        "sha256": export.sha256,
+        "error": export.error,
+        "schedule_id": None if export.schedule_id is None else str(export.schedule_id),
+    }
+
+
+def job_types(settings: Settings, backends: Backends) -> Sequence[JobType]:
+    """All types of jobs that requests defer."""
+    return (export_job_type(settings, backends),)
