@@ -111,4 +111,15 @@ async def export_client(database: Database, clock: ManualClock, **settings: Any)
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder:
         found = Settings(data_dir=Path(folder), **settings)
         async with reporting_client(database, clock, found) as reporting:
-            yield ExportClient(reporting, found)
+            client = ExportClient(reporting, found)
+            yield client
+            await _delete_all(client)
+
+
+async def _delete_all(client: ExportClient) -> None:
+    """Deletes the exports of the organization and their jobs, so that no other test runs them."""
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute("DELETE FROM exports WHERE organization_id = $1", client.organization_id)
+        await connection.execute(
+            "DELETE FROM procrastinate_jobs WHERE args ->> 'organization_id' = $1", str(client.organization_id)
+        )

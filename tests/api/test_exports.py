@@ -376,7 +376,6 @@ async def test_an_export_whose_job_was_lost_fails(client: ExportClient) -> None:
     assert await export_jobs.fail_lost_exports(client.database, client.settings) == 1
     failed = await client.read(export)
     assert (failed["status"], failed["error"]) == ("failed", export_jobs.LOST_ERROR)
-    await client.run_all()
 
 
 async def test_an_export_that_is_done_is_not_run_again(client: ExportClient) -> None:
@@ -397,7 +396,6 @@ async def test_exports_and_their_files_expire(client: ExportClient, clock: Manua
     assert client.files() == []
     for each in (done, cancelled):
         assert (await client.get(f"/{each['id']}")).status_code == 404
-    await client.run_all()
 
 
 async def test_files_that_no_export_refers_to_are_deleted(client: ExportClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +414,6 @@ async def test_files_that_no_export_refers_to_are_deleted(client: ExportClient, 
     assert await cleanup.delete_orphans(client.database, client.settings) == 2
     assert client.files() == [f"{client.organization_id}/{name}" for name in sorted(["running.csv.part", done["file_name"]])]
     await client.delete(running)
-    await client.run_all()
 
 
 async def test_a_file_on_another_machine_is_a_clear_error(client: ExportClient) -> None:
@@ -440,7 +437,6 @@ async def test_an_organization_has_a_limited_number_of_unfinished_exports(
     limited = await client.request()
     assert limited.status_code == 429
     assert limited.headers["retry-after"] == "60"
-    await client.run_all()
 
 
 async def test_an_export_that_ends_is_an_event_of_its_communities(client: ExportClient) -> None:
@@ -463,7 +459,6 @@ async def test_a_webhook_url_gets_a_secret_that_is_shown_once(client: ExportClie
     assert export["webhook_secret"].startswith("whsec_")
     assert "webhook_url" not in export["request"]
     assert "webhook_secret" not in await client.read(export)
-    await client.run_all()
 
 
 async def test_exports_are_isolated_by_the_database(client: ExportClient) -> None:

@@ -91,7 +91,7 @@ def _attempt(database: Database, job_type: JobType) -> Callable[..., Awaitable[N
             await job_type.record(arguments, JobOutcome.CANCELLED, None)
             raise JobAborted from None
         except Exception as error:
-            _log.exception("job.attempt_failed", job=context.job.id, type=job_type.name)
+            _log.warning("job.attempt_failed", job=context.job.id, type=job_type.name, reason=error_message(error))
             delay = await _record_error(database, job_type, context.job.id, arguments, error)
             if delay is None:
                 raise
