@@ -119,7 +119,8 @@ async def export_client(database: Database, clock: ManualClock, **settings: Any)
 async def _delete_all(client: ExportClient) -> None:
     """Deletes the exports of the organization and their jobs, so that no other test runs them."""
     async with client.database.organization_transaction(client.organization_id) as connection:
-        await connection.execute("DELETE FROM exports WHERE organization_id = $1", client.organization_id)
+        for table in ("exports", "export_schedules"):
+            await connection.execute(f"DELETE FROM {table} WHERE organization_id = $1", client.organization_id)
         await connection.execute(
             "DELETE FROM procrastinate_jobs WHERE args ->> 'organization_id' = $1", str(client.organization_id)
         )

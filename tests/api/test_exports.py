@@ -17,6 +17,7 @@ import pytest_asyncio
 from api.export_client import EXPORTS, SAMPLES, TENANTS_EXPORT, ExportClient, export_client
 from clubs import ManualClock
 from regulars.exports import cleanup, export_table, run, stores
+from regulars.exports.export import write_export
 from regulars.jobs import exports as export_jobs
 from regulars.jobs import job_list
 from regulars.storage.database import Database
@@ -230,7 +231,7 @@ class Blocked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_started, self.release = asyncio.Event(), asyncio.Event()
-        self._write = run.write_export
+        self._write = write_export
         monkeypatch.setattr(run, "write_export", self._blocked)
         monkeypatch.setattr(run, "PROGRESS_SECONDS", 0.02)
 

@@ -17,7 +17,7 @@ from regulars.api.profile import (
     transactions,
     webhooks,
 )
-from regulars.api.reporting import exports, geo, reports, segments
+from regulars.api.reporting import export_schedules, exports, geo, reports, segments
 from regulars.auth.authorization import Access, Caller
 from regulars.web import swagger
 from regulars.web.endpoint import Endpoint
@@ -40,6 +40,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *reports.ENDPOINTS,
     *segments.ENDPOINTS,
     *exports.ENDPOINTS,
+    *export_schedules.ENDPOINTS,
     *geo.ENDPOINTS,
 )
 

@@ -356,3 +356,17 @@ async def list_lost(database: Database, organization_id: int) -> list[Export]:
     async with database.organization_transaction(organization_id) as connection:
         rows = await connection.fetch(_LIST_LOST, organization_id)
     return [_parse_row(row) for row in rows]
+
+
+async def has_unfinished_of_schedule(connection: Any, organization_id: int, schedule_id: UUID) -> bool:
+    """Whether an export that a schedule requested waits or runs."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM exports WHERE organization_id = $1 AND schedule_id = $2 AND status IN ('queued', 'running')
+        )
+        """,
+        organization_id,
+        schedule_id,
+    )
+    return found

@@ -46,7 +46,8 @@ def file_path(export: Export, request: RequestedExport) -> str:
     at = (export.scheduled_for or export.requested_at).astimezone(UTC)
     attempt = "" if export.attempt <= 1 else f"-{export.attempt}"
     name = f"{request.query.report.name}-{at:%Y%m%dT%H%M%SZ}-{str(export.id)[:8]}{attempt}"
-    return f"{export.folder}/{request.file.format.file_name(name, request.file.compression)}"
+    file_name = request.file.format.file_name(name, request.file.compression)
+    return f"{export.folder}/{file_name}" if export.folder else file_name
 
 
 class _HashingFile:

@@ -1,8 +1,9 @@
 """Exports as jobs: request, cancel, and the job type that runs them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from regulars.auth.errors import AccessDenied
@@ -55,17 +56,22 @@ async def request_export(database: Database, new: NewExport) -> Export:
             None if new.key_hash is None else await export_table.lock_key(connection, new.organization_id, new.key_hash)
         )
         if existing is None:
-            if await export_table.count_unfinished(connection, new.organization_id) >= MAX_UNFINISHED:
-                raise TooManyExportsError
-            await export_table.insert(connection, new, database.clock())
-            arguments = {"organization_id": new.organization_id, "export_id": str(new.id)}
-            job_id = await defer(connection, JOB_NAME, QUEUE, arguments)
-            await export_table.set_job(connection, new.organization_id, new.id, job_id)
+            await insert_export(connection, new, database.clock())
         elif existing.request_hash != new.request_hash:
             raise KeyConflictError
     found = await export_table.get(database, new.organization_id, new.id if existing is None else existing.id)
     assert found is not None  # noqa: S101 - an export is not deleted before it has finished
     return found
+
+
+async def insert_export(connection: Any, new: NewExport, now: datetime) -> None:
+    """Inserts an export and its job within a transaction of its organization. Raises TooManyExportsError."""
+    if await export_table.count_unfinished(connection, new.organization_id) >= MAX_UNFINISHED:
+        raise TooManyExportsError
+    await export_table.insert(connection, new, now)
+    arguments = {"organization_id": new.organization_id, "export_id": str(new.id)}
+    job_id = await defer(connection, JOB_NAME, QUEUE, arguments)
+    await export_table.set_job(connection, new.organization_id, new.id, job_id)
 
 
 async def cancel_export(database: Database, settings: Settings, export: Export) -> Export | None:

@@ -10,7 +10,7 @@ import structlog
 from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
-from regulars.jobs import exports, job_list, per_community, queue, refresh_due, takeover
+from regulars.jobs import export_schedules, exports, job_list, per_community, queue, refresh_due, takeover
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.query.backends import Backends
 from regulars.query.replica.cache import ReplicaCache
@@ -35,6 +35,7 @@ STOP_TIMEOUT_SECONDS = 4.0
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
 TAKEOVER_INTERVAL_SECONDS = 10.0
+SCHEDULES_INTERVAL_SECONDS = 10.0
 EXPORT_EXPIRY_INTERVAL_SECONDS = 600.0
 
 _log = structlog.get_logger("regulars.jobs")
@@ -75,6 +76,7 @@ class Scheduler:
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
             ("job takeover", TAKEOVER_INTERVAL_SECONDS, self._take_over),
+            ("export schedules", SCHEDULES_INTERVAL_SECONDS, self._run_schedules),
             ("export expiry", EXPORT_EXPIRY_INTERVAL_SECONDS, self._expire_exports),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, seconds, work), name=name))
@@ -143,6 +145,9 @@ class Scheduler:
     async def _take_over(self) -> None:
         await takeover.take_over(self._database, {each.name: each for each in self._job_types})
         await exports.fail_lost_exports(self._database, self._settings)
+
+    async def _run_schedules(self) -> None:
+        await export_schedules.run_due(self._database, self._settings)
 
     async def _expire_exports(self) -> None:
         await cleanup.delete_expired(self._database, self._settings)

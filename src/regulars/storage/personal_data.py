@@ -335,9 +335,8 @@ SYSTEM = (
     TableErasure("webhook_replay_guard", impersonal_columns="provider key_hash token_hash body_hash seen_at"),
     TableErasure("rate_limits", impersonal_columns="organization_id customer_id kind tokens is_allowed refilled_at leases"),
     TableErasure("signing_keys", impersonal_columns="id purpose secret created_at"),
-    TableErasure("export_schedules", impersonal_columns="organization_id id name request community_ids permits has_customer_columns "
-          "token_id cron "
-          "timezone next_run_at created_at updated_at"),
+    TableErasure("export_schedules", impersonal_columns="organization_id id name request community_ids permits token_id cron "
+          "timezone webhook_secret next_run_at created_at updated_at"),
     TableErasure("exports", impersonal_columns="organization_id id status request community_ids permits has_customer_columns "
           "token_id schedule_id "
           "scheduled_for key_hash request_hash job_id attempt rows_written location folder host file_path bytes "

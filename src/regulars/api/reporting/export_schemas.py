@@ -1,8 +1,10 @@
 """JSON Schemas and examples of the endpoints of exports."""
 
 from regulars.exports.compression import COMPRESSIONS_BY_CODE
+from regulars.exports.cron import ALLOWED_FORMS
 from regulars.exports.export_table import ExportStatus
 from regulars.exports.formats import FORMATS_BY_CODE
+from regulars.exports.schedule import MAX_NAME_LENGTH
 from regulars.model.webhooks import MAX_URL_LENGTH
 from regulars.reports.registry import REPORTS
 from regulars.web import report_schemas
@@ -126,6 +128,112 @@ def request_schema() -> EndpointSchema:
         {"members": ({"report": "members", "format": "parquet"}, {"export": _QUEUED_EXAMPLE})},
     )
 
+
+_TARGET: JsonSchema = {
+    "oneOf": [
+        _object(
+            ["type", "path"],
+            {
+                "type": {"const": "folder"},
+                "path": {"type": "string", "description": "Below the organization's exports."},
+            },
+        ),
+        _object(
+            ["type", "url"],
+            {"type": {"const": "s3"}, "url": {"type": "string", "description": "One that the server allows."}},
+        ),
+        _object(
+            ["type", "url"], {"type": {"const": "webhook"}, "url": {"type": "string", "maxLength": MAX_URL_LENGTH}}
+        ),
+        {"type": "null"},
+    ]
+}
+_SCHEDULE: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "name": {"type": "string"},
+        "cron": {"type": "string"},
+        "timezone": {"type": "string"},
+        "request": {"type": "object", "description": "The query, the format and the target."},
+        "community_ids": {"type": "array", "items": {"type": "integer"}},
+        "next_run_at": _TIME,
+        "created_at": _TIME,
+        "updated_at": _TIME,
+        "runs": {
+            "type": "array",
+            "description": "The latest 10.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "export_id": {"type": "string", "format": "uuid"},
+                    "scheduled_for": _TIME,
+                    "status": {"enum": [each.value for each in ExportStatus]},
+                    "rows": {"type": "integer"},
+                    "error": _TEXT_OR_NULL,
+                },
+            },
+        },
+        "webhook_secret": {"type": "string", "description": "Only in the response that created it."},
+    },
+    "required": ["id", "name", "cron", "timezone", "request", "next_run_at", "runs"],
+}
+_SCHEDULE_REQUEST = {
+    "name": "Members every Monday",
+    "cron": "0 6 * * MON",
+    "report": "members",
+    "format": "csv",
+    "target": {"type": "folder", "path": "weekly"},
+}
+_SCHEDULE_EXAMPLE = {
+    "id": "7c5d0f0e-6f0e-4d9b-8f3c-0d5a1c2b3e4f",
+    "name": "Members every Monday",
+    "cron": "0 6 * * MON",
+    "timezone": "Europe/Oslo",
+    "request": {"report": "members", "format": "csv", "target": {"type": "folder", "path": "weekly"}},
+    "community_ids": [1],
+    "next_run_at": "2026-12-07T05:00:00.000000Z",
+    "created_at": "2026-12-01T12:00:00.000000Z",
+    "updated_at": "2026-12-01T12:00:00.000000Z",
+    "runs": [],
+}
+_SCHEDULE_RESPONSE = _object(["export_schedule"], {"export_schedule": _SCHEDULE})
+
+
+def schedule_schema() -> EndpointSchema:
+    """The schema of requests of schedules."""
+    properties = {
+        **report_schemas.query_properties(REPORTS),
+        **FILE_PROPERTIES,
+        "name": {"type": "string", "maxLength": MAX_NAME_LENGTH},
+        "cron": {"type": "string", "description": f"When it runs: {ALLOWED_FORMS}."},
+        "timezone": {**_TEXT_OR_NULL, "description": "IANA. Required if the customers have several."},
+        "range": {
+            "anyOf": [
+                _object(["last"], {"last": {"type": "string", "examples": ["24h", "7d", "1w", "3mo"]}}),
+                {"type": "null"},
+            ],
+            "description": "The last whole hours, days, weeks or months before each run, instead of `from` and `to`.",
+        },
+        "target": _TARGET,
+        "customer_columns": {
+            "type": "boolean",
+            "description": "With each customer's id and name in the first columns.",
+        },
+    }
+    return EndpointSchema(
+        _object(["name", "cron", "report", "format"], properties),
+        _SCHEDULE_RESPONSE,
+        {"weekly": (_SCHEDULE_REQUEST, {"export_schedule": _SCHEDULE_EXAMPLE})},
+    )
+
+
+SCHEDULE = EndpointSchema(None, _SCHEDULE_RESPONSE, {"weekly": (None, {"export_schedule": _SCHEDULE_EXAMPLE})})
+SCHEDULES = EndpointSchema(
+    None,
+    _object(["export_schedules"], {"export_schedules": {"type": "array", "items": _SCHEDULE}}),
+    {"one": (None, {"export_schedules": [_SCHEDULE_EXAMPLE]})},
+)
 
 EXPORT = EndpointSchema(None, _object(["export"], {"export": _EXPORT}), {"done": (None, {"export": _DONE_EXAMPLE})})
 LIST = EndpointSchema(

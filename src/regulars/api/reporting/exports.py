@@ -4,17 +4,17 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from regulars.api.reporting import export_links, export_schemas
+from regulars.api.reporting import export_schemas
+from regulars.api.reporting.export_description import describe_export
 from regulars.api.reporting.export_files import file_response, not_found, parse_id
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
 from regulars.exports import cleanup, export_table
 from regulars.exports.export import require_exportable
-from regulars.exports.export_table import Export, ExportStatus, NewExport
+from regulars.exports.export_table import Export, NewExport
 from regulars.exports.request import RequestedExport, parse_export_request
 from regulars.ingest import idempotency
 from regulars.jobs import exports as export_jobs
@@ -72,7 +72,7 @@ async def _create(
         export = await export_jobs.request_export(context.app.database, new)
     except export_jobs.KeyConflictError:
         raise ApiError(422, "The Idempotency-Key was used for another export. Choose a new one.") from None
-    described = await _describe(context, export)
+    described = await describe_export(context, export)
     if export.webhook_secret is not None:
         described["webhook_secret"] = f"whsec_{base64.b64encode(export.webhook_secret).decode()}"
     return {"export": described}
@@ -97,14 +97,16 @@ def _list(context: ReportRequest) -> PricedQuery:
         found = await export_table.list_latest(
             context.app.database, _organization(context), {each.community_id for each in context.tenants}
         )
-        return {"exports": [await _describe(context, each) for each in found if _has_report_permit(context, each)]}
+        return {
+            "exports": [await describe_export(context, each) for each in found if _has_report_permit(context, each)]
+        }
 
     return PricedQuery(costs.METADATA_COST, execute)
 
 
 def _get(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
-        return {"export": await _describe(context, await _find(context))}
+        return {"export": await describe_export(context, await _find(context))}
 
     return PricedQuery(costs.METADATA_COST, execute)
 
@@ -123,12 +125,12 @@ def _delete(context: ReportRequest) -> PricedQuery:
         if not export.status.is_finished:
             cancelled = await export_jobs.cancel_export(app.database, app.settings, export)
             if cancelled is not None:
-                return {"export": await _describe(context, cancelled)}
+                return {"export": await describe_export(context, cancelled)}
             # It has ended meanwhile.
             export = await _find(context)
         if not await cleanup.delete_export(app.database, app.settings, export):
             raise ApiError(503, "The store of exports did not delete the file. Send the request again later.")
-        return {"export": {**await _describe(context, export), "status": "deleted", "url": None}}
+        return {"export": {**await describe_export(context, export), "status": "deleted", "url": None}}
 
     return PricedQuery(costs.METADATA_COST, execute)
 
@@ -156,39 +158,6 @@ async def _find(context: ReportRequest) -> Export:
 def _has_report_permit(context: ReportRequest, export: Export) -> bool:
     report = context.app.reports.get(export.request["report"])
     return report is None or permits.has_permit(context.principal.permits, report.permit)
-
-
-async def _describe(context: ReportRequest, export: Export) -> dict[str, Any]:
-    """An export as clients see it, with a new link if it is done."""
-    origin = context.app.public_address.origin(context.request.scope)
-    is_done = export.status is ExportStatus.DONE
-    return {
-        "id": str(export.id),
-        "status": export.status.value,
-        "request": export.request,
-        "community_ids": export.community_ids,
-        "progress": 1.0 if is_done else 0.0,
-        "rows": export.rows_written,
-        "bytes": export.bytes,
-        "sha256": export.sha256,
-        "error": export.error,
-        "attempts": export.attempt,
-        "requested_at": _format_time(export.requested_at),
-        "snapshot_at": _format_time(export.snapshot_at),
-        "finished_at": _format_time(export.finished_at),
-        "expires_at": _format_time(export.expires_at),
-        "schedule_id": _format_id(export.schedule_id),
-        "file_name": export.file_name if is_done else None,
-        "url": await export_links.signed_url(context.app, origin, export, context.now) if is_done else None,
-    }
-
-
-def _format_time(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _format_id(value: UUID | None) -> str | None:
-    return None if value is None else str(value)
 
 
 def _endpoint(method: str, path: str, summary: str, handler: Any, **more: Any) -> Endpoint:
