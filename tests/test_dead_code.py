@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 CALLED_BY_OTHERS = {
     "__getattr__": "Python, for regulars.compute",
+    "retry": "commands, registered by decorators",
     "set_": "commands, registered by decorators",
     "do_HEAD": "http.server",
     "version_string": "http.server",
@@ -20,6 +21,7 @@ CALLED_BY_OTHERS = {
     "redirect_request": "urllib",
     "formatter": "the configuration of logging, by its dotted name",
     "take_snapshots": "the job queue, registered by a decorator",
+    "get_retry_decision": "the job queue",
     **{path.partition(":")[2]: "the command line, by its path" for path, _ in COMMANDS},
 }
 

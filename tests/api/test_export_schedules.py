@@ -84,7 +84,9 @@ async def test_missed_runs_are_one_export(client: ExportClient, clock: ManualClo
     assert export.scheduled_for == datetime(2026, 11, 9, 5, tzinfo=UTC)
 
 
-async def test_a_run_is_skipped_while_the_last_export_has_not_finished(client: ExportClient, clock: ManualClock) -> None:
+async def test_a_run_is_skipped_while_the_last_export_has_not_finished(
+    client: ExportClient, clock: ManualClock
+) -> None:
     await create(client)
     clock.at = datetime(2026, 11, 1, 6, tzinfo=UTC)
     assert len(await run_due(client)) == 1

@@ -399,7 +399,9 @@ async def test_exports_and_their_files_expire(client: ExportClient, clock: Manua
         assert (await client.get(f"/{each['id']}")).status_code == 404
 
 
-async def test_files_that_no_export_refers_to_are_deleted(client: ExportClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_that_no_export_refers_to_are_deleted(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = await client.done()
     running = await client.create()
     started = await export_table.start(
@@ -413,7 +415,9 @@ async def test_files_that_no_export_refers_to_are_deleted(client: ExportClient, 
     assert await cleanup.delete_orphans(client.database, client.settings) == 0
     monkeypatch.setattr(cleanup, "ORPHAN_SECONDS", -1.0)
     assert await cleanup.delete_orphans(client.database, client.settings) == 2
-    assert client.files() == [f"{client.organization_id}/{name}" for name in sorted(["running.csv.part", done["file_name"]])]
+    assert client.files() == [
+        f"{client.organization_id}/{name}" for name in sorted(["running.csv.part", done["file_name"]])
+    ]
     await client.delete(running)
 
 
@@ -423,7 +427,9 @@ async def test_a_file_on_another_machine_is_a_clear_error(client: ExportClient) 
     gone = await client.get(f"/{done['id']}/file")
     assert gone.status_code == 410
     async with client.database.organization_transaction(client.organization_id) as connection:
-        await connection.execute("UPDATE exports SET host = 'worker-2' WHERE organization_id = $1", client.organization_id)
+        await connection.execute(
+            "UPDATE exports SET host = 'worker-2' WHERE organization_id = $1", client.organization_id
+        )
     elsewhere = await client.get(f"/{done['id']}/file")
     assert elsewhere.status_code == 503
     assert "is on another machine, worker-2" in elsewhere.json()["error"]
@@ -470,4 +476,3 @@ async def test_exports_are_isolated_by_the_database(client: ExportClient) -> Non
     async with client.database.unscoped_connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM exports") == 0
     await client.run_all()
-

@@ -62,9 +62,11 @@ def expected_outcome(endpoint: Endpoint, credential: Credential) -> int:
         return 401
     if not permits.has_permit(credential.permits, access.permit):
         return 403
+    has_report_access = kind in (PrincipalKind.ORGANIZATION, PrincipalKind.COMMUNITY) and credential.has_club_access
     is_allowed = {
         Caller.MEMBER: kind is PrincipalKind.MEMBER,
-        Caller.REPORTING: kind in (PrincipalKind.ORGANIZATION, PrincipalKind.COMMUNITY) and credential.has_club_access,
+        Caller.REPORTING: has_report_access,
+        Caller.DOWNLOAD: has_report_access,
         Caller.COMMUNITY: kind is PrincipalKind.COMMUNITY
         or (kind is PrincipalKind.PROFILE and access.subject != "" and credential.owns_profile),
     }
@@ -95,6 +97,7 @@ def test_every_endpoint_declares_a_permit_of_its_api() -> None:
             Caller.COMMUNITY: tuple(permits.PROFILE_API),
             Caller.MEMBER: permits.MEMBER_PERMITS,
             Caller.REPORTING: permits.REPORTING_API,
+            Caller.DOWNLOAD: permits.REPORTING_API,
             Caller.PROVIDER: ("",),
         }[endpoint.caller]
         assert endpoint.permit in allowed, (endpoint.method, endpoint.path)
@@ -247,7 +250,7 @@ class Requests:
         assert answer.status_code < 500, (endpoint.path, credential.name, answer.text)
         if answer.status_code not in (401, 403):
             return ALLOWED
-        message = answer.json()["error" if endpoint.caller is Caller.REPORTING else "message"]
+        message = answer.json()["error" if endpoint.path.startswith("/v1/reporting/") else "message"]
         if answer.status_code == 401 and endpoint.caller is not Caller.PROVIDER:
             assert answer.headers["www-authenticate"] == "Bearer"
         accepted = credential.kind in endpoint.access.accepted_kinds

@@ -125,8 +125,10 @@ def test_operations_of_reports_document_their_headers_and_errors() -> None:
             continue
         operation = described["paths"][endpoint.path][endpoint.method.lower()]
         headers = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
-        assert headers == {"X-Customer", "X-Loyalty-Club-Slug"}
-        assert {"401", "403", "422", "429", "470", "471"} <= set(operation["responses"])
+        assert headers - {"Idempotency-Key"} == {"X-Customer", "X-Loyalty-Club-Slug"}
+        assert ("Idempotency-Key" in headers) == endpoint.path.endswith("/export")
+        assert {"401", "403", "422", "429", "471"} <= set(operation["responses"])
+        assert ("470" in operation["responses"]) == endpoint.needs_customer
         assert "ratelimit-cost" in operation["responses"][str(endpoint.status)]["headers"]
 
 

@@ -32,6 +32,8 @@ COMMANDS = (
     ("organization:organization", "organization"),
     ("community:community", "community"),
     ("provider:provider", "provider"),
+    ("jobs:jobs", "jobs"),
+    ("schedule:schedule", "schedule"),
     ("load:load_files", "load"),
     ("query:query", "query"),
     ("compute:compute_values", "compute"),

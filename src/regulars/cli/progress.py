@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -17,6 +18,14 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     widths = [max(len(row[index]) for row in texts) for index in range(len(header))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
     return "\n".join(line.rstrip() for line in lines)
+
+
+_json_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def format_json(value: object) -> str:
+    """Formats a value as JSON."""
+    return _json_encoder.encode(value).decode()
 
 
 def format_count(number: int, noun: str) -> str:

@@ -59,7 +59,7 @@ def query(
 
     async def work(database: Database) -> Mapping[str, Any]:
         async with database.unscoped_connection() as connection:
-            tenants = await resolve_tenants(connection, TenantScope(), *_headers(customer))
+            tenants = await resolve_tenants(connection, TenantScope(), *customer_headers(customer))
         backends = Backends(database, ReplicaCache(replica_cache_mb))
         return await execute.execute(report_query, tenants, backends, database.clock())
 
@@ -89,7 +89,7 @@ def _parse(body: str) -> ReportQuery:
         raise usage_error(error) from None
 
 
-def _headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:
+def customer_headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:
     """Returns the values of X-Customer and X-Loyalty-Club-Slug."""
     is_slug = "=" not in customer and not customer.replace("_", "").isdecimal()
     return ([], [customer]) if is_slug else ([customer], [])

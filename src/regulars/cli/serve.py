@@ -74,12 +74,18 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def worker(*, common: CommonOptions | None = None) -> int:
-    """Runs the background jobs without the HTTP server.
+def worker(
+    *,
+    concurrency: Annotated[int | None, Parameter(help="Number of exports that it runs at the same time.")] = None,
+    common: CommonOptions | None = None,
+) -> int:
+    """Runs the background jobs and the exports without the HTTP server, on any number of machines.
 
-    Example: `REGULARS_DATABASE_URL=postgresql://... regulars worker`
+    Example: `REGULARS_DATABASE_URL=postgresql://... regulars worker --concurrency 2`
     """
-    settings = load_settings(common)
+    settings = load_settings(common, export_concurrency=concurrency)
+    if settings.export_concurrency < 0:
+        raise UsageError(f"--concurrency is {settings.export_concurrency}. It must be at least 0.")
 
     async def work(urls: DatabaseUrls) -> None:
         stopped = asyncio.Event()

@@ -78,7 +78,7 @@ class CronExpression:
         for time in self._local_times(local + _LARGEST_CLOCK_CHANGE, backwards=True):
             instants = self._instants(time)
             found = max([found, *(each for each in instants if each <= instant)])
-            if max(instants) < since or time < local - _LARGEST_CLOCK_CHANGE and found > since:
+            if max(instants) < since or (time < local - _LARGEST_CLOCK_CHANGE and found > since):
                 break
         return found
 

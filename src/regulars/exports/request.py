@@ -6,12 +6,12 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from regulars.core.validation import check_text
-from regulars.exports.compression import COMPRESSIONS_BY_CODE, Compression
+from regulars.exports.compression import COMPRESSIONS_BY_CODE, FileCompression
 from regulars.exports.formats import FORMATS_BY_CODE, ExportFormat
 from regulars.model.webhooks import MAX_URL_LENGTH, validate_url
 from regulars.query.errors import ErrorCollector, ParameterError, missing, not_in
 from regulars.query.parser.request import ReportRegistry, RequestBody, decode_body, parse_whole_query
-from regulars.query.query import ReportQuery
+from regulars.query.query import NO_SEGMENTS, ReportQuery, SegmentFilters
 
 E = TypeVar("E", bound=Enum)
 
@@ -24,7 +24,7 @@ class FileOptions:
     """The format of a file, and how it is compressed."""
 
     format: ExportFormat
-    compression: Compression | None
+    compression: FileCompression | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,24 @@ class RequestedExport:
     webhook_url: str | None = None
 
 
-def parse_export_request(body: bytes, registry: ReportRegistry) -> RequestedExport:
-    """Parses the body of a request for an export.
+def parse_export_request(
+    body: bytes, registry: ReportRegistry, segments: SegmentFilters = NO_SEGMENTS
+) -> RequestedExport:
+    """Parses the body of a request for an export; `segments` are those that its filter may name.
 
     Raises InvalidJsonError for a body that is not a JSON object, InvalidParametersError with every error found.
     """
-    return parse_export_parameters(decode_body(body), registry)
+    return parse_export_parameters(decode_body(body), registry, segments)
 
 
-def parse_export_parameters(params: RequestBody, registry: ReportRegistry) -> RequestedExport:
+def parse_export_parameters(
+    params: RequestBody, registry: ReportRegistry, segments: SegmentFilters = NO_SEGMENTS
+) -> RequestedExport:
     """Parses the decoded body of a request for an export. Raises InvalidParametersError with every error found."""
     errors = ErrorCollector()
     file = parse_file_options(params, errors)
     webhook_url = parse_webhook_url(params.get("webhook_url"), ("webhook_url",), errors)
-    query = parse_whole_query(params, registry, errors, (*FILE_KEYS, "webhook_url"))
+    query = parse_whole_query(params, registry, errors, segments, (*FILE_KEYS, "webhook_url"))
     assert file is not None  # noqa: S101 - otherwise there is an error, which was raised
     stored = {key: value for key, value in params.items() if key != "webhook_url"}
     return RequestedExport(query, file, stored, webhook_url)

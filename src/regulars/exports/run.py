@@ -1,4 +1,4 @@
-"""Runs an export: one attempt writes one file, from one snapshot, and nobody sees it before it is complete."""
+"""Runs an export: each attempt writes a file of its own, from one snapshot, that is not visible before it is complete."""
 
 import asyncio
 import hashlib
@@ -19,6 +19,7 @@ from regulars.exports.stores import PartialFile, open_store
 from regulars.query.backends import Backends
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import ReportRegistry
+from regulars.segments import definitions
 from regulars.settings import Settings
 
 PROGRESS_SECONDS = 1.0
@@ -92,8 +93,8 @@ class ExportRunner:
         export = await export_table.start(database, organization_id, export_id, host_name())
         if export is None:
             return None
-        request = await self._parse(export)
         tenants = await self._tenants(export)
+        request = await self._parse(export, tenants)
         store = await asyncio.to_thread(open_store, self.settings, export.location)
         if export.file_path is not None:
             # What an attempt left whose process died, if it was on this machine.
@@ -112,11 +113,12 @@ class ExportRunner:
             return None
         return await export_table.get(database, organization_id, export_id)
 
-    async def _parse(self, export: Export) -> RequestedExport:
+    async def _parse(self, export: Export, tenants: tuple[Tenant, ...]) -> RequestedExport:
+        segments = await definitions.filters_of(self.backends.database, tenants)
         try:
-            return parse_export_parameters(dict(export.request), self.reports)
+            return parse_export_parameters(dict(export.request), self.reports, segments)
         except InvalidParametersError as error:
-            # The report may have changed since the request.
+            # The report or a segment may have changed since the request.
             raise ExportRefusedError(f"The request is no longer valid: {error}") from None
 
     async def _tenants(self, export: Export) -> tuple[Tenant, ...]:

@@ -19,7 +19,7 @@ from regulars.exports.schedule_table import Schedule
 from regulars.exports.stores import FOLDER_LOCATION
 from regulars.query.errors import ErrorCollector, ParameterError, missing, not_in
 from regulars.query.parser.request import ReportRegistry, RequestBody, parse_whole_query
-from regulars.query.query import ReportQuery
+from regulars.query.query import NO_SEGMENTS, ReportQuery, SegmentFilters
 from regulars.reports.report import ReportFormat
 from regulars.settings import Settings
 
@@ -57,7 +57,12 @@ class RequestedSchedule:
 
 
 def parse_schedule(
-    params: RequestBody, tenants: Sequence[Tenant], registry: ReportRegistry, settings: Settings, now: datetime
+    params: RequestBody,
+    tenants: Sequence[Tenant],
+    registry: ReportRegistry,
+    settings: Settings,
+    now: datetime,
+    segments: SegmentFilters = NO_SEGMENTS,
 ) -> RequestedSchedule:
     """Parses the body of a request for a schedule. Raises InvalidParametersError with every error found."""
     errors = ErrorCollector()
@@ -70,7 +75,11 @@ def parse_schedule(
         errors.add(("customer_columns",), ParameterError("not_a_boolean", "Must be true or false."))
     file = parse_file_options(params, errors)
     query = parse_whole_query(
-        resolve_range(params, now.astimezone(zone or UTC), registry, errors), registry, errors, (*KEYS, *FILE_KEYS)
+        resolve_range(params, now.astimezone(zone or UTC), registry, errors),
+        registry,
+        errors,
+        segments,
+        (*KEYS, *FILE_KEYS),
     )
     assert file is not None  # noqa: S101 - otherwise there is an error, which was raised
     assert cron is not None  # noqa: S101

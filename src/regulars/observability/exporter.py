@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from regulars.facts.maintenance import measure_fact_types
 from regulars.ingest.group_commit import CommitResult
 from regulars.ingest.transactions import StoredTransaction
+from regulars.jobs import job_list
 from regulars.jobs.refresh_due import measure_backlog
 from regulars.loading.batches import LoadSummary
 from regulars.observability import metrics
@@ -160,10 +161,14 @@ class MetricsExporter:
             if not values or time.monotonic() - read_at >= DATABASE_CACHE_SECONDS:
                 try:
                     backlog = await measure_backlog(self._database)
+                    jobs = await job_list.count_by_status(self._database, ("queued", "running", "failed"))
                     values = {
                         metrics.DATABASE_UP.name: 1,
                         metrics.REFRESH_BACKLOG.name: backlog.profiles,
                         metrics.REFRESH_LAG.name: backlog.oldest_seconds,
+                        metrics.JOBS_QUEUED.name: jobs["queued"],
+                        metrics.JOBS_RUNNING.name: jobs["running"],
+                        metrics.JOBS_FAILED.name: jobs["failed"],
                         **await measure_fact_types(self._database),
                     }
                 except Exception:

@@ -22,6 +22,7 @@ _SECRET_NAMES = re.compile(
     r"authorization|token|secret|password|passwd|cookie|_url$|^url$|^dsn$|api_?key", re.IGNORECASE
 )
 
+
 def _redact_event(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: _redact_value(name, value) for name, value in event.items()}
 

@@ -195,6 +195,17 @@ REFRESH_LAG = MetricSpec(
 )
 
 
+JOBS_QUEUED = MetricSpec(
+    "regulars_jobs_queued", MetricType.GAUGE, "Jobs such as exports that wait, also for a retry. Alert if it grows."
+)
+JOBS_RUNNING = MetricSpec("regulars_jobs_running", MetricType.GAUGE, "Jobs that workers of all machines run.")
+JOBS_FAILED = MetricSpec(
+    "regulars_jobs_failed",
+    MetricType.GAUGE,
+    "Jobs that have failed and are not retried unless a person does it with `regulars jobs`. Alert above 0.",
+)
+
+
 def database_metrics() -> tuple[MetricSpec, ...]:
     """Metrics that are read from the database: those of all fact types are among them."""
     of_facts = (
@@ -202,4 +213,4 @@ def database_metrics() -> tuple[MetricSpec, ...]:
         for fact_type in FACT_TYPES
         for each in fact_type.metrics
     )
-    return (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, *of_facts)
+    return (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, JOBS_QUEUED, JOBS_RUNNING, JOBS_FAILED, *of_facts)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter
 from regulars.ingest.idempotency import IdempotencyKey
 from regulars.ingest.providers.http_client import HttpsClient
 from regulars.query.backends import Backends
-from regulars.query.query import NO_SEGMENTS, SegmentFilters
+from regulars.query.query import SegmentFilters
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Report

@@ -16,7 +16,7 @@ from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal, PrincipalKind
 from regulars.exports import export_table
 from regulars.exports.export_table import Export, ExportStatus
-from regulars.exports.request import parse_export_parameters
+from regulars.exports.formats import FORMATS_BY_CODE
 from regulars.exports.run import host_name
 from regulars.exports.stores import FOLDER_LOCATION, FolderStore, ObjectStore, StoreError, export_folder, open_store
 from regulars.web.context import AppContext
@@ -71,9 +71,9 @@ async def file_response(app: AppContext, export: Export, request: Request) -> Re
     headers = {"ETag": etag, "Cache-Control": "private, no-transform"}
     if request.headers.get("if-none-match") in (etag, "*"):
         return Response(status_code=304, headers=headers)
-    file = parse_export_parameters(dict(export.request), app.reports).file
     # The file is what was requested, also if it is compressed: it has no Content-Encoding.
-    media_type = file.format.media_type if file.compression is None else f"application/{file.compression.code}"
+    compression = export.request.get("compression")
+    media_type = f"application/{compression}" if compression else FORMATS_BY_CODE[export.request["format"]].media_type
     try:
         store = await asyncio.to_thread(open_store, app.settings, export.location)
         if export.location == FOLDER_LOCATION:

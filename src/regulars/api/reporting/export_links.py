@@ -1,4 +1,4 @@
-"""Signed links to files of exports: whoever has one can download the file until the link expires."""
+"""Signed links to files of exports: a client that has one needs no token until the link expires."""
 
 import hashlib
 import hmac

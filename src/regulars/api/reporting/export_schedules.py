@@ -33,7 +33,12 @@ _SECRET_BYTES = 24
 
 def _parse(context: ReportRequest) -> RequestedSchedule:
     requested = parse_schedule(
-        decode_body(context.body), context.tenants, context.app.reports, context.app.settings, context.now
+        decode_body(context.body),
+        context.tenants,
+        context.app.reports,
+        context.app.settings,
+        context.now,
+        context.segments,
     )
     context.require_permit(requested.query.report.permit)
     if requested.has_customer_columns:

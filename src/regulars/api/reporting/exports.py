@@ -37,7 +37,7 @@ def _tenants_export(context: ReportRequest) -> PricedQuery:
 
 
 def _priced_request(context: ReportRequest, *, has_customer_columns: bool) -> PricedQuery:
-    requested = parse_export_request(context.body, context.app.reports)
+    requested = parse_export_request(context.body, context.app.reports, context.segments)
     context.require_permit(requested.query.report.permit)
     return PricedQuery(
         costs.export_cost(requested.query),
