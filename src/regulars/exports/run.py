@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, cast
@@ -15,7 +16,7 @@ from regulars.exports import export_table
 from regulars.exports.export import ExportSummary, write_export
 from regulars.exports.export_table import CompleteFile, Export
 from regulars.exports.request import RequestedExport, parse_export_parameters
-from regulars.exports.stores import PartialFile, open_store
+from regulars.exports.stores import PartialFile, StoreError, open_store
 from regulars.query.backends import Backends
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import ReportRegistry
@@ -97,8 +98,9 @@ class ExportRunner:
         request = await self._parse(export, tenants)
         store = await asyncio.to_thread(open_store, self.settings, export.location)
         if export.file_path is not None:
-            # What an attempt left whose process died, if it was on this machine.
-            await asyncio.to_thread(store.delete, export.file_path)
+            # What an attempt left whose process died, if it was on this machine. Otherwise it is deleted as an orphan.
+            with suppress(StoreError):
+                await asyncio.to_thread(store.delete, export.file_path)
         path = file_path(export, request)
         try:
             if not await export_table.set_file(database, export, path):
