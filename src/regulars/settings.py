@@ -166,7 +166,9 @@ class Settings:
         7, JOBS, "Number of days that an export and its file are retained after it has finished."
     )
     export_link_seconds: int = _setting(
-        3_600, JOBS, "Time that a signed link to the file of an export is valid. It is renewed by each GET of the export."
+        3_600,
+        JOBS,
+        "Time that a signed link to the file of an export is valid. It is renewed by each GET of the export.",
     )
     cache_dir: Path = _setting(
         Path("~/.cache/regulars"), JOBS, "Directory of files that are rebuilt if they are missing, such as the towns."
