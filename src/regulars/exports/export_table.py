@@ -81,8 +81,8 @@ class Export(NewExport):
 
 
 _COLUMNS = """
-    organization_id, id, status, request, community_ids, permits, has_customer_columns, token_id, schedule_id, scheduled_for, key_hash,
-    request_hash, job_id, attempt, rows_written, location, folder, host, file_path, bytes, sha256, error,
+    organization_id, id, status, request, community_ids, permits, has_customer_columns, token_id, schedule_id,
+    scheduled_for, key_hash, request_hash, job_id, attempt, rows_written, location, folder, host, file_path, bytes, sha256, error,
     webhook_url, webhook_secret, requested_at, snapshot_at, finished_at, expires_at
 """
 

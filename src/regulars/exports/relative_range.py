@@ -37,7 +37,8 @@ def parse_range(value: object, errors: ErrorCollector) -> RelativeRange | None:
     last = value.get("last") if isinstance(value, dict) and set(value) == {"last"} else None
     match = _LAST.fullmatch(last) if isinstance(last, str) else None
     if match is None or int(match[1]) > MAX_COUNT:
-        message = f'Must be {{"last": N}} with a number from 1 to {MAX_COUNT} and a unit: h, d, w or mo. Example: {{"last": "7d"}}.'
+        allowed = f"a number from 1 to {MAX_COUNT} and a unit: h, d, w or mo"
+        message = f'Must be {{"last": ...}} with {allowed}. Example: {{"last": "7d"}}.'
         errors.add(("range",), ParameterError("invalid_range", message))
         return None
     return RelativeRange(int(match[1]), match[2])
