@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ def http_response(status: int, content: bytes = b"", **headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-Respond = Callable[[Received, asyncio.StreamWriter], Awaitable[bytes | None] | bytes | None]
+Writer = asyncio.StreamWriter
+Respond = Callable[[Received, Writer], Awaitable[bytes | None] | bytes | None]
 """Returns the response; None closes the connection."""
 
 
@@ -84,15 +86,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(respond: Respond | None = None) -> AsyncIterator[Receiver]:
-    """Runs a receiver."""
+async def receiving(respond: Respond | None = None, context: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    """Runs a receiver, with TLS if there is a context."""
     receiver = Receiver()
     if respond is not None:
         receiver.respond = respond
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
     finally:
         server.close()
-        server.close_clients() if hasattr(server, "close_clients") else None

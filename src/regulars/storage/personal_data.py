@@ -139,9 +139,12 @@ FACTS = (
         impersonal_columns="community_id id webhook_id event_id event_type occurred_at status attempts due_at first_attempt_at "
         "last_attempt_at response_status error created_at",
         blanked_columns={"response_excerpt": "", "transaction_id": ""},
-        retained_after_purge={"profile_id ordering_key body": "The deletion itself, which receivers must learn of. Deleted with the log."},
+        retained_after_purge={
+            "profile_id ordering_key body": "The deletion itself, which receivers must learn of. Deleted with the log.",
+        },
     ),
-    TableErasure("webhook_leases", impersonal_columns="community_id webhook_id owner expires_at consecutive_failures paused_until"),
+    TableErasure("webhook_leases", impersonal_columns="community_id webhook_id owner expires_at consecutive_failures "
+          "paused_until"),
     TableErasure("locations", impersonal_columns="community_id id external_id external_code type name description phone email "
           "timezone country iso_state state is_published is_permanently_closed address normal_hours special_hours tags "
           "custom_fields extra created_at updated_at deleted_at"),
