@@ -8,7 +8,7 @@ import pytest
 
 from clubs import Club
 from regulars.webhooks import client as client_module
-from regulars.webhooks import worker
+from regulars.webhooks import queue
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import WebhookDispatcher
 from regulars.webhooks.matching import match_events
@@ -136,7 +136,7 @@ async def test_a_receiver_that_is_gone_is_disabled_immediately(
 async def test_the_receiver_may_name_the_time_of_the_next_attempt(
     club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, retry_after: str, seconds: int
 ) -> None:
-    receiver.respond = lambda request, writer: http_response(429, **{"Retry-After": retry_after})
+    receiver.respond = lambda request, writer: http_response(429, b"", **{"Retry-After": retry_after})
     made = await listen(club, receiver, "profile.*")
     await create_profile(club)
     await deliver(club, dispatcher)
@@ -257,7 +257,7 @@ async def test_a_delivery_is_sent_again_if_the_process_dies_before_it_is_recorde
     made = await listen(club, receiver, "profile.*")
     await create_profile(club)
     killed = WebhookDispatcher(club.database, client)
-    monkeypatch.setattr(worker.queue, "record", lambda *arguments: asyncio.Event().wait())
+    monkeypatch.setattr(queue, "record", lambda *arguments: asyncio.Event().wait())
     await killed.dispatch(club.community.id)
     await receiver.wait_for(1)
     monkeypatch.undo()
