@@ -446,28 +446,6 @@ async def test_an_organization_has_a_limited_number_of_unfinished_exports(
     assert limited.headers["retry-after"] == "60"
 
 
-async def test_an_export_that_ends_is_an_event_of_its_communities(client: ExportClient) -> None:
-    club = client.reporting.clubs[0]
-    async with client.database.write_transaction(club.id) as scope:
-        await scope.execute(
-            "INSERT INTO webhooks (community_id, trigger, url, is_active, secret, created_at, updated_at) "
-            "VALUES ($1, 'export.*', 'https://a.example', true, '\\x00', $2, $2)",
-            club.id,
-            scope.now,
-        )
-    done = await client.done()
-    async with client.database.read_transaction(club.id) as scope:
-        rows = await scope.fetch("SELECT type, subject_id, data FROM webhook_events WHERE community_id = $1", club.id)
-    assert [(row["type"], row["subject_id"]) for row in rows] == [("export.completed", done["id"])]
-
-
-async def test_a_webhook_url_gets_a_secret_that_is_shown_once(client: ExportClient) -> None:
-    export = await client.create({**SAMPLES, "webhook_url": "https://a.example/hook"})
-    assert export["webhook_secret"].startswith("whsec_")
-    assert "webhook_url" not in export["request"]
-    assert "webhook_secret" not in await client.read(export)
-
-
 async def test_exports_are_isolated_by_the_database(client: ExportClient) -> None:
     await client.create()
     for organization_id in (client.reporting.other_club.organization_id, 0):

@@ -1,6 +1,6 @@
 """Exports as rows: an export belongs to an organization and goes from queued over running to done, failed or cancelled."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -242,15 +242,22 @@ class CompleteFile:
     snapshot_at: datetime
 
 
-async def finish(database: Database, export: Export, file: CompleteFile, expires_at: datetime) -> bool:
-    """Records that an attempt is done. Returns False if it was superseded or the export was cancelled."""
+OnEnd = Callable[[Any, Export], Awaitable[None]]
+"""Called with a connection in the transaction that ends an export, and the export as it has ended."""
+
+
+async def finish(
+    database: Database, export: Export, file: CompleteFile, expires_at: datetime, on_end: OnEnd
+) -> Export | None:
+    """Records that an attempt is done; None if it was superseded or the export was cancelled."""
     async with database.organization_transaction(export.organization_id) as connection:
-        status = await connection.execute(
+        row = await connection.fetchrow(
             f"""
             UPDATE exports
             SET status = 'done', rows_written = $4, bytes = $5, sha256 = $6, snapshot_at = $7, finished_at = $8,
                 expires_at = $9
             WHERE {_IS_CURRENT}
+            RETURNING {_COLUMNS}
             """,
             export.organization_id,
             export.id,
@@ -262,7 +269,15 @@ async def finish(database: Database, export: Export, file: CompleteFile, expires
             database.clock(),
             expires_at,
         )
-    return bool(status == "UPDATE 1")
+        return await _end_with(connection, row, on_end)
+
+
+async def _end_with(connection: Any, row: Any, on_end: OnEnd) -> Export | None:
+    if row is None:
+        return None
+    export = _parse_row(row)
+    await on_end(connection, export)
+    return export
 
 
 _END = f"""
@@ -280,13 +295,14 @@ async def end(
     status: ExportStatus,
     error: str | None,
     expires_at: datetime,
+    on_end: OnEnd,
 ) -> Export | None:
     """Ends an export as failed or cancelled; None if it has ended already."""
     async with database.organization_transaction(organization_id) as connection:
         row = await connection.fetchrow(
             _END, organization_id, export_id, status.value, error, database.clock(), expires_at
         )
-    return None if row is None else _parse_row(row)
+        return await _end_with(connection, row, on_end)
 
 
 async def requeue(database: Database, organization_id: int, export_id: UUID, error: str | None) -> None:

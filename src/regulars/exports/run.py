@@ -14,7 +14,7 @@ import structlog
 from regulars.auth.tenants import Tenant, get_tenants
 from regulars.exports import export_table
 from regulars.exports.export import ExportSummary, write_export
-from regulars.exports.export_table import CompleteFile, Export
+from regulars.exports.export_table import CompleteFile, Export, OnEnd
 from regulars.exports.request import RequestedExport, parse_export_parameters
 from regulars.exports.stores import PartialFile, StoreError, open_store
 from regulars.query.backends import Backends
@@ -79,11 +79,12 @@ class _HashingFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportRunner:
-    """Runs exports in this process."""
+    """Runs exports in this process. `on_end` is called in the transaction that records that an export is done."""
 
     settings: Settings
     backends: Backends
     reports: ReportRegistry
+    on_end: OnEnd
 
     async def run(self, organization_id: int, export_id: UUID) -> Export | None:
         """Runs one attempt of an export and returns the export once it is done; None if there was nothing to do.
@@ -110,10 +111,10 @@ class ExportRunner:
             _log.info("export.superseded", export=str(export.id), attempt=export.attempt)
             return None
         expires_at = database.clock() + timedelta(days=self.settings.export_retention_days)
-        if not await export_table.finish(database, export, file, expires_at):
+        done = await export_table.finish(database, export, file, expires_at, self.on_end)
+        if done is None:
             await asyncio.to_thread(store.delete, path)
-            return None
-        return await export_table.get(database, organization_id, export_id)
+        return done
 
     async def _parse(self, export: Export, tenants: tuple[Tenant, ...]) -> RequestedExport:
         segments = await definitions.filters_of(self.backends.database, tenants)

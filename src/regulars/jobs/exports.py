@@ -12,9 +12,8 @@ from regulars.exports.export_table import Export, ExportStatus, NewExport
 from regulars.exports.run import ExportRefusedError, ExportRunner
 from regulars.jobs import job_list
 from regulars.jobs.defer import defer
+from regulars.jobs.export_notifications import announce, notification_job_type
 from regulars.jobs.job_type import JobArguments, JobOutcome, JobType, PermanentJobError
-from regulars.model import events
-from regulars.model.events import Event
 from regulars.query.backends import Backends
 from regulars.query.parser.request import ReportRegistry
 from regulars.reports.registry import REPORTS_BY_NAME
@@ -85,17 +84,15 @@ async def cancel_export(database: Database, settings: Settings, export: Export) 
 
 def export_job_type(settings: Settings, backends: Backends, reports: ReportRegistry = REPORTS_BY_NAME) -> JobType:
     """The type of jobs that run exports."""
-    runner = ExportRunner(settings, backends, reports)
+    runner = ExportRunner(settings, backends, reports, partial(announce, backends.database))
     return JobType(JOB_NAME, QUEUE, partial(_run, runner), partial(_record, settings, backends.database))
 
 
 async def _run(runner: ExportRunner, arguments: JobArguments) -> None:
     try:
-        export = await runner.run(arguments["organization_id"], UUID(arguments["export_id"]))
+        await runner.run(arguments["organization_id"], UUID(arguments["export_id"]))
     except ExportRefusedError as error:
         raise PermanentJobError(str(error)) from None
-    if export is not None:
-        await _announce(runner.backends.database, export)
 
 
 _STATUSES = {JobOutcome.FAILED: ExportStatus.FAILED, JobOutcome.CANCELLED: ExportStatus.CANCELLED}
@@ -121,10 +118,9 @@ async def _end(
     error: str | None,
 ) -> Export | None:
     expires_at = database.clock() + timedelta(days=settings.export_retention_days)
-    ended = await export_table.end(database, organization_id, export_id, status, error, expires_at)
-    if ended is not None and status is ExportStatus.FAILED:
-        await _announce(database, ended)
-    return ended
+    return await export_table.end(
+        database, organization_id, export_id, status, error, expires_at, partial(announce, database)
+    )
 
 
 async def _delete_partial_file(database: Database, settings: Settings, organization_id: int, export_id: UUID) -> None:
@@ -145,33 +141,6 @@ async def fail_lost_exports(database: Database, settings: Settings) -> int:
     return failed
 
 
-# Events -----------------------------------------------------------------------------------------------------
-
-_EVENT_TYPES = {ExportStatus.DONE: "export.completed", ExportStatus.FAILED: "export.failed"}
-
-
-async def _announce(database: Database, export: Export) -> None:
-    """Records the end of an export as an event of each of its communities."""
-    event = Event(_EVENT_TYPES[export.status], subject_id=str(export.id), data=event_data(export))
-    for community_id in export.community_ids:
-        async with database.write_transaction(community_id) as scope:
-            await events.record(scope, [event])
-
-
-def event_data(export: Export) -> dict[str, object]:
-    """The payload of events of an export. It has no link: the receiver requests the export with its token."""
-    return {
-        "id": str(export.id),
-        "status": export.status.value,
-        "report": export.request["report"],
-        "rows": export.rows_written,
-        "bytes": export.bytes,
-        "sha256": export.sha256,
-        "error": export.error,
-        "schedule_id": None if export.schedule_id is None else str(export.schedule_id),
-    }
-
-
 def job_types(settings: Settings, backends: Backends) -> Sequence[JobType]:
     """All types of jobs that requests defer."""
-    return (export_job_type(settings, backends),)
+    return (export_job_type(settings, backends), notification_job_type(settings, backends.database))
