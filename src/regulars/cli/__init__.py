@@ -36,6 +36,7 @@ COMMANDS = (
     ("schedule:schedule", "schedule"),
     ("load:load_files", "load"),
     ("query:query", "query"),
+    ("export:export", "export"),
     ("compute:compute_values", "compute"),
     ("verify:verify_", "verify"),
     ("backup:migrate", "migrate"),

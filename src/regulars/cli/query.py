@@ -1,22 +1,21 @@
 """`regulars query`: runs a report from the shell."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from regulars.auth.errors import AccessDenied
-from regulars.auth.tenants import TenantScope, resolve_tenants
 from regulars.cli import chart_page
-from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database, usage_error
+from regulars.cli.export import run_export
+from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
+from regulars.cli.tenants import ALL_CUSTOMERS, select_tenants, usage_errors
+from regulars.exports.formats import ExportFormat
 from regulars.query import execute
 from regulars.query.backends import Backends
-from regulars.query.errors import InvalidParametersError
-from regulars.query.parser.request import InvalidJsonError, parse_query
-from regulars.query.query import ReportQuery
+from regulars.query.parser.request import parse_query
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
@@ -24,16 +23,19 @@ from regulars.storage.database import Database
 
 _FORMATTERS = {"table": as_table, "json": to_json, "csv": to_csv}
 
-_ALL_TENANTS = "all=all"
-
 
 def query(
     body: Annotated[str, Parameter(help="Request body, as for POST /v1/reporting/query.")],
     *,
-    customer: Annotated[str, Parameter(help="Value of X-Customer, or the slug of a community.")] = _ALL_TENANTS,
+    customer: Annotated[str, Parameter(help="Value of X-Customer, or the slug of a community.")] = ALL_CUSTOMERS,
     output: Annotated[
-        str, Parameter(name=["-o", "--output"], help="Output format: table, json, csv, or an .html file for a chart.")
-    ] = "table",
+        str | None,
+        Parameter(
+            name=["-o", "--output"],
+            help="Output format: table (the default), json, csv, or an .html file for a chart; with --all csv or ndjson.",
+        ),
+    ] = None,
+    all_: Annotated[bool, Parameter(name="--all", help="All rows instead of a page, without limits.")] = False,
     common: CommonOptions | None = None,
 ) -> int:
     """Runs a report with access to every customer. No token is needed.
@@ -43,7 +45,11 @@ def query(
     A chart: `regulars query '{"report": "members_count_history", "from": "2026-01-01", "to": "2026-04-01"}'
     -o chart.html`
     """
-    report_query = _parse(body)
+    if all_:
+        return _write_all(body, customer, output, common)
+    output = output or "table"
+    with usage_errors(customer):
+        report_query = parse_query(body.encode(errors="replace"), REPORTS_BY_NAME)
     chart = Path(output) if output.endswith(".html") else None
     if chart is None and output not in _FORMATTERS:
         raise UsageError(f"-o is {output!r}. Allowed: table, json, csv, FILE.html.")
@@ -58,28 +64,30 @@ def query(
     replica_cache_mb = load_settings(common).replica_cache_mb
 
     async def work(database: Database) -> Mapping[str, Any]:
+<<<<<<< HEAD
         async with database.unscoped_connection() as connection:
             tenants = await resolve_tenants(connection, TenantScope(), *customer_headers(customer))
+=======
+        tenants = await select_tenants(database, customer)
+>>>>>>> ba61a74c (Workbooks, regulars export, regulars query --all; exports equal their pages for every report)
         backends = Backends(database, ReplicaCache(replica_cache_mb))
         return await execute.execute(report_query, tenants, backends, database.clock())
 
-    try:
+    with usage_errors(customer):
         result = run_with_database(common, work)
-    except AccessDenied as error:
-        not_found = f"Customer {customer!r} not found. `regulars community list` shows the communities."
-        raise UsageError(not_found if error.status == 403 else error.message) from None
-    except InvalidParametersError as error:
-        raise usage_error(error) from None
     if chart is not None:
         chart.write_text(chart_page.render_page(report_query.report.name, result))
         print(f"Chart of {report_query.report.name} written to {chart}.")
         return 0
     sys.stdout.write(_FORMATTERS[output](result))
     if output != "json" and (next_page := result.get("pagination", {}).get("next_page_info")):
-        sys.stderr.write(f'There are more rows. For the next page add "page_info": "{next_page}".\n')
+        sys.stderr.write(
+            f'There are more rows. For the next page add "page_info": "{next_page}"; --all writes all rows.\n'
+        )
     return 0
 
 
+<<<<<<< HEAD
 def _parse(body: str) -> ReportQuery:
     try:
         return parse_query(body.encode(errors="replace"), REPORTS_BY_NAME)
@@ -93,3 +101,13 @@ def customer_headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:
     """Returns the values of X-Customer and X-Loyalty-Club-Slug."""
     is_slug = "=" not in customer and not customer.replace("_", "").isdecimal()
     return ([], [customer]) if is_slug else ([customer], [])
+=======
+def _write_all(body: str, customer: str, output: str | None, common: CommonOptions | None) -> int:
+    """Writes all rows to standard output, as `regulars export` does."""
+    allowed = (ExportFormat.CSV, ExportFormat.NDJSON)
+    file_format = {each.code: each for each in allowed}.get(output or ExportFormat.CSV.code)
+    if file_format is None:
+        raise UsageError(f"-o is {output!r}. Allowed with --all: csv, ndjson. `regulars export` writes other formats.")
+    run_export(body, customer, sys.stdout.buffer, file_format=file_format, common=common)
+    return 0
+>>>>>>> ba61a74c (Workbooks, regulars export, regulars query --all; exports equal their pages for every report)

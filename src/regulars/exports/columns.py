@@ -40,8 +40,8 @@ _ELEMENT_TYPES = {
 class ExportColumn:
     """One column of an export.
 
-    Objects of any shape are JSON in strings (`is_json`). `format_time` formats times as text where they are not written in
-    UTC with six decimals.
+    Objects of any shape are JSON in strings (`is_json`). Times are written in UTC with six decimals, but where `format_time`
+    formats them as text; spreadsheets show them in the time zone `zone`, if there is one.
     """
 
     name: str
@@ -49,6 +49,7 @@ class ExportColumn:
     arrow_type: pa.DataType
     description: str
     format_time: Callable[[datetime], str] | None = None
+    zone: str | None = None
 
     @property
     def is_json(self) -> bool:

@@ -15,8 +15,15 @@ from regulars.storage.array_literals import parse_array_literal
 from regulars.storage.copy_out import csv_options
 
 _UNSCALED = pa.decimal128(38, 0)
-_SCALED_TYPES = (FieldType.MONEY, FieldType.PERCENT)
-_TEXT_TYPES = (FieldType.INTEGER_LIST, FieldType.STRING_LIST)
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_COPIED_TYPES = {
+    FieldType.MONEY: _UNSCALED,
+    FieldType.PERCENT: _UNSCALED,
+    FieldType.STRING: _TEXT,
+    FieldType.OBJECT: _TEXT,
+    FieldType.INTEGER_LIST: _TEXT,
+    FieldType.STRING_LIST: _TEXT,
+}
 
 
 class CopiedRows:
@@ -27,16 +34,14 @@ class CopiedRows:
         types: dict[str, pa.DataType] = {}
         for each in columns:
             if each.type is FieldType.FLAGS:
-                types |= {f"{each.name} true": pa.string(), f"{each.name} false": pa.string()}
-            elif each.type in _SCALED_TYPES:
-                types[each.name] = _UNSCALED
+                types |= {f"{each.name} true": _TEXT, f"{each.name} false": _TEXT}
             else:
-                types[each.name] = pa.string() if each.type in _TEXT_TYPES else each.arrow_type
+                types[each.name] = _COPIED_TYPES.get(each.type, each.arrow_type)
         self._options = csv_options(types)
         self._options["read_options"].use_threads = False
 
     def parse(self, rows: bytes, tenant: Tenant) -> list[pa.Array]:
-        """Parses rows of a tenant; gives a value array for each column."""
+        """Parses rows of a tenant; gives the values of each column, texts, lists and objects as dictionary arrays."""
         self._options["read_options"].block_size = len(rows)
         table = pyarrow.csv.read_csv(pa.BufferReader(rows), **self._options)
         copied = iter(table.combine_chunks().to_batches()[0].columns)
@@ -49,9 +54,10 @@ def _convert(column: ExportColumn, copied: Any, tenant: Tenant) -> pa.Array:
         case FieldType.FLAGS:
             return _flags(values, next(copied))
         case FieldType.INTEGER_LIST:
-            return _integer_lists(values)
+            return pa.DictionaryArray.from_arrays(values.indices, _integer_lists(values.dictionary))
         case FieldType.STRING_LIST:
-            return _map_distinct(values, parse_array_literal, column.arrow_type)
+            lists = [parse_array_literal(each) for each in values.dictionary.to_pylist()]
+            return pa.DictionaryArray.from_arrays(values.indices, pa.array(lists, column.arrow_type))
         case FieldType.MONEY:
             return _scale(values, tenant.minor_digits, column.arrow_type)
         case FieldType.PERCENT:
@@ -74,28 +80,23 @@ def _integer_lists(literals: pa.Array) -> pa.Array:
     elements, offsets = lists.values, np.asarray(lists.offsets)
     is_element = pc.not_equal(elements, "")
     # An empty list is split to one empty element.
-    if pc.all(is_element).as_py():
-        values = elements
-    else:
-        values = elements.filter(is_element)
-        offsets = np.concatenate(([0], np.cumsum(np.asarray(is_element.cast(pa.int32())))))[offsets]
-    mask = literals.is_null() if literals.null_count else None
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.cast(pa.int64()), mask=mask)
+    starts = np.concatenate(([0], np.cumsum(np.asarray(is_element.cast(pa.int32())))))
+    values = elements.filter(is_element).cast(pa.int64())
+    return pa.ListArray.from_arrays(pa.array(starts[offsets], pa.int32()), values)
 
 
 def _flags(trues: pa.Array, falses: pa.Array) -> pa.Array:
-    # An array literal has no line break outside of quotes, so it separates the two.
-    joined = pc.binary_join_element_wise(trues, falses, "\n}{\n", null_handling="replace", null_replacement="{}")
-    return _map_distinct(joined, _parse_flags, FLAGS)
+    """Combines lists of true and of false names; each distinct combination is parsed once."""
+    pairs = pc.add(pc.multiply(_indices(trues), len(falses.dictionary) + 1), _indices(falses)).dictionary_encode()
+    true_lists, false_lists = ([*map(parse_array_literal, each.dictionary.to_pylist()), []] for each in (trues, falses))
+    found = []
+    for pair in pairs.dictionary.to_pylist():
+        true, false = divmod(pair, len(false_lists))
+        flags = {**dict.fromkeys(true_lists[true], True), **dict.fromkeys(false_lists[false], False)}
+        found.append(sorted((str(name), value) for name, value in flags.items()))
+    return pa.DictionaryArray.from_arrays(pairs.indices, pa.array(found, FLAGS))
 
 
-def _parse_flags(literals: str) -> list[tuple[str, bool]]:
-    trues, falses = (parse_array_literal(each) for each in literals.split("\n}{\n"))
-    found = {**dict.fromkeys(trues, True), **dict.fromkeys(falses, False)}
-    return sorted((str(name), value) for name, value in found.items())
-
-
-def _map_distinct(texts: pa.Array, parse: Any, type_: pa.DataType) -> pa.Array:
-    """Parses each distinct text once."""
-    encoded = texts.dictionary_encode()
-    return pa.array([parse(each) for each in encoded.dictionary.to_pylist()], type_).take(encoded.indices)
+def _indices(texts: pa.Array) -> pa.Array:
+    """The indices of texts in their dictionary; of null the next one, which stands for an empty list."""
+    return texts.indices.cast(pa.int64()).fill_null(len(texts.dictionary))

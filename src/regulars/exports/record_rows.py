@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from regulars.auth.tenants import Tenant
 from regulars.exports.batches import BatchSink
-from regulars.exports.columns import MASKED, Columns, arrow_schema, field_column, most_minor_digits
+from regulars.exports.columns import MASKED, Columns, field_column, most_minor_digits
 from regulars.exports.copied_values import CopiedRows
 from regulars.exports.source import Customer, ExportRequest
 from regulars.query import suppression
@@ -37,7 +37,6 @@ class RecordRows:
         has_mark = self._count is not None and suppression.min_cell_size(request.tenants) > 0
         self.columns: Columns = (*request.customer_columns, *shown, *((MASKED,) if has_mark else ()))
         self._has_mark = has_mark
-        self._schema = arrow_schema(self.columns)
 
     async def write(self, snapshot: ReadSnapshot, sink: BatchSink) -> None:
         """Copies the rows of one community after the other."""
@@ -58,7 +57,7 @@ class RecordRows:
             self.is_masked = self.is_masked or pc.any(is_masked).as_py()
         if customer is not None:
             values = [pa.repeat(customer.id, length), pa.repeat(customer.name, length), *values]
-        return pa.RecordBatch.from_arrays(values, schema=self._schema)
+        return pa.RecordBatch.from_arrays(values, names=[each.name for each in self.columns])
 
 
 class _Chunks:

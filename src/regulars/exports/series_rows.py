@@ -115,6 +115,7 @@ def _series_columns(query: ReportQuery, keys: SeriesKeys, period: TimeRange, ten
         INSTANT if period.zone is not None else LOCAL_TIME,
         "Start of the bucket.",
         format_time=period.format,
+        zone=None if period.zone is None else period.zone.key,
     )
     zone = ExportColumn("timezone", FieldType.STRING, pa.string(), "Time zone of the bucket.")
     labels = (label_column(each, digits) for each in (*metric_labels(query.report), *keys.all))

@@ -1,11 +1,13 @@
 """Writes CSV: UTF-8, RFC 4180, with a header."""
 
+from functools import partial
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from regulars.exports.columns import Columns, ExportColumn
 from regulars.exports.compression import OutputFile
-from regulars.exports.text_values import lines, to_text
+from regulars.exports.text_values import encode_distinct, has_match, lines, to_text
 
 LINE_END = "\r\n"
 
@@ -26,14 +28,16 @@ class CsvWriter:
         self._file = file
         self._columns = columns
         self._has_header = False
+        # An empty line would not be a row of one column.
+        self._null = "" if len(columns) > 1 else '""'
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._write_header()
         parts: list[pa.Array | str] = []
         for column, values in zip(self._columns, batch.columns, strict=True):
-            parts += [_cells(column, values), ","]
+            parts += [encode_distinct(values, partial(_cells, column)), ","]
         parts[-1] = LINE_END
-        self._file.write(lines(parts, null=_null(self._columns)))
+        self._file.write(lines(parts, self._null))
 
     def finish(self) -> None:
         self._write_header()
@@ -47,31 +51,25 @@ class CsvWriter:
             self._file.write((",".join(each.name for each in self._columns) + LINE_END).encode())
 
 
-def _null(columns: Columns) -> str:
-    # An empty line would not be a row of one column.
-    return "" if len(columns) > 1 else '""'
-
-
 def _cells(column: ExportColumn, values: pa.Array) -> pa.Array:
     texts = to_text(column, values)
     if pa.types.is_string(column.arrow_type) and not column.is_json:
-        texts = neutralize(texts)
+        texts = _neutralize(texts)
     elif not pa.types.is_nested(column.arrow_type) and not column.is_json:
         return texts
     return _quote(texts)
 
 
-def neutralize(texts: pa.Array) -> pa.Array:
+def _neutralize(texts: pa.Array) -> pa.Array:
     """Adds an apostrophe before strings that a spreadsheet would take for a formula."""
-    is_executable = pc.match_substring_regex(texts, EXECUTABLE_PREFIX)
-    if not pc.any(is_executable).as_py():
+    if not has_match(texts, EXECUTABLE_PREFIX):
         return texts
+    is_executable = pc.match_substring_regex(texts, EXECUTABLE_PREFIX)
     return pc.if_else(is_executable, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
 def _quote(texts: pa.Array) -> pa.Array:
-    must_be_quoted = pc.match_substring_regex(texts, _MUST_BE_QUOTED)
-    if not pc.any(must_be_quoted).as_py():
+    if not has_match(texts, _MUST_BE_QUOTED):
         return texts
     quoted = pc.binary_join_element_wise('"', pc.replace_substring(texts, '"', '""'), '"', "")
-    return pc.if_else(must_be_quoted, quoted, texts)
+    return pc.if_else(pc.match_substring_regex(texts, _MUST_BE_QUOTED), quoted, texts)

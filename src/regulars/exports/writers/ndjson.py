@@ -1,13 +1,14 @@
 """Writes NDJSON: a JSON object for each row, as in the API."""
 
 import json
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from regulars.exports.columns import Columns, ExportColumn
 from regulars.exports.compression import OutputFile
-from regulars.exports.text_values import json_strings, lines, to_text
+from regulars.exports.text_values import encode_distinct, json_strings, lines, to_text
 
 
 class NdjsonWriter:
@@ -21,7 +22,7 @@ class NdjsonWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         parts: list[pa.Array | str] = ["{"]
         for key, column, values in zip(self._keys, self._columns, batch.columns, strict=True):
-            parts += [key, _json_values(column, values), ","]
+            parts += [key, encode_distinct(values, partial(_json_values, column)), ","]
         parts[-1] = "}\n"
         self._file.write(lines(_joined_texts(parts), null="null"))
 

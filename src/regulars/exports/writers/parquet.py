@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 
 from regulars.exports.columns import Columns, arrow_schema
 from regulars.exports.compression import OutputFile
+from regulars.exports.text_values import decoded
 
 ROW_GROUP_ROWS = 65_536
 """Rows of a row group, which are in memory until it is complete."""
@@ -15,12 +16,13 @@ class ParquetWriter:
 
     def __init__(self, file: OutputFile, columns: Columns) -> None:
         self._schema = arrow_schema(columns)
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", write_page_index=False)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._pending.append(batch)
+        arrays = [decoded(each) for each in batch.columns]
+        self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._pending_rows += batch.num_rows
         if self._pending_rows >= ROW_GROUP_ROWS:
             self._write_pending()

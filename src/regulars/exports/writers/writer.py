@@ -14,7 +14,7 @@ class ExportWriter(Protocol):
     def __init__(self, file: OutputFile, columns: Columns) -> None: ...
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes rows, whose columns are those of the export."""
+        """Writes rows, whose columns are those of the export; each may be a dictionary array of its type."""
 
     def finish(self) -> None:
         """Writes what follows the last row."""
