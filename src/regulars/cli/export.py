@@ -9,9 +9,10 @@ import uvloop
 from cyclopts import Parameter
 
 from regulars import bootstrap
+from regulars.auth.tenants import ALL_CUSTOMERS
 from regulars.cli.options import CommonOptions, UsageError, load_settings
 from regulars.cli.progress import ProgressReporter, format_count, report_progress
-from regulars.cli.tenants import ALL_CUSTOMERS, select_tenants, usage_errors
+from regulars.cli.tenants import select_tenants, usage_errors
 from regulars.core.errors import NotFoundError
 from regulars.exports.compression import COMPRESSIONS_BY_CODE, FileCompression
 from regulars.exports.export import ExportSummary, write_export

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from regulars.auth.tenants import ALL_CUSTOMERS
 from regulars.cli import chart_page
 from regulars.cli.export import run_export
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
-from regulars.cli.tenants import ALL_CUSTOMERS, select_tenants, usage_errors
+from regulars.cli.tenants import select_tenants, usage_errors
 from regulars.exports.formats import ExportFormat
 from regulars.query import execute
 from regulars.query.backends import Backends
@@ -64,12 +65,7 @@ def query(
     replica_cache_mb = load_settings(common).replica_cache_mb
 
     async def work(database: Database) -> Mapping[str, Any]:
-<<<<<<< HEAD
-        async with database.unscoped_connection() as connection:
-            tenants = await resolve_tenants(connection, TenantScope(), *customer_headers(customer))
-=======
         tenants = await select_tenants(database, customer)
->>>>>>> ba61a74c (Workbooks, regulars export, regulars query --all; exports equal their pages for every report)
         backends = Backends(database, ReplicaCache(replica_cache_mb))
         return await execute.execute(report_query, tenants, backends, database.clock())
 
@@ -87,21 +83,6 @@ def query(
     return 0
 
 
-<<<<<<< HEAD
-def _parse(body: str) -> ReportQuery:
-    try:
-        return parse_query(body.encode(errors="replace"), REPORTS_BY_NAME)
-    except InvalidJsonError as error:
-        raise UsageError(str(error)) from None
-    except InvalidParametersError as error:
-        raise usage_error(error) from None
-
-
-def customer_headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:
-    """Returns the values of X-Customer and X-Loyalty-Club-Slug."""
-    is_slug = "=" not in customer and not customer.replace("_", "").isdecimal()
-    return ([], [customer]) if is_slug else ([customer], [])
-=======
 def _write_all(body: str, customer: str, output: str | None, common: CommonOptions | None) -> int:
     """Writes all rows to standard output, as `regulars export` does."""
     allowed = (ExportFormat.CSV, ExportFormat.NDJSON)
@@ -110,4 +91,3 @@ def _write_all(body: str, customer: str, output: str | None, common: CommonOptio
         raise UsageError(f"-o is {output!r}. Allowed with --all: csv, ndjson. `regulars export` writes other formats.")
     run_export(body, customer, sys.stdout.buffer, file_format=file_format, common=common)
     return 0
->>>>>>> ba61a74c (Workbooks, regulars export, regulars query --all; exports equal their pages for every report)

@@ -11,11 +11,11 @@ from cyclopts import App, Parameter
 
 from regulars.auth import permits
 from regulars.auth.errors import AccessDenied
-from regulars.auth.tenants import ALL_CUSTOMERS, TenantScope, resolve_tenants
+from regulars.auth.tenants import ALL_CUSTOMERS
 from regulars.cli.jobs import Output, require_output
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database, usage_error
 from regulars.cli.progress import format_json, format_table
-from regulars.cli.query import customer_headers
+from regulars.cli.tenants import select_tenants
 from regulars.core import timestamps
 from regulars.exports import cleanup, export_table, schedule_table
 from regulars.exports.export import require_exportable
@@ -63,8 +63,7 @@ def create(
     settings = load_settings(common)
 
     async def work(database: Database) -> Schedule:
-        async with database.unscoped_connection() as connection:
-            tenants = await resolve_tenants(connection, TenantScope(), *customer_headers(customer))
+        tenants = await select_tenants(database, customer)
         if len({each.organization_id for each in tenants}) > 1:
             raise UsageError("The customers belong to several organizations. Use --customer to select those of one.")
         now = database.clock()

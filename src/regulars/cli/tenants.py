@@ -10,8 +10,6 @@ from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
 from regulars.storage.database import Database
 
-ALL_CUSTOMERS = "all=all"
-
 
 async def select_tenants(database: Database, customer: str) -> tuple[Tenant, ...]:
     """The tenants that --customer selects among all of them. Raises AccessDenied."""
