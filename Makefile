@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 # One process more than cores: some wait for servers and for Spark.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
-# Packages of which every branch is tested.
-CORE := src/regulars/auth/*,src/regulars/aggregations/*,src/regulars/query/*,src/regulars/ingest/*,src/regulars/loading/*,src/regulars/reports/*,src/regulars/rollups/*,src/regulars/facts/*
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
@@ -36,8 +34,7 @@ demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
 test: $(DEVELOPMENT_INSTALLED)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term
-	$(BIN)/coverage report --fail-under=100 --include='$(CORE)'
+	REGULARS_COVERAGE=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # The suite with its long tests, and more examples of what is drawn.
 test-long: $(DEVELOPMENT_INSTALLED)
@@ -59,4 +56,4 @@ docs: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m bench.roadmap
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """Shared fixtures: servers for the whole run, and a community and a manual clock for each test."""
 
+import coverage_measurement  # isort: skip  # before anything of the package is imported
 import asyncio
 import itertools
 import tempfile
@@ -27,6 +28,12 @@ _numbers = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--long`, which also runs the long form of some tests."""
     parser.addoption("--long", action="store_true", help="run the tests marked long as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the measurement of coverage in `make test`."""
+    if coverage_measurement.plugin is not None:
+        config.pluginmanager.register(coverage_measurement.plugin)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

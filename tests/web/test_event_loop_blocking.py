@@ -20,9 +20,6 @@ from regulars.storage.database import Database
 from regulars.web.fair_limiter import MAX_WAITING, BusyError, FairLimiter
 from web.event_loop_lag import EventLoopLag
 
-# Measuring coverage doubles the processor time of what is measured here.
-pytestmark = pytest.mark.no_cover
-
 LONGEST = 0.1
 """Seconds of processor time for which a hostile request may block the event loop."""
 
