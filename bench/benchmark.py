@@ -192,6 +192,7 @@ BENCHMARKS = (
             )
         ),
     ),
+    Benchmark("webhooks", "Webhooks", ("product, sending", "naive, sending")),
     Benchmark("geo", "Finding towns", ("search, p50", "search, p95")),
     Benchmark(
         "feast",
