@@ -15,14 +15,15 @@ RETRY_SECONDS = 0.3
 class Supervisor:
     """A server that is restarted whenever its process ends."""
 
-    def __init__(self, folder: Path, port: int, *, workers: int) -> None:
+    def __init__(self, folder: Path, port: int, *, workers: int, **settings: object) -> None:
         self.folder = folder
         self.port = port
         self.workers = workers
+        self.settings = settings
         self.restarts = 0
         self.exits: list[int] = []
         """The exit code of each process that ended."""
-        self.running = server.start(folder, port=port, workers=workers)
+        self.running = server.start(folder, port=port, workers=workers, **settings)
         self._stopped = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
         self._watching.start()
@@ -34,7 +35,7 @@ class Supervisor:
             self.exits.append(server.stop(self.running))
             while not self._stopped.is_set():
                 try:
-                    self.running = server.start(self.folder, port=self.port, workers=self.workers)
+                    self.running = server.start(self.folder, port=self.port, workers=self.workers, **self.settings)
                 except RuntimeError:
                     # Such as a port or data that a process which is about to end still holds.
                     self._stopped.wait(RETRY_SECONDS)
