@@ -28,7 +28,7 @@ deliveries are repeated.
 
 def run(run: Run) -> None:
     """Kills processes while purchases are written and their events are delivered."""
-    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     run.describe(
         f"{kills} kills. `regulars serve --workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor "
         f"that restarts it. {WRITERS} clients write purchases, each of a profile of its own, one after the other, and "
@@ -148,9 +148,11 @@ def _check(run: Run, receiver: Receiver, written: dict[str, list[int]], expected
     run.figure("of these answered with status 500", receiver.failures)
     run.figure("of these repeated after they were accepted", receiver.repeated)
     run.figure("time from the last write to the last arrival", seconds, "s")
-    missing = [str(id) for profile_id, ids in written.items() for id in set(ids) - set(arrived.get(profile_id, ()))]
+    missing = [
+        str(purchase) for profile_id, ids in written.items() for purchase in set(ids) - set(arrived.get(profile_id, ()))
+    ]
     run.check_none("every acknowledged purchase arrives", missing, expected, "purchases")
-    twice = [str(id) for ids in arrived.values() for id, count in Counter(ids).items() if count > 1]
+    twice = [str(purchase) for ids in arrived.values() for purchase, count in Counter(ids).items() if count > 1]
     run.check_none("no purchase arrives under two ids", twice, expected, "purchases")
     disordered = [profile_id for profile_id, ids in written.items() if arrived.get(profile_id, [])[: len(ids)] != ids]
     run.check_none(
@@ -171,9 +173,9 @@ def _broken_chains(receiver: Receiver) -> list[str]:
     last: dict[str, object] = {}
     broken = []
     for event in receiver.events():
-        if event["type"] == "aggregation.changed" and "spend_total" in event["data"]["new"]:
+        if event["type"] == "aggregation.changed" and "spend_all" in event["data"]["new"]:
             data = event["data"]
-            if data["profile_id"] in last and last[data["profile_id"]] != data["old"]["spend_total"]:
+            if data["profile_id"] in last and last[data["profile_id"]] != data["old"]["spend_all"]:
                 broken.append(event["id"])
-            last[data["profile_id"]] = data["new"]["spend_total"]
+            last[data["profile_id"]] = data["new"]["spend_all"]
     return broken

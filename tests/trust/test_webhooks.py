@@ -7,6 +7,6 @@ from trust.registry import PROOFS, run_proof
 @pytest.mark.timeout(240)
 def test_every_event_arrives_in_order_although_processes_are_killed() -> None:
     (proof,) = (each for each in PROOFS if each.name == "webhooks")
-    found = run_proof(proof, scale=0.03)
+    found = run_proof(proof, scale=0.02)
     assert [check for check in found.checks if not check.holds] == [], found.command
     assert found.holds
