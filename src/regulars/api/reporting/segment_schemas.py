@@ -44,7 +44,7 @@ _SEGMENT = _object(
 AT_RISK = {
     "type": "and",
     "operations": [
-        {"type": "in", "field": "aggregations.dimension_recency", "value": ["RD", "RI"]},
+        {"type": "in", "field": "aggregations.dimension_recency", "value": ["RA", "RI"]},
         {"type": "greater_or_equal_to", "field": "aggregations.spend_12m", "value": 500},
     ],
 }
@@ -198,8 +198,8 @@ EXPLAIN = EndpointSchema(
                         {
                             "type": "in",
                             "field": "aggregations.dimension_recency",
-                            "value": ["RD", "RI"],
-                            "actual": "RA",
+                            "value": ["RA", "RI"],
+                            "actual": "RC",
                             "holds": False,
                         },
                         {
