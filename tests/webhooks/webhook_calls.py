@@ -47,7 +47,9 @@ async def deliver(club: Club, dispatcher: WebhookDispatcher) -> None:
 
 async def deliveries(club: Club, webhook_id: int, **filters: Any) -> list[dict[str, Any]]:
     """The log of a webhook, in the order of the events."""
-    params: dict[str, Any] = {"page[size]": 500, "sort": "id"} | {f"filter[{name}]": value for name, value in filters.items()}
+    params: dict[str, Any] = {"page[size]": 500, "sort": "id"} | {
+        f"filter[{name}]": value for name, value in filters.items()
+    }
     response = await club.http.get(f"{WEBHOOKS_URL}/{webhook_id}/deliveries", params=params)
     assert response.status_code == 200, response.text
     found: list[dict[str, Any]] = response.json()["data"]

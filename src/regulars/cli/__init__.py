@@ -34,6 +34,7 @@ COMMANDS = (
     ("provider:provider", "provider"),
     ("jobs:jobs", "jobs"),
     ("schedule:schedule", "schedule"),
+    ("segment:segment", "segment"),
     ("load:load_files", "load"),
     ("query:query", "query"),
     ("export:export", "export"),

@@ -16,10 +16,12 @@ from regulars.cli.tenants import select_tenants, usage_errors
 from regulars.exports.formats import ExportFormat
 from regulars.query import execute
 from regulars.query.backends import Backends
+from regulars.query.parser.filters import IN_SEGMENT
 from regulars.query.parser.request import parse_query
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
+from regulars.segments import definitions
 from regulars.storage.database import Database
 
 _FORMATTERS = {"table": as_table, "json": to_json, "csv": to_csv}
@@ -49,31 +51,34 @@ def query(
     if all_:
         return _write_all(body, customer, output, common)
     output = output or "table"
-    with usage_errors(customer):
-        report_query = parse_query(body.encode(errors="replace"), REPORTS_BY_NAME)
+    content = body.encode(errors="replace")
+    if IN_SEGMENT not in body:
+        # A body without segments is validated before the database is opened.
+        with usage_errors(customer):
+            parse_query(content, REPORTS_BY_NAME)
     chart = Path(output) if output.endswith(".html") else None
     if chart is None and output not in _FORMATTERS:
         raise UsageError(f"-o is {output!r}. Allowed: table, json, csv, FILE.html.")
     if chart is not None:
         # Fails before the query runs if plotly is missing.
         chart_page.plotly_script()
-    if chart is not None and report_query.report.format is not ReportFormat.TIMESERIES:
-        raise UsageError(
-            f"A chart needs a time series, and {report_query.report.name} is none. Use -o table, json or csv."
-        )
-
     replica_cache_mb = load_settings(common).replica_cache_mb
 
-    async def work(database: Database) -> Mapping[str, Any]:
+    async def work(database: Database) -> tuple[str, Mapping[str, Any]]:
         tenants = await select_tenants(database, customer)
+        segments = await definitions.filters_of(database, tenants)
+        report_query = parse_query(content, REPORTS_BY_NAME, segments)
+        name = report_query.report.name
+        if chart is not None and report_query.report.format is not ReportFormat.TIMESERIES:
+            raise UsageError(f"A chart needs a time series, and {name} is none. Use -o table, json or csv.")
         backends = Backends(database, ReplicaCache(replica_cache_mb))
-        return await execute.execute(report_query, tenants, backends, database.clock())
+        return name, await execute.execute(report_query, tenants, backends, database.clock())
 
     with usage_errors(customer):
-        result = run_with_database(common, work)
+        name, result = run_with_database(common, work)
     if chart is not None:
-        chart.write_text(chart_page.render_page(report_query.report.name, result))
-        print(f"Chart of {report_query.report.name} written to {chart}.")
+        chart.write_text(chart_page.render_page(name, result))
+        print(f"Chart of {name} written to {chart}.")
         return 0
     sys.stdout.write(_FORMATTERS[output](result))
     if output != "json" and (next_page := result.get("pagination", {}).get("next_page_info")):

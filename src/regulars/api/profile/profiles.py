@@ -1,6 +1,5 @@
 """Profiles: create, read, update, search, merge, erase, and batches."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -8,12 +7,10 @@ import msgspec
 
 from regulars.api.profile import examples
 from regulars.api.profile.batch_response import RowBatch, chunks
+from regulars.api.profile.profile_includes import IncludeLoader, ProfileJson, parse_includes
 from regulars.auth import permits
-from regulars.auth.errors import AccessDenied
-from regulars.auth.principals import PrincipalKind
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, ValidationError, field_error
-from regulars.model import community as communities
 from regulars.model import erasure, identities, member_handles, merge
 from regulars.model.import_batches import IMPORT_BATCHES
 from regulars.model.profiles import lookup, profiles
@@ -22,45 +19,15 @@ from regulars.model.profiles.profiles import PROFILES
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.segments import definitions
-from regulars.segments.explain import Currency, segments_of
 from regulars.storage.database import Scope
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope, page_envelope
 
-ProfileJson = dict[str, Any]
-IncludeLoader = Callable[[RequestContext, Scope, list[ProfileJson]], Awaitable[None]]
-
-
-async def _add_segments(context: RequestContext, scope: Scope, rows: list[ProfileJson]) -> None:
-    """Adds the names of the segments that each profile is in now. Raises AccessDenied for members and their tokens."""
-    if context.principal.kind is not PrincipalKind.COMMUNITY:
-        raise AccessDenied(403, "`include=segments` requires a token of the community that is not bound to a profile.")
-    community = await communities.get_by_id(scope.connection, context.community_id)
-    stored = await definitions.load(scope, community.segments_version)
-    profile_ids = [UUID(str(row["id"])) for row in rows]
-    currency = Currency(community.timezone, community.minor_digits)
-    found = await segments_of(scope, stored, profile_ids, currency)
-    for profile_id, row in zip(profile_ids, rows, strict=True):
-        row["segments"] = found[profile_id]
-
-
-INCLUDES: Mapping[str, IncludeLoader] = {"segments": _add_segments}
-"""Functions that add related rows to profiles, by their name in the query parameter `include`."""
-
-
-def _includes(context: RequestContext) -> list[IncludeLoader]:
-    names = [name for part in context.query_params.get("include", "").split(",") if (name := part.strip())]
-    for name in names:
-        if name not in INCLUDES:
-            raise field_error("include", f"has the unknown name {name!r}. Allowed: {', '.join(INCLUDES) or 'none'}")
-    return [INCLUDES[name] for name in names]
-
 
 async def _list(context: RequestContext) -> dict[str, object]:
     query = parse_list_query(PROFILES, context.query_params)
-    includes = _includes(context)
+    includes = parse_includes(context)
     async with context.app.database.read_transaction(context.community_id) as scope:
         rows, total = await fetch_page(PROFILES, scope, query)
         for include in includes:
@@ -70,7 +37,7 @@ async def _list(context: RequestContext) -> dict[str, object]:
 
 async def read_profile(context: RequestContext) -> dict[str, object]:
     """The profile in the path, or the member's own."""
-    return await _fetch(context, context.path_uuid(), _includes(context))
+    return await _fetch(context, context.path_uuid(), parse_includes(context))
 
 
 async def _fetch(context: RequestContext, profile_id: UUID, includes: list[IncludeLoader]) -> dict[str, object]:
@@ -171,7 +138,7 @@ async def find_profile_id(scope: Scope, handle: str, value: str | int) -> UUID:
 
 
 async def _search(context: RequestContext) -> dict[str, object]:
-    includes = _includes(context)
+    includes = parse_includes(context)
     handle = "id" if context.body.type == "profile_id" else context.body.type
     async with context.app.database.read_transaction(context.community_id) as scope:
         profile_id = await find_profile_id(scope, handle, context.body.id)
