@@ -11,6 +11,7 @@ from api.transaction_client import create_transaction, sale
 from clubs import Club
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.jobs.refresh_due import refresh_community
+from regulars.verify.verify import verify
 from segments.segment_client import REGULARS, WOMEN, SegmentClient, all_of, in_segment
 
 
@@ -174,3 +175,46 @@ async def test_a_deleted_segment_loses_its_memberships(club: Club, client: Segme
         version = await scope.fetchval("SELECT segments_version FROM communities WHERE id = $1", club.community.id)
     assert rows == []
     assert version is None
+
+
+async def test_verification_recomputes_memberships(club: Club, client: SegmentClient) -> None:
+    women = [await create_profile(club, gender="female", birth_year=2004) for _ in range(2)]
+    await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=women[0]["id"]))
+    await client.create("women", WOMEN)
+    await client.create("twenty", {"type": "equal", "field": "age", "value": "20-24"})
+    await client.create("buyers", {"type": "greater_than", "field": "aggregations.spend_12m", "value": 99.5})
+    await client.create("early", {"type": "less_than", "field": "aggregations.spend_last_date", "value": "2026-10-02"})
+    await maintain(club)
+    assert await discrepancies(club) == []
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(
+            "DELETE FROM segment_memberships WHERE community_id = $1 AND profile_id = $2",
+            club.community.id,
+            women[0]["id"],
+        )
+        version = await scope.fetchval(
+            "SELECT version_id FROM segments WHERE community_id = $1 AND name = 'buyers'", club.community.id
+        )
+        await scope.execute(
+            "INSERT INTO segment_memberships VALUES ($1, $2, $3, $4)",
+            club.community.id,
+            women[1]["id"],
+            version,
+            scope.now,
+        )
+    found = {
+        *(f"profile {women[0]['id']}: segment {name} is stored as False, expected True" for name in EVERY_SEGMENT),
+        f"profile {women[1]['id']}: segment buyers is stored as True, expected False",
+    }
+    assert {*await discrepancies(club)} == found
+    # The day has changed, and birthdays are not evaluated yet.
+    club.clock.advance(days=1)
+    assert {*await discrepancies(club)} == {each for each in found if "twenty" not in each}
+
+
+EVERY_SEGMENT = ("women", "twenty", "buyers", "early")
+
+
+async def discrepancies(club: Club) -> list[str]:
+    """What `regulars verify` finds."""
+    return [str(each) async for each in verify(club.database, club.community.id) if not isinstance(each, int)]

@@ -18,8 +18,9 @@ from regulars.facts.registry import FACT_TYPES
 from regulars.model import address_country
 from regulars.storage.copy_out import TIMESTAMP
 from regulars.storage.database import Database, Scope
-from regulars.verify import export, timezone_check
+from regulars.verify import export, segment_check, timezone_check
 from regulars.verify.export import BOOLEAN, DATE, INTEGER, TEXT, ExportedFacts, ProfileRange
+from regulars.verify.segment_check import ExportedMemberships
 
 MAX_PROFILES_PER_RANGE = 50_000
 MAX_SALES_PER_RANGE = 500_000
@@ -109,10 +110,11 @@ async def verify(
             profile_range = ProfileRange(first, found["last"])
             facts = await export.export_facts(scope, profile_range)
             actual = await (_stored(scope, profile_range) if as_of is None else _returned(scope, facts, as_of))
+            memberships = None if as_of else await segment_check.export_memberships(scope, profile_range)
             addresses = await scope.fetch(_ADDRESSES, community_id, profile_range.first, profile_range.last)
             at = as_of or scope.now
         # The snapshot is released, and the event loop is not blocked.
-        differences = await asyncio.to_thread(_compare, facts, actual, at, is_stored=as_of is None)
+        differences = await asyncio.to_thread(_compare, facts, actual, memberships, at, is_stored=as_of is None)
         if differences and not are_timezones_checked:
             are_timezones_checked = True
             for difference in await _timezone_differences(database, community_id):
@@ -246,12 +248,20 @@ ORDER BY profile_id
 """
 
 
-def _compare(facts: ExportedFacts, actual: pa.Table, at: datetime, *, is_stored: bool) -> list[Discrepancy]:
+def _compare(
+    facts: ExportedFacts, actual: pa.Table, memberships: ExportedMemberships | None, at: datetime, *, is_stored: bool
+) -> list[Discrepancy]:
     engine = export.recompute(facts, at)
     engine.connection.register("actual", actual)
     rows = export.fetch_dicts(engine, _DIFFERENT_ROWS)
+    found = [each for row in rows for each in _differences(row, "is stored as" if is_stored else "is returned as")]
+    if memberships is not None:
+        found += (
+            Discrepancy(f"profile {profile_id}", f"segment {name}", is_member, not is_member)
+            for profile_id, name, is_member in segment_check.differences(engine, memberships, at)
+        )
     engine.connection.close()
-    return [each for row in rows for each in _differences(row, "is stored as" if is_stored else "is returned as")]
+    return found
 
 
 def _differences(row: dict[str, Any], actual: str) -> list[Discrepancy]:

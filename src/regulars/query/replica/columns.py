@@ -67,6 +67,11 @@ class ReplicaColumn:
         return self.transfer_type.copy_sql.format(f"{self.table}.{self.name}")
 
     @property
+    def duckdb_sql(self) -> str:
+        """DuckDB's conversion of an imported value, with {} in its place."""
+        return self.transfer_type.duckdb_sql
+
+    @property
     def duckdb_expression(self) -> str:
         """DuckDB's expression over the imported column."""
         return self.transfer_type.duckdb_sql.format(f'imported."{self.name}"')
