@@ -22,6 +22,22 @@ from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
 
+IN_ONE_PROCESS = (
+    "api/test_database_faults.py",
+    "demo",
+    "deployment/test_nginx.py",
+    "documentation",
+    "engines",
+    "exports",
+    "ingest/test_crashes.py",
+    "offline/test_object_stores.py",
+    "system/test_connections.py",
+    "system/test_raw_requests.py",
+    "system/test_serve.py",
+)
+"""Folders and modules whose tests share what takes long to start, so that one process of a run has all of them."""
+
+_TESTS = Path(__file__).parent
 _numbers = itertools.count(1)
 
 
@@ -36,8 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(coverage_measurement.plugin)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects the long tests."""
+    """Deselects the long tests, and groups those that run in one process."""
+    for item in items:
+        path = item.path.relative_to(_TESTS)
+        for each in IN_ONE_PROCESS:
+            if path.is_relative_to(each):
+                item.add_marker(pytest.mark.xdist_group(each))
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if each.get_closest_marker("long")])
         items[:] = [each for each in items if not each.get_closest_marker("long")]

@@ -38,7 +38,7 @@ async def read_changes(
     return decoded
 
 
-@property_test(8)
+@property_test(5)
 @given(outcome=outcomes(max_actions=20), data=st.data())
 async def test_a_value_is_constant_between_two_changes(
     outcome: tuple[Facts, datetime], data: st.DataObject, database: Database, clock: ManualClock

@@ -182,7 +182,7 @@ async def test_concurrent_charges_of_two_processes_are_all_counted(
         assert sum(isinstance(each, Charge) for each in allowed) == 2
 
 
-@property_test(60)
+@property_test(30)
 @given(
     capacity=st.integers(1, 50),
     refill=st.integers(1, 20),

@@ -203,7 +203,7 @@ _PIECES = (
 )
 
 
-@property_test(150)
+@property_test(60)
 @given(
     x_customer=st.lists(st.lists(st.sampled_from(_PIECES), max_size=6).map("".join), max_size=2),
     slugs=st.lists(st.sampled_from(["{oslo_slug}", "{foreign_slug}", "", "x'"]), max_size=2),

@@ -16,7 +16,7 @@ import pytest
 from documentation.pages import PAGES, ROOT, console_commands
 from regulars.cli import app
 
-pytestmark = [pytest.mark.xdist_group("documentation"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 COMMANDS = [(page, command) for page in PAGES for command in console_commands(page)]
 BIN = Path(sys.executable).parent

@@ -1,11 +1,10 @@
-"""A Spark cluster of two executors on this machine, started once for the run."""
+"""Spark on this machine, started once for the run: within its driver, or for long runs as a cluster of two executors."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 CLUSTER = "local-cluster[2,1,1024]"
-IN_DRIVER_CLUSTER = "local[2]"
+IN_DRIVER = "local[2]"
 
 # What runs for a minute is not worth compiling well. The place for what is compiled is by itself so small then that
 # after a few computations much is discarded and compiled again.
@@ -25,6 +24,9 @@ _SETTINGS = {
     # A session of the user has settings of its own.
     "spark.sql.session.timeZone": "Pacific/Auckland",
     "spark.ui.enabled": "false",
+    # Compiling a plan takes longer than interpreting it for few rows.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.ui.showConsoleProgress": "false",
     # Plans are not looked at, and writing them takes longer than many stages.
     "spark.sql.maxPlanStringLength": "0",
@@ -42,13 +44,16 @@ _SETTINGS = {
 
 
 @contextmanager
-def session() -> Iterator[Any]:
-    """A session on the cluster; in the driver alone where no cluster starts, which CI refuses."""
+def session(*, is_cluster: bool) -> Iterator[Any]:
+    """A session in the driver, or on a cluster. CI requires Java."""
     if shutil.which("java") is None:
-        _lacking(pytest.skip, "there is no Java for Spark: apt-get install openjdk-17-jre-headless")
+        reason = "there is no Java for Spark: apt-get install openjdk-17-jre-headless"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="regulars-spark-", ignore_cleanup_errors=True) as folder:
         _set_up(Path(folder))
-        started = _started(folder)
+        started = _started(folder, CLUSTER if is_cluster else IN_DRIVER)
         try:
             yield started
         finally:
@@ -56,7 +61,7 @@ def session() -> Iterator[Any]:
 
 
 def executors(spark: Any) -> list[psutil.Process]:
-    """The processes of the executors; none where the driver does their work."""
+    """Returns the processes of the executors of a cluster."""
     driver = psutil.Process(spark.sparkContext._gateway.proc.pid)
     return [each for each in driver.children(recursive=True) if _is_executor(each)]
 
@@ -72,12 +77,6 @@ def _is_executor(process: psutil.Process) -> bool:
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
-def _lacking(otherwise: Any, reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    otherwise(reason)
-
-
 def _set_up(folder: Path) -> None:
     """A home for Spark that is not the package's folder: a cluster writes its logs there."""
     import pyspark
@@ -87,20 +86,10 @@ def _set_up(folder: Path) -> None:
     os.environ |= {"SPARK_HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder)}
 
 
-def _started(folder: str) -> Any:
+def _started(folder: str, master: str) -> Any:
     from pyspark.sql import SparkSession
 
-    def start(master: str) -> Any:
-        builder = SparkSession.builder.master(master).appName("regulars-tests")
-        for name, value in {**_SETTINGS, "spark.sql.warehouse.dir": f"{folder}/warehouse"}.items():
-            builder = builder.config(name, value)
-        return builder.getOrCreate()
-
-    started = start(CLUSTER)
-    try:
-        started.range(2).count()
-    except Exception as error:
-        started.stop()
-        _lacking(warnings.warn, f"no {CLUSTER} starts here, {IN_DRIVER_CLUSTER} does its work: {error}")
-        started = start(IN_DRIVER_CLUSTER)
-    return started
+    builder = SparkSession.builder.master(master).appName("regulars-tests")
+    for name, value in {**_SETTINGS, "spark.sql.warehouse.dir": f"{folder}/warehouse"}.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()

@@ -12,9 +12,9 @@ from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spar
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """The session of the whole run."""
-    with cluster.session() as session:
+def spark(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The session of the whole run: on a cluster if it is long."""
+    with cluster.session(is_cluster=request.config.getoption("--long")) as session:
         yield session
 
 

@@ -19,9 +19,6 @@ from engines.table_formats import TableFormat, as_csv, as_parquet, as_table
 from hypothesis_settings import SEED
 from oracle import Community
 
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
-
 # A computation by Spark takes seconds, however little it computes. A case of a currency is one in any zone.
 TOGETHER = {"JPY": "America/Havana", "KWD": "Australia/Lord_Howe"}
 _ZONES = {zone: currency for currency, zone in TOGETHER.items()}

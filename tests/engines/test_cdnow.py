@@ -22,9 +22,6 @@ from hypothesis_settings import SEED
 from oracle import Community, Facts, Item, Profile, Transaction, expected_values
 from regulars.demo import cdnow
 
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
-
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
 OPTIONS: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
 

@@ -14,9 +14,6 @@ import pytest
 from engines import cluster
 from engines.compute_fixtures import compute_on_duckdb, compute_on_spark
 
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
-
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 MANY, OTHERS = 200_000, 2_000
 
@@ -61,9 +58,9 @@ def assert_right(values: pa.Table) -> None:
     assert sum(row["spend_all"] for row in others) == Decimal(5 * OTHERS * 9 // 10 * 2 - 5 * OTHERS // 10)
 
 
+# Shorter tests of Spark run within its driver, which can't be lost.
+@pytest.mark.long
 def test_a_profile_with_most_purchases_is_correct_after_the_loss_of_an_executor(spark: Any) -> None:
-    if not cluster.executors(spark):
-        pytest.skip("the driver does the work of the executors here, and can't be lost")
     lost = threading.Event()
     watching = threading.Thread(target=lose_one_at_work, args=(spark, lost), daemon=True)
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from clubs import START
 from engines.compute_fixtures import compute_on_duckdb, compute_on_spark
-
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
 
 SALES = [
     {"external_id": "T1", "profile": "M1", "transacted_at": "2026-10-01T10:00:00.000001Z", "total": "5.10",

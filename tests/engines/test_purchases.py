@@ -38,8 +38,6 @@ from regulars.storage.database import Database
 from reports.purchase_recount import measure
 from reports.transaction_queries import by_bucket, by_label, tenant_of
 
-pytestmark = pytest.mark.xdist_group("spark")
-
 _numbers = itertools.count(1)
 Json = dict[str, Any]
 Means = Callable[[Json], bool]

@@ -32,8 +32,6 @@ from reports import random_members
 
 _numbers = itertools.count(1)
 
-pytestmark = pytest.mark.xdist_group("spark")
-
 Body = dict[str, Any]
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -8,14 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import pytest
 
 from aggregations.histories import ERAS, ZONES
 from engines.compute_fixtures import compute_on_duckdb
 from hypothesis_settings import SEED
-
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import random
 
 import pyarrow as pa
-import pytest
 
 from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
 from engines.input_tables import to_tables
 from engines.random_clubs import random_club
 from hypothesis_settings import SEED
 from regulars.aggregations.definitions import REGISTRY
-
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
 
 ALWAYS = {"profile_id", "calculated_at"}
 NAMES = [each.name for each in REGISTRY.aggregations if each.name not in ALWAYS]

@@ -98,7 +98,7 @@ async def test_random_filters_mean_what_plain_python_says(club: Club) -> None:
     chance = random.Random(SEED)
     of, rows = create_samples(club, club.database), random_rows(chance, 120)
     await of.insert(rows)
-    for _ in range(examples(100)):
+    for _ in range(examples(60)):
         filter_ = tree(chance)
         expected = [row["id"] for row in rows if matches(filter_, with_lists(row))]
         for report in REPORTS:

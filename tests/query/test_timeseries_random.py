@@ -83,7 +83,7 @@ async def test_every_timeseries_equals_that_of_the_oracle(database: Database) ->
         found = random_events(random)
         tenants.append((await create_tenant(database, zone, found), found))
     answered = 0
-    for number in range(examples(80)):
+    for number in range(examples(50)):
         chosen = tenants[:2] if number % 6 == 0 else random.sample(tenants, random.choice([1, 1, 2, 3]))
         interval = random.choice([None, *ALL_INTERVALS])
         change = random.choice(CHANGES)
