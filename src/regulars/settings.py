@@ -151,6 +151,11 @@ class Settings:
         JOBS,
         "Number of exports that a process runs at the same time. 0: none, because `regulars worker` runs them.",
     )
+    worker_timeout_seconds: float = _setting(
+        30.0,
+        JOBS,
+        "Time without a heartbeat after which a process that runs jobs is considered dead, and its jobs are taken over.",
+    )
     export_store: str = _setting(
         "",
         JOBS,

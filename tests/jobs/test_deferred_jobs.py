@@ -17,7 +17,7 @@ from regulars.jobs import job_list, takeover
 from regulars.jobs.defer import defer
 from regulars.jobs.job_list import JobStateError
 from regulars.jobs.job_type import JobArguments, JobOutcome, JobType, PermanentJobError
-from regulars.jobs.queue import create_app, run_until_stopped, run_worker
+from regulars.jobs.queue import WorkerOptions, create_app, run_until_stopped, run_worker
 from regulars.storage.database import Database
 
 pytestmark = on_both_servers
@@ -255,7 +255,7 @@ async def test_jobs_of_a_dead_worker_are_taken_over(database: Database) -> None:
     of_dead, of_live = await work.defer(), await work.defer()
     await _abandon(database, of_dead)
     await _abandon(database, of_live, seconds=5)
-    assert await takeover.take_over(database, work.by_name) >= 1
+    assert await takeover.take_over(database, work.by_name, 30) >= 1
     assert work.outcomes == [(JobOutcome.WAITING, takeover.ERROR)]
     assert (await job_list.get_job(database, of_live)).status == "running"
     await work.run_all()
@@ -267,7 +267,7 @@ async def test_a_job_that_kills_its_workers_fails(database: Database) -> None:
     job_id = await work.defer()
     for _ in range(takeover.MAX_DEATHS):
         await _abandon(database, job_id)
-        await takeover.take_over(database, work.by_name)
+        await takeover.take_over(database, work.by_name, 30)
     assert (await job_list.get_job(database, job_id)).status == "failed"
     assert work.outcomes[-1] == (JobOutcome.FAILED, takeover.ERROR)
     await work.run_all()
@@ -279,7 +279,7 @@ async def test_a_job_that_is_cancelled_while_its_worker_is_dead_does_not_run_aga
     job_id = await work.defer()
     await _abandon(database, job_id)
     await job_list.cancel_job(database, job_id, {})
-    await takeover.take_over(database, {})
+    await takeover.take_over(database, {}, 30)
     assert (await job_list.get_job(database, job_id)).status == "aborted"
 
 
@@ -291,7 +291,7 @@ async def test_every_queue_has_a_worker(database: Database) -> None:
 
     work = Work(database, stop)
     await work.defer()
-    await asyncio.wait_for(run_until_stopped(database, stopping, [work.type]), 20)
+    await asyncio.wait_for(run_until_stopped(database, stopping, WorkerOptions([work.type])), 20)
     assert len(work.runs) == 1
 
 

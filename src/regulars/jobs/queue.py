@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -139,6 +140,7 @@ async def run_worker(
     queue: str = REPORTS_QUEUE,
     concurrency: int = 1,
     poll_interval: float = POLL_INTERVAL_SECONDS,
+    timeout_seconds: float = 30.0,
 ) -> None:
     """Runs jobs of a queue until `stopping` is set, and returns a job that does not finish in time to the queue; without
     `stopping`, until the queue is empty.
@@ -152,8 +154,8 @@ async def run_worker(
         fetch_job_polling_interval=poll_interval,
         abort_job_polling_interval=DEFERRED_POLL_INTERVAL_SECONDS,
         shutdown_graceful_timeout=FINISH_SECONDS,
-        update_heartbeat_interval=takeover.HEARTBEAT_SECONDS,
-        stalled_worker_timeout=takeover.DEAD_AFTER_SECONDS,
+        update_heartbeat_interval=timeout_seconds / takeover.HEARTBEATS,
+        stalled_worker_timeout=timeout_seconds,
         install_signal_handlers=False,
         delete_jobs="successful",
     )
@@ -164,25 +166,32 @@ async def run_worker(
     await running
 
 
-async def run_until_stopped(
-    database: Database, stopping: asyncio.Event, job_types: Sequence[JobType] = (), concurrency: int = 1
-) -> None:
-    """Runs jobs of all queues until `stopping` is set, and reconnects after a loss of the database.
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What the workers of a process run.
 
-    `concurrency` is the number of jobs of each queue of `job_types` that run at the same time; 0 leaves them to others.
+    `concurrency` is the number of jobs of each queue of `job_types` that run at the same time; 0 leaves them to other
+    processes. `timeout_seconds` is the time without a heartbeat after which others consider a worker dead.
     """
+
+    job_types: Sequence[JobType] = ()
+    concurrency: int = 1
+    timeout_seconds: float = 30.0
+
+
+async def run_until_stopped(database: Database, stopping: asyncio.Event, options: WorkerOptions | None = None) -> None:
+    """Runs jobs of all queues until `stopping` is set, and reconnects after a loss of the database."""
+    options = options or WorkerOptions()
     while not stopping.is_set():
         try:
-            await _run_connected(create_app(database, job_types), stopping, job_types, concurrency)
+            await _run_connected(create_app(database, options.job_types), stopping, options)
         except Exception:
             _log.exception("job.failed", job="queue")
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), RETRY_SECONDS)
 
 
-async def _run_connected(
-    app: procrastinate.App, stopping: asyncio.Event, job_types: Sequence[JobType], concurrency: int
-) -> None:
+async def _run_connected(app: procrastinate.App, stopping: asyncio.Event, options: WorkerOptions) -> None:
     opening = asyncio.ensure_future(app.open_async())
     await _wait_for_either(opening, stopping)
     try:
@@ -190,25 +199,26 @@ async def _run_connected(
         # started after it would run forever.
         if not opening.cancel():
             opening.result()
-            await _run_workers(app, stopping, job_types, concurrency)
+            await _run_workers(app, stopping, options)
     finally:
         await asyncio.wait([opening])
         await app.close_async()
 
 
-async def _run_workers(
-    app: procrastinate.App, stopping: asyncio.Event, job_types: Sequence[JobType], concurrency: int
-) -> None:
+async def _run_workers(app: procrastinate.App, stopping: asyncio.Event, options: WorkerOptions) -> None:
     """Runs a worker for each queue. If one fails, the others are stopped, and the error is raised."""
     leaving = asyncio.Event()
-    queues = sorted({each.queue for each in job_types}) if concurrency else []
-    workers = [asyncio.ensure_future(run_worker(app, leaving))]
-    workers += [
-        asyncio.ensure_future(
-            run_worker(app, leaving, queue=queue, concurrency=concurrency, poll_interval=DEFERRED_POLL_INTERVAL_SECONDS)
+    workers = [asyncio.ensure_future(run_worker(app, leaving, timeout_seconds=options.timeout_seconds))]
+    for queue in sorted({each.queue for each in options.job_types}) if options.concurrency else ():
+        running = run_worker(
+            app,
+            leaving,
+            queue=queue,
+            concurrency=options.concurrency,
+            poll_interval=DEFERRED_POLL_INTERVAL_SECONDS,
+            timeout_seconds=options.timeout_seconds,
         )
-        for queue in queues
-    ]
+        workers.append(asyncio.ensure_future(running))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait([*workers, stopped], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -12,6 +12,7 @@ from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
 from regulars.jobs import export_schedules, exports, job_list, per_community, queue, refresh_due, takeover
 from regulars.jobs.maintain_segments import SegmentMaintenance
+from regulars.jobs.queue import WorkerOptions
 from regulars.query.backends import Backends
 from regulars.query.replica.cache import ReplicaCache
 from regulars.rollups import partitions
@@ -34,7 +35,6 @@ STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
-TAKEOVER_INTERVAL_SECONDS = 10.0
 SCHEDULES_INTERVAL_SECONDS = 10.0
 EXPORT_EXPIRY_INTERVAL_SECONDS = 600.0
 
@@ -75,14 +75,15 @@ class Scheduler:
             ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
-            ("job takeover", TAKEOVER_INTERVAL_SECONDS, self._take_over),
+            ("job takeover", self._settings.worker_timeout_seconds / takeover.HEARTBEATS, self._take_over),
             ("export schedules", SCHEDULES_INTERVAL_SECONDS, self._run_schedules),
             ("export expiry", EXPORT_EXPIRY_INTERVAL_SECONDS, self._expire_exports),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(name, seconds, work), name=name))
-        running = queue.run_until_stopped(
-            self._database, self._stopping, self._job_types, self._settings.export_concurrency
+        options = WorkerOptions(
+            self._job_types, self._settings.export_concurrency, self._settings.worker_timeout_seconds
         )
+        running = queue.run_until_stopped(self._database, self._stopping, options)
         self._tasks.append(asyncio.create_task(running, name="queue"))
         self._tasks.append(asyncio.create_task(self._deliver_webhooks(), name="webhooks"))
 
@@ -143,7 +144,8 @@ class Scheduler:
         await job_list.delete_old_jobs(self._database)
 
     async def _take_over(self) -> None:
-        await takeover.take_over(self._database, {each.name: each for each in self._job_types})
+        job_types = {each.name: each for each in self._job_types}
+        await takeover.take_over(self._database, job_types, self._settings.worker_timeout_seconds)
         await exports.fail_lost_exports(self._database, self._settings)
 
     async def _run_schedules(self) -> None:

@@ -9,11 +9,8 @@ import structlog
 from regulars.jobs.job_type import JobOutcome, JobType
 from regulars.storage.database import Database
 
-HEARTBEAT_SECONDS = 5.0
-"""Interval of the heartbeats of a worker."""
-
-DEAD_AFTER_SECONDS = 30.0
-"""Time without a heartbeat after which a worker is considered dead."""
+HEARTBEATS = 6
+"""Number of heartbeats of a worker within the time after which it is considered dead."""
 
 MAX_DEATHS = 3
 """A job whose worker died this often is not started again: it probably is what kills the workers."""
@@ -60,15 +57,13 @@ _OUTCOMES = {"todo": JobOutcome.WAITING, "failed": JobOutcome.FAILED, "aborted":
 _log = structlog.get_logger("regulars.jobs")
 
 
-async def take_over(
-    database: Database, job_types: Mapping[str, JobType], dead_after_seconds: float = DEAD_AFTER_SECONDS
-) -> int:
-    """Returns the jobs of dead workers to the queue, and returns their number.
+async def take_over(database: Database, job_types: Mapping[str, JobType], timeout_seconds: float) -> int:
+    """Returns the jobs of workers without a heartbeat for `timeout_seconds` to the queue, and returns their number.
 
     A job whose worker died MAX_DEATHS times fails, one that was to be cancelled is cancelled.
     """
     async with database.unscoped_connection() as connection:
-        rows = await connection.fetch(_TAKE_OVER, dead_after_seconds, ERROR, MAX_DEATHS)
+        rows = await connection.fetch(_TAKE_OVER, timeout_seconds, ERROR, MAX_DEATHS)
     for row in rows:
         _log.warning("job.taken_over", job=row["id"], type=row["task_name"], status=row["status"])
         await _record(job_types, row)
