@@ -272,7 +272,7 @@ def _is_complete(export: dict[str, Any], files: dict[str, Path], rows: int) -> b
     file = files.get(export["file_name"])
     if file is None or export["rows"] != rows:
         return False
-    return hashlib.sha256(file.read_bytes()).hexdigest() == export["sha256"]
+    return bool(hashlib.sha256(file.read_bytes()).hexdigest() == export["sha256"])
 
 
 def _is_announced(scene: Scene, export: dict[str, Any]) -> bool:
