@@ -29,6 +29,7 @@ RUN_ON_THE_DEMO = (
     "access.md",
     "geo.md",
     "reporting.md",
+    "exports.md",
 )
 """Pages whose commands run one after the other, as their reader would type them beside `make demo`."""
 

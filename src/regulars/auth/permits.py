@@ -54,7 +54,7 @@ QUERY = "Reporting:Api:Query"
 """Query reports and their metadata. Each report requires a permit of its own as well."""
 
 EXPORT = "Reporting:Api:Export"
-"""Export the result of a query to a file."""
+"""Export the result of a query to a file, at set times too. Each report requires a permit of its own as well."""
 
 TENANTS_EXPORT = "Reporting:Api:TenantsExport"
 """Export the result of a query over all customers that the token gives access to."""

@@ -53,8 +53,8 @@ def create(
     --permit it has exactly the permits named, such as Profile:Read, Transaction:Write or Import:Write.
 
     Reports need the permit Reporting:Api:Query and a permit of the report, such as
-    Reporting:Api:Report:MembersGroupedCount. Exports need Reporting:Api:Export, those over all customers
-    Reporting:Api:TenantsExport.
+    Reporting:Api:Report:MembersGroupedCount. Exports and their schedules need Reporting:Api:Export and the permit of the
+    report; to export each customer with its columns, a token needs Reporting:Api:TenantsExport as well.
 
     For a point of sale: `regulars token create --community cdnow --permit Profile:Read --permit Transaction:Write`
 
