@@ -30,6 +30,9 @@ WORKER_TIMEOUT = 2.0
 PATIENCE = 120.0
 """Time after the last kill within which every export must have ended."""
 
+TARGETS = {"server": 1, "process of the server": 3, "worker": 3}
+"""What is killed, and how often relative to the others."""
+
 FORMATS = ("csv", "ndjson", "parquet", "arrow")
 COMPRESSIONS = (None, "gzip", "zstd")
 SETTINGS = {
@@ -195,7 +198,7 @@ def _round(scene: Scene, number: int) -> None:
 
 
 def _kill(scene: Scene) -> None:
-    target = scene.draw.choice(("server", "process of the server", "worker"))
+    (target,) = scene.draw.choices(tuple(TARGETS), tuple(TARGETS.values()))
     with suppress(ProcessLookupError):
         if target == "worker" and scene.worker.process is not None:
             scene.worker.process.kill()
@@ -205,6 +208,7 @@ def _kill(scene: Scene) -> None:
         else:
             os.kill(scene.draw.choice(workers(scene.supervisor.server)), signal.SIGKILL)
     scene.kills[target] += 1
+    scene.run.log(f"    {sum(scene.kills.values())}. {target}")
 
 
 def _wait_until_ended(scene: Scene) -> dict[str, dict[str, Any]]:
