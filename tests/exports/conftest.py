@@ -35,7 +35,7 @@ class ExportClubs:
         return [replace(ClubFixture(each).tenant, **changes) for each in (self.oslo, self.kolkata)[:count]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def clubs(servers: Servers, pools: dict[str, Database]) -> AsyncIterator[ExportClubs]:
     """The clubs."""
     url = servers.urls("embedded")[1]

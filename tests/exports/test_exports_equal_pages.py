@@ -12,6 +12,8 @@ from regulars.query.formats import timeseries
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import Report, ReportFormat
 
+pytestmark = pytest.mark.xdist_group("exports")
+
 RANGE = {"from": "2026-10-20T00:00:00", "to": "2026-11-01T00:00:00"}
 
 

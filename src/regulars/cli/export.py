@@ -34,7 +34,9 @@ _COMPRESSIONS = ", ".join(COMPRESSIONS_BY_CODE)
 def export(
     body: Annotated[str, Parameter(help="Request body, as for POST /v1/reporting/query, without page_info and limit.")],
     *,
-    output: Annotated[str, Parameter(name=["-o", "--output"], help="File to write; - is standard output.")],
+    output: Annotated[
+        str, Parameter(name=["-o", "--output"], allow_leading_hyphen=True, help="File to write; - is standard output.")
+    ],
     customer: Annotated[str, Parameter(help="Value of X-Customer, or the slug of a community.")] = ALL_CUSTOMERS,
     format_: Annotated[
         str | None, Parameter(name="--format", help=f"{_FORMATS}; by default the extension of the file.")

@@ -78,10 +78,15 @@ class ReadSnapshot:
     ) -> None:
         """Runs a statement of PostgreSQL for a tenant, and writes its rows as CSV in chunks of whole rows, as COPY does.
 
-        The next chunk is read when the previous one is written.
+        The next chunk is read when the previous one is written. If writing fails or is cancelled, the connection is closed.
         """
         await self._enter(tenant)
-        await self.connection.copy_from_query(statement, *values, output=write, format="csv", timeout=COPY_SECONDS)
+        try:
+            await self.connection.copy_from_query(statement, *values, output=write, format="csv", timeout=COPY_SECONDS)
+        except BaseException:
+            # asyncpg would wait forever for the end of a statement that has already sent its last row.
+            self.connection.terminate()
+            raise
 
     async def _enter(self, tenant: Tenant) -> None:
         if tenant.community_id != self._community_id:
