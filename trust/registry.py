@@ -40,7 +40,7 @@ class Proof:
 
 PROOFS = (
     Proof("kills", "Processes killed under mixed writes", 15),
-    Proof("webhooks", "Webhooks while processes are killed", 8),
+    Proof("webhooks", "Webhooks while processes are killed", 12),
     Proof("export_kills", "Processes killed while they write exports", 25),
     Proof("faults", "Faults of the database", 2),
     Proof("connections", "Silent and slow clients", 3),

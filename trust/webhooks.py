@@ -31,7 +31,7 @@ def run(run: Run) -> None:
     kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     run.describe(
         f"{kills} kills. `regulars serve --workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor "
-        f"that restarts it. {WRITERS} clients write purchases, each of a profile of its own, one after the other, and "
+        f"that restarts it, and the next kill follows once a purchase is acknowledged. {WRITERS} clients write purchases, each of a profile of its own, one after the other, and "
         f"repeat a request with the same Idempotency-Key until it is answered. A webhook listens to all events. Its "
         f"receiver verifies each signature with the library of Standard Webhooks, and answers {FAILURE_RATE:.0%} of the "
         f"deliveries with status 500."
@@ -53,10 +53,16 @@ async def _run(run: Run, kills: int) -> None:
             made = await http.post("/api/v3/webhooks", json={"trigger": "*", "url": receiver.url})
             receiver.secrets = (made.json()["data"]["secret"],)
             stop = asyncio.Event()
-            writing = [asyncio.create_task(_write(http, f"{run.seed}-{each}", stop)) for each in range(WRITERS)]
+            acknowledged = asyncio.Event()
+            writing = [
+                asyncio.create_task(_write(http, f"{run.seed}-{each}", stop, acknowledged)) for each in range(WRITERS)
+            ]
             draw = random.Random(f"{run.seed}-kills")
             counted: Counter[str] = Counter()
             for place in range(kills):
+                acknowledged.clear()
+                async with asyncio.timeout(PATIENCE):
+                    await acknowledged.wait()
                 await asyncio.sleep(draw.uniform(0.3, 2.0))
                 kill = KILLS[place % len(KILLS)] if kills >= len(KILLS) else draw.choice(KILLS)
                 await asyncio.to_thread(_kill, supervisor, kill, draw)
@@ -86,7 +92,9 @@ def _kill(supervisor: Supervisor, kill: Kill, draw: random.Random) -> None:
         time.sleep(0.05)
 
 
-async def _write(http: httpx.AsyncClient, name: str, stop: asyncio.Event) -> tuple[str, list[int]]:
+async def _write(
+    http: httpx.AsyncClient, name: str, stop: asyncio.Event, acknowledged: asyncio.Event
+) -> tuple[str, list[int]]:
     """Writes purchases of a new profile until `stop` is set; returns the profile and the ids of its purchases."""
     profile_id = (await _post(http, "/api/v3/profiles", {"first_name": name}, f"{name}-profile"))["id"]
     written: list[int] = []
@@ -100,6 +108,7 @@ async def _write(http: httpx.AsyncClient, name: str, stop: asyncio.Event) -> tup
             "items": [],
         }
         written.append((await _post(http, "/api/v3/transactions", body, f"{name}-{number}"))["id"])
+        acknowledged.set()
         await asyncio.sleep(0.02)
     return profile_id, written
 

@@ -13,7 +13,8 @@ MAX_STEPS = 10_000
 MAX_LENGTH = 100_000
 """Maximum number of operations of an evaluation, and of characters or elements of an intermediate result."""
 
-_CONTEXT = Context(prec=28, traps=[])
+# The range of JavaScript's numbers; beyond it a result is no number.
+_CONTEXT = Context(prec=28, Emax=308, Emin=-308, traps=[])
 
 
 class ConditionTooComplexError(Exception):
@@ -144,7 +145,8 @@ def _missing(values: list[Any], data: object) -> list[Any]:
 
 
 def _missing_some(values: list[Any], data: object) -> list[Any]:
-    needed, names = (*values, 1, [])[:2] if len(values) < 2 else values[:2]
+    needed = values[0] if values else 1
+    names = values[1] if len(values) > 1 and isinstance(values[1], list) else []
     missing = _missing([names], data)
     least = _number(needed)
     return [] if least is not None and len(names) - len(missing) >= least else missing
@@ -166,7 +168,8 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return format(value.normalize(_CONTEXT) if value % 1 else value.quantize(Decimal(1)), "f")
+        text = format(_CONTEXT.plus(value), "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, list):
         return ",".join(_text(each) for each in value)
     return "[object Object]" if isinstance(value, Mapping) else str(value)
@@ -176,17 +179,19 @@ def _number(value: object) -> Decimal | None:
     """A value as JavaScript's Number() converts it; None if it is no number."""
     if value is None:
         return Decimal(0)
-    if isinstance(value, bool | int):
-        return Decimal(int(value))
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
+    if isinstance(value, bool | int | Decimal):
+        return _finite(Decimal(value))
     text = _text(value).strip()
     if not text:
         return Decimal(0)
     with suppress(ArithmeticError):
-        number = Decimal(text)
-        return number if number.is_finite() and "_" not in text else None
+        return _finite(Decimal(text)) if "_" not in text else None
     return None
+
+
+def _finite(number: Decimal) -> Decimal | None:
+    rounded = _CONTEXT.plus(number)
+    return rounded if rounded.is_finite() else None
 
 
 def _is_strictly_equal(first: object, second: object) -> bool:
