@@ -31,10 +31,10 @@ def run(run: Run) -> None:
     kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     run.describe(
         f"{kills} kills. `regulars serve --workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor "
-        f"that restarts it, and the next kill follows once a purchase is acknowledged. {WRITERS} clients write purchases, each of a profile of its own, one after the other, and "
-        f"repeat a request with the same Idempotency-Key until it is answered. A webhook listens to all events. Its "
-        f"receiver verifies each signature with the library of Standard Webhooks, and answers {FAILURE_RATE:.0%} of the "
-        f"deliveries with status 500."
+        f"that restarts it; the next kill follows once a purchase is acknowledged. {WRITERS} clients write purchases, "
+        f"each of a profile of its own, one after the other, and repeat a request with the same Idempotency-Key until it "
+        f"is answered. A webhook listens to all events. Its receiver verifies each signature with the library of "
+        f"Standard Webhooks, and answers {FAILURE_RATE:.0%} of the deliveries with status 500."
     )
     asyncio.run(_run(run, kills))
 

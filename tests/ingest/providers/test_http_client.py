@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from ingest.provider_client import CERTIFICATE_URL, Internet, certificate, rsa_key
+from regulars.core.public_addresses import parse_networks
 from regulars.ingest.providers import http_client
 from regulars.ingest.providers.http_client import HttpsClient, UpstreamUnavailableError, fetch_https
+
+LOCAL = parse_networks("127.0.0.0/8, ::1/128")
 
 _PAGES: dict[str, tuple[int, bytes]] = {
     "/found": (200, b"content"),
@@ -75,8 +79,8 @@ def own(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
 
 async def test_the_content_of_an_address_is_returned(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
-    assert await fetch_https(f"{address}/found", trusting) == b"content"
-    assert await fetch_https(f"{address}/page?a=1", trusting) == b"with a query"
+    assert await fetch_https(f"{address}/found", trusting, LOCAL) == b"content"
+    assert await fetch_https(f"{address}/page?a=1", trusting, LOCAL) == b"with a query"
 
 
 @pytest.mark.parametrize(
@@ -93,19 +97,34 @@ async def test_a_large_redirected_or_failed_response_is_unavailable(
 ) -> None:
     address, trusting = own
     with pytest.raises(UpstreamUnavailableError, match=f"{path} {message}"):
-        await fetch_https(f"{address}/{path}", trusting)
+        await fetch_https(f"{address}/{path}", trusting, LOCAL)
 
 
 async def test_error_messages_do_not_contain_the_query(own: tuple[str, ssl.SSLContext]) -> None:
     address, trusting = own
     with pytest.raises(UpstreamUnavailableError) as raised:
-        await fetch_https(f"{address}/nowhere?Token=2336412f37", trusting)
+        await fetch_https(f"{address}/nowhere?Token=2336412f37", trusting, LOCAL)
     assert "2336412f37" not in str(raised.value)
 
 
 async def test_a_server_with_an_untrusted_certificate_gets_no_request(own: tuple[str, ssl.SSLContext]) -> None:
     with pytest.raises(UpstreamUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
-        await fetch_https(f"{own[0]}/found")
+        await fetch_https(f"{own[0]}/found", None, LOCAL)
+
+
+async def test_an_address_that_is_not_public_gets_no_request(own: tuple[str, ssl.SSLContext]) -> None:
+    address, trusting = own
+    with pytest.raises(UpstreamUnavailableError, match="localhost has no public address"):
+        await fetch_https(f"{address}/found", trusting)
+
+
+async def test_the_next_address_is_tried_if_one_does_not_respond(own: tuple[str, ssl.SSLContext]) -> None:
+    # Nothing listens on this port at any of the addresses of this machine.
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(UpstreamUnavailableError, match="refused"):
+        await fetch_https(f"https://localhost:{port}/", own[1], LOCAL)
 
 
 async def test_concurrent_requests_fetch_a_certificate_once_and_the_cache_is_bounded() -> None:

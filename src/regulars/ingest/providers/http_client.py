@@ -1,14 +1,18 @@
 """Fetches certificates and confirmation links of providers over HTTPS."""
 
 import asyncio
+import http.client
+import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib import error, request
 
 from cryptography import x509
+
+from regulars.core.public_addresses import AddressNotAllowedError, Network, is_allowed
 
 TIMEOUT_SECONDS = 5.0
 """Timeout of a request."""
@@ -40,10 +44,48 @@ class _NoRedirects(request.HTTPRedirectHandler):
         return None
 
 
-def _fetch(url: str, context: ssl.SSLContext) -> bytes:
+class _PublicConnection(http.client.HTTPSConnection):
+    """Connects to allowed addresses only: the one that is checked is the one that it connects to."""
+
+    def __init__(self, host: str, *, networks: Sequence[Network], **more: Any) -> None:
+        super().__init__(host, **more)
+        self._networks = tuple(networks)
+
+    def connect(self) -> None:
+        """Connects to the first allowed address of the host. Raises OSError."""
+        self._create_connection = self._connect_allowed
+        super().connect()
+
+    def _connect_allowed(self, address: tuple[str, int], timeout: float, *more: object) -> socket.socket:
+        failure: OSError = AddressNotAllowedError(f"{address[0]} has no public address.")
+        for *_, found in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+            if is_allowed(str(found[0]), self._networks):
+                try:
+                    return socket.create_connection((str(found[0]), address[1]), timeout)
+                except OSError as error:
+                    failure = error
+        raise failure
+
+
+class _PublicHandler(request.HTTPSHandler):
+    """Opens such connections, except to the proxy of the environment, which connects itself."""
+
+    def __init__(self, context: ssl.SSLContext, networks: Sequence[Network]) -> None:
+        super().__init__(context=context)
+        self._own_context = context
+        self._open_connection = partial(_PublicConnection, networks=networks)
+
+    def https_open(self, req: request.Request) -> Any:
+        """Sends a request and returns the response."""
+        if getattr(req, "_tunnel_host", None):
+            return super().https_open(req)
+        return self.do_open(self._open_connection, req, context=self._own_context)
+
+
+def _fetch(url: str, context: ssl.SSLContext, networks: Sequence[Network]) -> bytes:
     # Error messages are logged, and a query may hold a token.
     address = url.partition("?")[0]
-    opener = request.build_opener(_NoRedirects, request.HTTPSHandler(context=context))
+    opener = request.build_opener(_NoRedirects, _PublicHandler(context, networks))
     try:
         with opener.open(url, timeout=TIMEOUT_SECONDS) as response:
             content: bytes = response.read(MAX_RESPONSE_BYTES + 1)
@@ -57,12 +99,13 @@ def _fetch(url: str, context: ssl.SSLContext) -> bytes:
     return content
 
 
-async def fetch_https(url: str, context: ssl.SSLContext | None = None) -> bytes:
-    """Fetches an address over HTTPS, through the proxy of the environment if there is one, without redirects.
+async def fetch_https(url: str, context: ssl.SSLContext | None = None, networks: Sequence[Network] = ()) -> bytes:
+    """Fetches a public address over HTTPS, through the proxy of the environment if there is one, without redirects.
 
-    `context` holds the trusted authorities, by default those of the system. Raises UpstreamUnavailableError.
+    `context` holds the trusted authorities, by default those of the system; `networks` are allowed although they are
+    not public. Raises UpstreamUnavailableError.
     """
-    return await asyncio.to_thread(partial(_fetch, url, context or ssl.create_default_context()))
+    return await asyncio.to_thread(partial(_fetch, url, context or ssl.create_default_context(), networks))
 
 
 class HttpsClient:
