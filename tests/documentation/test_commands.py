@@ -30,6 +30,7 @@ RUN_ON_THE_DEMO = (
     "geo.md",
     "reporting.md",
     "exports.md",
+    "webhooks.md",
 )
 """Pages whose commands run one after the other, as their reader would type them beside `make demo`."""
 

@@ -2,8 +2,11 @@
 
 import hashlib
 import hmac
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -11,7 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from clubs import Club
 from regulars.jobs.refresh_due import refresh_community
 from regulars.model import events
-from regulars.model.events import Event
+from regulars.model.events import EVENT_TYPES, Event
 from regulars.webhooks.dispatcher import WebhookDispatcher
 from webhook_receiver import Receiver
 from webhooks.webhook_calls import WEBHOOKS_URL, buy, create_profile, deliver, deliveries, listen, post
@@ -137,8 +140,6 @@ async def test_conditions_read_transactions_segments_and_exports(
 async def test_a_segment_event_has_the_values_of_the_member(
     club: Club, receiver: Receiver, dispatcher: WebhookDispatcher
 ) -> None:
-    from uuid import UUID
-
     await listen(club, receiver, "segment.*")
     profile_id = await create_profile(club)
     async with club.database.write_transaction(club.community.id) as scope:
@@ -230,3 +231,9 @@ async def test_both_secrets_verify_until_the_previous_one_expires(
     Webhook(rotated["secret"]).verify(after.body, dict(after.headers))
     with pytest.raises(WebhookVerificationError):
         Webhook(made["secret"]).verify(after.body, dict(after.headers))
+
+
+def test_every_type_of_event_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    documented = re.findall(r"^\| `(\w+\.\w+)` \|", page, re.MULTILINE)
+    assert documented == list(EVENT_TYPES)

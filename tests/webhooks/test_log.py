@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from clubs import Club
+from regulars.core.public_addresses import parse_networks
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import WebhookDispatcher, delete_expired
 from webhook_receiver import OK, Receiver, http_response
@@ -132,7 +133,7 @@ async def test_an_erased_payload_is_not_sent_again(
 
 
 async def test_a_test_event_is_sent_now(club: Club, receiver: Receiver) -> None:
-    club.server._webhook_client = WebhookClient(networks())
+    club.server._webhook_client = WebhookClient(parse_networks("127.0.0.0/8"))
     made = await listen(club, receiver, "profile.created", is_active=False)
     path = f"{WEBHOOKS_URL}/{made['id']}/test"
     sent = await post(club, path, None)
@@ -145,12 +146,6 @@ async def test_a_test_event_is_sent_now(club: Club, receiver: Receiver) -> None:
     statuses = [(each["id"], each["status"]) for each in await deliveries(club, made["id"])]
     assert statuses == [(sent["delivery_id"], "delivered"), (failed["delivery_id"], "failed")]
     receiver.respond = lambda request, writer: OK
-
-
-def networks() -> Any:
-    from regulars.core.public_addresses import parse_networks
-
-    return parse_networks("127.0.0.0/8")
 
 
 async def test_a_test_event_is_sent_to_public_addresses_only(club: Club, receiver: Receiver) -> None:

@@ -32,6 +32,7 @@ COMMANDS = (
     ("organization:organization", "organization"),
     ("community:community", "community"),
     ("provider:provider", "provider"),
+    ("webhook:webhook", "webhook"),
     ("jobs:jobs", "jobs"),
     ("schedule:schedule", "schedule"),
     ("segment:segment", "segment"),

@@ -77,6 +77,8 @@ def demo(
     Example: `regulars demo --size small --port 8080`
     """
     settings = with_free_ports(load_settings(host=host, port=port, data_dir=data_dir))
+    # The examples of the documentation receive webhooks on this machine.
+    settings = replace(settings, webhook_allowed_networks=settings.webhook_allowed_networks or "127.0.0.0/8")
 
     async def load(urls: bootstrap.DatabaseUrls) -> LoadedDemo:
         async with bootstrap.open_pool(urls, settings) as database:

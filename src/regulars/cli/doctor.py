@@ -15,10 +15,13 @@ from regulars.cli.exposure import findings
 from regulars.cli.options import CommonOptions, load_settings
 from regulars.cli.progress import format_table
 from regulars.core.redaction import REDACTED, redact
+from regulars.core.timestamps import format_timestamp
 from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
+from regulars.storage.database import Database
 from regulars.storage.migrate import SchemaError, pending_migrations
 from regulars.web import open_file_limit
+from regulars.webhooks.backlog import list_disabled
 
 LOW_DISK_BYTES = 1_000_000_000
 
@@ -141,7 +144,20 @@ def _examine(urls: bootstrap.DatabaseUrls) -> list[Issue]:
         for parent, count, first, last in connection.execute(_PARTITIONS):
             print(f"{parent}: {count} partitions, {first} to {last}")
     issues += [Issue(each.message, each.fatal) for each in asyncio.run(_safety_findings(urls.app))]
+    if not pending:
+        issues += asyncio.run(_disabled_webhooks(urls.app))
     return issues
+
+
+async def _disabled_webhooks(url: str) -> list[Issue]:
+    async with Database(url, 1) as database:
+        return [
+            Issue(
+                f"Webhook {each.id} of {each.community} is disabled since {format_timestamp(each.disabled_at)}: "
+                f"{each.reason} It continues with what is undelivered once it is active again."
+            )
+            for each in await list_disabled(database)
+        ]
 
 
 async def _safety_findings(url: str) -> list[safety.SafetyFinding]:

@@ -11,7 +11,6 @@ from regulars.core.errors import NotFoundError, ValidationError, field_error
 from regulars.core.field_type import FieldType
 from regulars.core.timestamps import parse_timestamp
 from regulars.model.resource import Resource, ResourceField
-from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
 
 MAX_RESENT = 100_000
@@ -89,22 +88,22 @@ async def require_active(scope: Scope, webhook_id: int) -> None:
         raise field_error("is_active", "is false, and nothing is sent to an inactive webhook. Activate it first")
 
 
-async def resend(uow: UnitOfWork, webhook_id: int, delivery_id: int) -> None:
+async def resend(scope: Scope, webhook_id: int, delivery_id: int) -> None:
     """Sends a delivery again, under the same id. Raises NotFoundError, and ValidationError if it was erased."""
-    await require_active(uow, webhook_id)
+    await require_active(scope, webhook_id)
     condition = "id = $4"
     statement = _RESEND.format(condition=condition)
-    if await uow.execute(statement, uow.community_id, webhook_id, uow.now, delivery_id) == "UPDATE 0":
-        delivery = await fetch_one(uow, webhook_id, delivery_id)
+    if await scope.execute(statement, scope.community_id, webhook_id, scope.now, delivery_id) == "UPDATE 0":
+        delivery = await fetch_one(scope, webhook_id, delivery_id)
         raise ValidationError({"id": f"is of the erased delivery {delivery['id']}: its payload is gone"})
 
 
-async def resend_range(uow: UnitOfWork, webhook_id: int, selection: ResendIn) -> int:
+async def resend_range(scope: Scope, webhook_id: int, selection: ResendIn) -> int:
     """Sends the selected deliveries again, each under the same id, and returns their number.
 
     Raises NotFoundError, and ValidationError if there are more than MAX_RESENT.
     """
-    await require_active(uow, webhook_id)
+    await require_active(scope, webhook_id)
     conditions, values = [], []
     for name, text, operator in (("from", selection.start, ">="), ("to", selection.to, "<")):
         if text is not UNSET:
@@ -113,12 +112,12 @@ async def resend_range(uow: UnitOfWork, webhook_id: int, selection: ResendIn) ->
     if selection.status is not UNSET:
         conditions.append(f"status = '{selection.status}'")
     condition = " AND ".join(conditions) or "true"
-    count: int = await uow.fetchval(
-        _COUNT.format(condition=condition), uow.community_id, webhook_id, MAX_RESENT + 1, *values
+    count: int = await scope.fetchval(
+        _COUNT.format(condition=condition), scope.community_id, webhook_id, MAX_RESENT + 1, *values
     )
     if count > MAX_RESENT:
         raise field_error("from", f"and `to` select more than {MAX_RESENT:,} deliveries: narrow the range")
-    await uow.execute(_RESEND.format(condition=condition), uow.community_id, webhook_id, uow.now, *values)
+    await scope.execute(_RESEND.format(condition=condition), scope.community_id, webhook_id, scope.now, *values)
     return count
 
 

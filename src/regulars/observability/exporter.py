@@ -21,6 +21,7 @@ from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
 from regulars.storage.database import Database
+from regulars.webhooks import backlog as webhook_backlog
 from regulars.webhooks.client import Attempt
 from regulars.webhooks.queue import DueDelivery
 
@@ -161,6 +162,7 @@ class MetricsExporter:
             if not values or time.monotonic() - read_at >= DATABASE_CACHE_SECONDS:
                 try:
                     backlog = await measure_backlog(self._database)
+                    webhooks = await webhook_backlog.measure(self._database)
                     jobs = await job_list.count_by_status(self._database, ("queued", "running", "failed"))
                     values = {
                         metrics.DATABASE_UP.name: 1,
@@ -169,6 +171,8 @@ class MetricsExporter:
                         metrics.JOBS_QUEUED.name: jobs["queued"],
                         metrics.JOBS_RUNNING.name: jobs["running"],
                         metrics.JOBS_FAILED.name: jobs["failed"],
+                        metrics.WEBHOOK_BACKLOG.name: webhooks.undelivered,
+                        metrics.WEBHOOKS_DISABLED.name: webhooks.disabled,
                         **await measure_fact_types(self._database),
                     }
                 except Exception:

@@ -206,6 +206,16 @@ JOBS_FAILED = MetricSpec(
 )
 
 
+WEBHOOK_BACKLOG = MetricSpec(
+    "regulars_webhook_undelivered",
+    MetricType.GAUGE,
+    "Deliveries of webhooks that are not delivered; at most 10,000 are counted per community.",
+)
+WEBHOOKS_DISABLED = MetricSpec(
+    "regulars_webhooks_disabled", MetricType.GAUGE, "Webhooks that were disabled because their deliveries failed."
+)
+
+
 def database_metrics() -> tuple[MetricSpec, ...]:
     """Metrics that are read from the database: those of all fact types are among them."""
     of_facts = (
@@ -213,4 +223,7 @@ def database_metrics() -> tuple[MetricSpec, ...]:
         for fact_type in FACT_TYPES
         for each in fact_type.metrics
     )
-    return (DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, JOBS_QUEUED, JOBS_RUNNING, JOBS_FAILED, *of_facts)
+    return (
+        *(DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, JOBS_QUEUED, JOBS_RUNNING, JOBS_FAILED),
+        *(WEBHOOK_BACKLOG, WEBHOOKS_DISABLED, *of_facts),
+    )
