@@ -176,6 +176,11 @@ BENCHMARKS = (
         tuple(f"{n} writer{'s' if n > 1 else ''}" for n in (1, 4, 8)),
     ),
     Benchmark(
+        "segment_memberships",
+        "Memberships of segments in the commit of a purchase",
+        tuple(f"{noun}, {n} segments" for noun in ("1 purchase", "50 purchases") for n in (0, 10, 100)),
+    ),
+    Benchmark(
         "compute",
         "All values over files",
         ("regulars, all values", "plain GROUP BY", "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"),

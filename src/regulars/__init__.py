@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from regulars.offline.compute import compute
     from regulars.offline.report import compute_report
+    from regulars.offline.segment import compute_segment
 
-__all__ = ["compute", "compute_report"]
+__all__ = ["compute", "compute_report", "compute_segment"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from regulars.offline.report import compute_report
 
         return compute_report
+    if name == "compute_segment":
+        from regulars.offline.segment import compute_segment
+
+        return compute_segment
     raise AttributeError(f"module 'regulars' has no attribute {name!r}")

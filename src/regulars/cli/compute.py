@@ -26,6 +26,10 @@ def compute_values(
     report: Annotated[
         str | None, Parameter(help="Compute this report about members or transactions instead of values.")
     ] = None,
+    segment: Annotated[
+        str | None,
+        Parameter(help="Compute which members are in this segment: a filter as JSON, or a file that contains it."),
+    ] = None,
     query: Annotated[
         str, Parameter(help="Parameters of the report as JSON: filter, aggregate_by, interval, from, to.")
     ] = "{}",
@@ -57,7 +61,7 @@ def compute_values(
         Parameter(negative="", help="Name of a column in the input: profile=customer_id, profiles.external_id=id."),
     ] = (),
 ) -> None:
-    """Computes all values of all profiles, or a report, from files, using the same definitions as the server.
+    """Computes all values of all profiles, a report, or the members of a segment, from files, by the server's definitions.
 
     Example: `regulars compute --transactions purchases.csv --map profile=customer_id -o values.parquet`
 
@@ -66,6 +70,9 @@ def compute_values(
 
     Report about transactions: `regulars compute --report transactions_stats --transactions purchases.csv --query
     '{"from": "2026-01-01", "to": "2026-11-01"}' -o year.csv`
+
+    Segment: `regulars compute --segment at-risk.json --profiles members.parquet --transactions purchases.csv
+    -o at-risk.csv`
     """
     _check_zone(timezone)
     currency_code = _currency(currency)
@@ -95,8 +102,29 @@ def compute_values(
             output=output,
         )
         return
+    if segment is not None:
+        if entities is not None or query != "{}" or profiles is None:
+            raise UsageError(
+                "--segment requires --profiles. Use --as-of for another instant; --query requires --report."
+            )
+        _segment(
+            segment,
+            profiles=profiles,
+            transactions=transactions,
+            locations=locations,
+            products=products,
+            memberships=memberships,
+            as_of=_instant(as_of),
+            columns=_columns(map),
+            timezone=timezone,
+            currency=currency_code,
+            engine=engine,
+            master=master,
+            output=output,
+        )
+        return
     if transactions is None:
-        raise UsageError("Missing option --transactions (or --report).")
+        raise UsageError("Missing option --transactions (or --report or --segment).")
     if memberships is not None or query != "{}":
         raise UsageError("--memberships and --query require --report.")
 
@@ -146,6 +174,16 @@ def _report(name: str, query: str, **options: Any) -> None:
     try:
         with report_progress(options["output"]) as progress:
             compute_report(name, **options, **parameters, progress=lambda stage: progress.update(None, stage))
+    except InvalidParametersError as error:
+        raise usage_error(error) from None
+
+
+def _segment(segment: str, **options: Any) -> None:
+    from regulars.offline.segment import compute_segment
+
+    try:
+        with report_progress(options["output"]) as progress:
+            compute_segment(segment, **options, progress=lambda stage: progress.update(None, stage))
     except InvalidParametersError as error:
         raise usage_error(error) from None
 
