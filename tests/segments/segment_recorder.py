@@ -64,7 +64,8 @@ class SegmentRecorder:
     async def check_live(self, expected: Memberships) -> None:
         """Compares counts, and the segments of each profile, with what is expected; no job has to run before."""
         for name, members in expected.items():
-            assert (await self.client.get(f"/{name}/count"))["members_count"] == len(members), name
+            count = (await self.client.get(f"/{name}/count"))["members_count"]
+            assert count == len(members), (name, self.trees[name], members)
         async with self.club.database.read_transaction(self.club.community.id) as scope:
             community = await self._community(scope)
             stored = await definitions.fetch(scope)

@@ -214,3 +214,8 @@ async def test_permits_are_required(club: Club) -> None:
     for path, permit in (("count", "MembersCount"), ("members", "Members"), ("overlap/b", "MembersCount")):
         answer = await reader.send("GET", f"/a/{path}")
         assert f"Reporting:Api:Report:{permit}" in answer.json()["error"]
+
+
+async def test_an_empty_community_has_no_members_in_any_segment(client: SegmentClient) -> None:
+    await client.create("either", {"type": "or", "operations": [WOMEN, MEN]})
+    assert (await client.get("/either/count"))["members_count"] == 0

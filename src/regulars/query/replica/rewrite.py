@@ -109,7 +109,8 @@ def _use_count_if(tree: exp.Expr) -> None:
     match list(tree.find_all(exp.AggFunc)):
         case [exp.Count(this=exp.Star()) as count] if not tree.args.get("group") and not tree.args.get("having"):
             where.pop()
-            count.replace(exp.CountIf(this=where.this))
+            # Without any row, or where the clause is null in each, count_if is null.
+            count.replace(exp.Coalesce(this=exp.CountIf(this=where.this), expressions=[exp.Literal.number(0)]))
 
 
 def _list_test(node: exp.Expression) -> _ListTest | None:
