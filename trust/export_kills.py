@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from trust.clubs import Club, create_club
 from trust.kill_targets import workers
@@ -139,8 +140,8 @@ class Scene:
 
 def run(run: Run) -> None:
     """Kills processes at random moments while exports are written, and then compares files, states and messages."""
-    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
-    members = run.scaled_count(MEMBERS_AT_FULL_SIZE, 10_000)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
+    members = run.scaled_count(MEMBERS_AT_FULL_SIZE, 5_000)
     run.describe(
         f"{kills} kills (SIGKILL) at random moments of the server, one of its two processes or a `regulars worker` beside "
         f"it, while exports of {members:,} members in all formats are written, some of which are cancelled. Killed "
@@ -198,17 +199,28 @@ def _round(scene: Scene, number: int) -> None:
 
 
 def _kill(scene: Scene) -> None:
+    """Kills a process; one that has just ended with another is waited for."""
     (target,) = scene.draw.choices(tuple(TARGETS), tuple(TARGETS.values()))
-    with suppress(ProcessLookupError):
-        if target == "worker" and scene.worker.process is not None:
-            scene.worker.process.kill()
-            scene.worker.process.wait()
-        elif target == "server":
-            os.kill(scene.supervisor.server.process.pid, signal.SIGKILL)
-        else:
-            os.kill(scene.draw.choice(workers(scene.supervisor.server)), signal.SIGKILL)
+    until = time.monotonic() + 60
+    while True:
+        with suppress(ProcessLookupError, psutil.NoSuchProcess, IndexError):
+            os.kill(_process(scene, target), signal.SIGKILL)
+            break
+        if time.monotonic() > until:
+            raise TimeoutError(f"there is no {target} to kill")
+        time.sleep(0.1)
     scene.kills[target] += 1
     scene.run.log(f"    {sum(scene.kills.values())}. {target}")
+
+
+def _process(scene: Scene, target: str) -> int:
+    if target == "worker":
+        scene.worker.ensure_running()
+        assert scene.worker.process is not None
+        return scene.worker.process.pid
+    if target == "server":
+        return scene.supervisor.server.process.pid
+    return scene.draw.choice(workers(scene.supervisor.server))
 
 
 def _wait_until_ended(scene: Scene) -> dict[str, dict[str, Any]]:

@@ -251,3 +251,15 @@ async def test_a_run_is_skipped_while_too_many_exports_wait(
     monkeypatch.setattr(exports, "MAX_UNFINISHED", 0)
     clock.advance(days=1)
     assert await run_due(client) == []
+
+
+async def test_a_schedule_whose_report_is_gone_can_be_read_and_deleted(client: ExportClient) -> None:
+    created = await create(client)
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute(
+            "UPDATE export_schedules SET request = jsonb_set(request, '{report}', '\"gone\"') WHERE organization_id = $1",
+            client.organization_id,
+        )
+    assert (await send(client, "GET", f"/{created['id']}")).status_code == 200
+    assert len((await send(client, "GET")).json()["export_schedules"]) == 1
+    assert (await send(client, "DELETE", f"/{created['id']}")).status_code == 200

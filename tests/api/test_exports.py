@@ -20,6 +20,8 @@ from regulars.exports import cleanup, export_table, run, stores
 from regulars.exports.export import write_export
 from regulars.jobs import exports as export_jobs
 from regulars.jobs import job_list
+from regulars.jobs.job_type import JobOutcome
+from regulars.query.errors import invalid_parameter
 from regulars.storage.database import Database
 
 QUERY_COST = 2
@@ -276,10 +278,34 @@ async def test_the_rows_of_a_running_export_are_shown(client: ExportClient, monk
     running = asyncio.create_task(client.run_all())
     await blocked.is_started.wait()
     await recorded.wait()
-    assert (await client.read(export))["rows"] == 7
+    running_export = await client.read(export)
+    assert (running_export["rows"], running_export["progress"]) == (7, None)
     blocked.release.set()
     await running
     assert (await client.read(export))["status"] == "done"
+
+
+async def test_the_progress_is_estimated_by_the_last_export_of_the_same_query(client: ExportClient) -> None:
+    await client.done()
+    export = await client.create({**SAMPLES, "format": "ndjson"})
+    started = await export_table.start(
+        client.database, client.organization_id, (await client.stored(export)).id, run.host_name()
+    )
+    assert started is not None
+    for rows, progress in ((0, 0.0), (1, 0.5), (5, export_table.MAX_RUNNING_PROGRESS)):
+        await export_table.record_progress(client.database, started, rows)
+        assert (await client.read(export))["progress"] == progress
+
+
+async def test_an_interrupted_download_leaves_the_file_and_continues(client: ExportClient) -> None:
+    done = await client.done()
+    whole = (await client.get(f"/{done['id']}/file")).content
+    headers = {"X-Client-Authorization": client.reporting.token}
+    async with client.reporting.http.stream("GET", f"{EXPORTS}/{done['id']}/file", headers=headers) as answer:
+        assert answer.status_code == 200
+    rest = await client.get(f"/{done['id']}/file", Range="bytes=10-", **{"If-Range": answer.headers["etag"]})
+    assert whole[:10] + rest.content == whole
+    assert len(client.files()) == 1
 
 
 async def test_an_attempt_that_was_superseded_changes_nothing(
@@ -454,3 +480,92 @@ async def test_exports_are_isolated_by_the_database(client: ExportClient) -> Non
     async with client.database.unscoped_connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM exports") == 0
     await client.run_all()
+
+
+async def test_an_export_that_is_cancelled_at_its_end_leaves_no_file(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = Blocked(monkeypatch)
+    monkeypatch.setattr(run, "PROGRESS_SECONDS", 60.0)
+    export = await client.create()
+    running = asyncio.create_task(client.run_all())
+    await blocked.is_started.wait()
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute(
+            "UPDATE exports SET status = 'cancelled' WHERE organization_id = $1", client.organization_id
+        )
+    blocked.release.set()
+    await running
+    assert client.files() == []
+    assert (await client.read(export))["status"] == "cancelled"
+
+
+async def test_an_export_that_is_superseded_before_it_writes_creates_no_file(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def superseded(*arguments: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(export_table, "set_file", superseded)
+    await client.create()
+    await client.run_all()
+    assert client.files() == []
+
+
+async def test_a_request_that_is_no_longer_valid_for_its_customers_fails(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def invalid(*arguments: Any, **options: Any) -> Any:
+        raise invalid_parameter(("to",), "greater_than_or_equal_to", "Must not be before 'from'.")
+
+    monkeypatch.setattr(run, "write_export", invalid)
+    failed = await client.done()
+    assert (failed["status"], failed["attempts"]) == ("failed", 1)
+    assert failed["error"].startswith("The request is not valid for its customers: ")
+
+
+async def test_an_export_that_ends_while_it_is_cancelled_is_deleted(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = export_jobs.cancel_export
+
+    async def ended_before(*arguments: Any) -> Any:
+        await client.run_all()
+        return await cancel(*arguments)
+
+    monkeypatch.setattr(export_jobs, "cancel_export", ended_before)
+    export = await client.create()
+    assert (await client.delete(export)).json()["export"]["status"] == "deleted"
+    assert client.files() == []
+
+
+async def test_the_outcome_of_a_job_whose_export_was_deleted_is_ignored(client: ExportClient) -> None:
+    arguments = {"organization_id": client.organization_id, "export_id": "00000000-0000-4000-8000-000000000000"}
+    for outcome in JobOutcome:
+        await client.job_type.record(arguments, outcome, "reason")
+    assert (await client.get("")).json()["exports"] == []
+
+
+async def test_an_export_whose_report_is_gone_can_be_read_and_deleted(client: ExportClient) -> None:
+    done = await client.done()
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute(
+            "UPDATE exports SET request = jsonb_set(request, '{report}', '\"gone\"') WHERE organization_id = $1",
+            client.organization_id,
+        )
+    assert (await client.read(done))["request"]["report"] == "gone"
+    assert (await client.get(f"/{done['id']}/file")).status_code == 200
+    assert len((await client.get("")).json()["exports"]) == 1
+
+
+async def test_a_signed_link_while_the_database_is_down_is_an_error(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = await client.done()
+
+    async def down(*arguments: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(export_table, "get", down)
+    answer = await client.reporting.http.get(done["url"].removeprefix("http://test"))
+    assert answer.status_code == 503

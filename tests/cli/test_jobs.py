@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from cli.conftest import Command, create_community
+from regulars.jobs import export_schedules, exports
 from regulars.jobs.defer import defer
 from regulars.storage.database import Database
 
@@ -79,7 +80,9 @@ def create(command: Command, slug: str, **more: Any) -> str:
     return result.out.strip()
 
 
-def test_a_schedule_is_created_listed_shown_run_and_deleted(command: Command, slug: str) -> None:
+def test_a_schedule_is_created_listed_shown_run_and_deleted(
+    command: Command, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     created = create(command, slug)
     listed = command("schedule", "list")
     (line,) = [each for each in listed.out.splitlines() if each.startswith(created)]
@@ -90,20 +93,35 @@ def test_a_schedule_is_created_listed_shown_run_and_deleted(command: Command, sl
     shown = json.loads(command("schedule", "show", created, "-o", "json").out)
     assert [(each["export_id"], each["status"]) for each in shown["runs"]] == [(export.out.strip(), "queued")]
     assert export.out.strip() in command("schedule", "show", created).out
+    monkeypatch.setattr(exports, "MAX_UNFINISHED", 0)
+    limited = command("schedule", "run", created)
+    assert limited.code == 2
+    assert "exports that wait or run" in limited.err
     (job,) = [
         each
         for each in json.loads(command("jobs", "list", "-o", "json").out)
         if each["arguments"].get("export_id") == export.out.strip()
     ]
+    assert "error" not in command("jobs", "show", str(job["id"])).out
     assert command("jobs", "cancel", str(job["id"])).code == 0
     assert "cancelled" in command("schedule", "show", created).out
     assert command("schedule", "delete", created).out == "Schedule 'Weekly' is deleted.\n"
+    assert command("schedule", "show", "x").code == 2
     for each in ("show", "delete", "run"):
         missing = command("schedule", each, created)
         assert (missing.code, missing.err) == (
             2,
             f"regulars: Schedule {created} not found. `regulars schedule list` shows the schedules.\n",
         )
+
+
+def test_an_organization_has_a_limited_number_of_schedules(
+    command: Command, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_schedules, "MAX_SCHEDULES", 0)
+    result = command("schedule", "create", json.dumps(WEEKLY), "--customer", slug)
+    assert (result.code, result.out) == (2, "")
+    assert "has 0 schedules, the maximum" in result.err
 
 
 def test_the_secret_of_a_webhook_is_shown_once(command: Command, slug: str) -> None:

@@ -122,6 +122,11 @@ def test_errors_of_a_store_name_it(environment: str, monkeypatch: pytest.MonkeyP
         open_store(Settings(), STORE)
 
 
+def test_other_errors_are_defects() -> None:
+    with pytest.raises(ZeroDivisionError), stores._convert_errors("s3://a", "read"):
+        raise ZeroDivisionError
+
+
 def test_no_path_leads_out_of_the_folder(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "exports")
     (tmp_path / "exports").mkdir()

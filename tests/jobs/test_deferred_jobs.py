@@ -295,6 +295,21 @@ async def test_every_queue_has_a_worker(database: Database) -> None:
     assert len(work.runs) == 1
 
 
+async def test_the_queue_starts_again_after_an_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = asyncio.Event()
+    errors = iter([OSError("down")])
+
+    async def fail(*arguments: object) -> None:
+        for error in errors:
+            raise error
+        stopping.set()
+
+    monkeypatch.setattr("regulars.jobs.queue.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("regulars.jobs.queue._run_connected", fail)
+    await asyncio.wait_for(run_until_stopped(database, stopping), 20)
+    assert next(errors, None) is None
+
+
 async def test_old_jobs_and_their_errors_are_deleted(database: Database) -> None:
     work = Work(database, failing(9, OSError("down")), retries=0)
     old, recent = await work.defer(), await work.defer()

@@ -116,7 +116,7 @@ async def _list_all(database: Database) -> list[Schedule]:
 
 
 def _row(each: Schedule) -> list[object]:
-    next_run = "" if each.next_run_at is None else timestamps.format_timestamp(each.next_run_at)
+    next_run = timestamps.format_timestamp(each.next_run_at)
     return [
         each.id, each.organization_id, each.name, each.cron, each.timezone, each.request["report"], each.request["format"],
         next_run,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
 ALLOWED_FORMS = (
     "five fields: minute (0-59), hour (0-23), day of month (1-31 or L for the last), month (1-12 or JAN-DEC), day of week "
@@ -52,46 +52,40 @@ class CronExpression:
         found = cls(" ".join(fields), zone)
         try:
             next(found._local_times(datetime(2024, 1, 1)))  # noqa: DTZ001 - a local time
+        except CroniterBadDateError:
+            raise CronError("It never runs, because no such date exists.") from None
         except CroniterError as error:
             raise CronError(f"{str(error).strip('.').capitalize()}. Allowed: {ALLOWED_FORMS}.") from None
-        except StopIteration:
-            raise CronError("It never runs, because no such date exists.") from None
         return found
 
-    def next_after(self, instant: datetime) -> datetime | None:
-        """The first run after an instant (UTC); None if there is none within the next decades."""
+    def next_after(self, instant: datetime) -> datetime:
+        """The first run after an instant (UTC)."""
         local = instant.astimezone(self.zone).replace(tzinfo=None)
-        found: datetime | None = None
         # Local times before `local` may be instants after it, when the clocks were put back.
-        for time in self._local_times(local - _LARGEST_CLOCK_CHANGE):
-            for each in self._instants(time):
-                if each > instant and (found is None or each < found):
-                    found = each
-            if found is not None and time > local + _LARGEST_CLOCK_CHANGE:
-                break
-        return found
+        times = self._local_times(local - _LARGEST_CLOCK_CHANGE)
+        found: list[datetime] = []
+        time = local
+        while not found or time <= local + _LARGEST_CLOCK_CHANGE:
+            time = next(times)
+            found += [each for each in self._instants(time) if each > instant]
+        return min(found)
 
     def latest_until(self, instant: datetime, since: datetime) -> datetime:
         """The last run until an instant, and not before `since`, which is a run itself."""
         local = instant.astimezone(self.zone).replace(tzinfo=None)
-        found = since
-        for time in self._local_times(local + _LARGEST_CLOCK_CHANGE, backwards=True):
+        times = self._local_times(local + _LARGEST_CLOCK_CHANGE, backwards=True)
+        found, instants, time = since, [instant], local
+        while max(instants) >= since and (found == since or time >= local - _LARGEST_CLOCK_CHANGE):
+            time = next(times)
             instants = self._instants(time)
             found = max([found, *(each for each in instants if each <= instant)])
-            if max(instants) < since or (time < local - _LARGEST_CLOCK_CHANGE and found > since):
-                break
         return found
 
     def _local_times(self, start: datetime, *, backwards: bool = False) -> Iterator[datetime]:
         """The local times, by an ideal clock, after or before a local time."""
         times = croniter(self.text, start, ret_type=datetime)
         while True:
-            try:
-                yield times.get_prev() if backwards else times.get_next()
-            except CroniterError as error:
-                if "failed to find" in str(error):
-                    return
-                raise
+            yield times.get_prev() if backwards else times.get_next()
 
     def _instants(self, local: datetime) -> list[datetime]:
         """The instants of a local time: two where it is repeated and the schedule runs every hour or every few hours."""

@@ -10,6 +10,9 @@ from uuid import UUID
 from regulars.query.parser.request import decode_body
 from regulars.storage.database import Database
 
+MAX_RUNNING_PROGRESS = 0.99
+"""The progress of an export that has written as many rows as were expected, but is not done."""
+
 
 class ExportStatus(Enum):
     """The status of an export."""
@@ -64,6 +67,7 @@ class Export(NewExport):
     job_id: int | None = None
     attempt: int = 0
     rows_written: int = 0
+    expected_rows: int | None = None
     host: str | None = None
     file_path: str | None = None
     bytes: int | None = None
@@ -75,6 +79,15 @@ class Export(NewExport):
     expires_at: datetime | None = None
 
     @property
+    def progress(self) -> float | None:
+        """The fraction that is written; None if it is not known, because nothing like it was exported before."""
+        if self.status is ExportStatus.DONE:
+            return 1.0
+        if self.rows_written == 0:
+            return 0.0
+        return min(self.rows_written / self.expected_rows, MAX_RUNNING_PROGRESS) if self.expected_rows else None
+
+    @property
     def file_name(self) -> str:
         """The name of the file, as it is downloaded."""
         return (self.file_path or "").rpartition("/")[2]
@@ -82,8 +95,8 @@ class Export(NewExport):
 
 _COLUMNS = """
     organization_id, id, status, request, community_ids, permits, has_customer_columns, token_id, schedule_id,
-    scheduled_for, key_hash, request_hash, job_id, attempt, rows_written, location, folder, host, file_path, bytes, sha256, error,
-    webhook_url, webhook_secret, requested_at, snapshot_at, finished_at, expires_at
+    scheduled_for, key_hash, request_hash, job_id, attempt, rows_written, expected_rows, location, folder, host,
+    file_path, bytes, sha256, error, webhook_url, webhook_secret, requested_at, snapshot_at, finished_at, expires_at
 """
 
 
@@ -188,9 +201,21 @@ async def list_latest(
 
 # Changes of a run -------------------------------------------------------------------------------------------
 
+# An export of the same request, but for its range, is likely to have as many rows.
 _START = f"""
-UPDATE exports
-SET status = 'running', attempt = attempt + 1, rows_written = 0, error = NULL, host = $3, snapshot_at = NULL
+UPDATE exports AS export
+SET status = 'running', attempt = attempt + 1, rows_written = 0, error = NULL, host = $3, snapshot_at = NULL,
+    expected_rows = (
+        SELECT earlier.rows_written
+        FROM exports AS earlier
+        WHERE earlier.organization_id = $1
+          AND earlier.status = 'done'
+          AND earlier.request - '{{from,to,format,compression}}'::text[]
+              = export.request - '{{from,to,format,compression}}'::text[]
+          AND earlier.community_ids = export.community_ids
+        ORDER BY earlier.requested_at DESC
+        LIMIT 1
+    )
 WHERE organization_id = $1 AND id = $2 AND status IN ('queued', 'running')
 RETURNING {_COLUMNS}
 """

@@ -16,8 +16,7 @@ from regulars.storage.database import Database
 class Schedule:
     """A schedule of an organization.
 
-    `request` is the body that created it; `community_ids` and `permits` are those at that time. `next_run_at` is None if
-    there is none within the next decades.
+    `request` is the body that created it; `community_ids` and `permits` are those at that time.
     """
 
     organization_id: int
@@ -30,7 +29,7 @@ class Schedule:
     cron: str
     timezone: str
     webhook_secret: bytes | None
-    next_run_at: datetime | None
+    next_run_at: datetime
     created_at: datetime
     updated_at: datetime
 
@@ -136,7 +135,7 @@ async def lock_due(connection: Any, organization_id: int, now: datetime) -> list
     return [_parse_row(row) for row in rows]
 
 
-async def set_next_run(connection: Any, schedule: Schedule, next_run_at: datetime | None) -> None:
+async def set_next_run(connection: Any, schedule: Schedule, next_run_at: datetime) -> None:
     """Records the next run of a schedule."""
     await connection.execute(
         "UPDATE export_schedules SET next_run_at = $3 WHERE organization_id = $1 AND id = $2",

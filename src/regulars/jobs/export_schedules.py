@@ -33,7 +33,6 @@ async def run_due(database: Database, settings: Settings, reports: ReportRegistr
 
 
 async def _run(connection: Any, schedule: Schedule, now: datetime, settings: Settings, reports: ReportRegistry) -> int:
-    assert schedule.next_run_at is not None  # noqa: S101 - it is due
     scheduled_for = schedule.expression.latest_until(now, schedule.next_run_at)
     await schedule_table.set_next_run(connection, schedule, schedule.expression.next_after(now))
     if await export_table.has_unfinished_of_schedule(connection, schedule.organization_id, schedule.id):

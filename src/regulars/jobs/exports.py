@@ -76,7 +76,7 @@ async def insert_export(connection: Any, new: NewExport, now: datetime) -> None:
 async def cancel_export(database: Database, settings: Settings, export: Export) -> Export | None:
     """Cancels an export that waits or runs; None if it has ended. A running one stops within seconds."""
     cancelled = await _end(database, settings, export.organization_id, export.id, ExportStatus.CANCELLED, None)
-    if cancelled is not None and cancelled.job_id is not None:
+    if cancelled is not None:
         async with database.unscoped_connection() as connection:
             await job_list.cancel(connection, cancelled.job_id)
     return cancelled

@@ -130,7 +130,7 @@ async def cancel_job(database: Database, job_id: int, job_types: Mapping[str, Jo
         await job_type.record(job.arguments, JobOutcome.CANCELLED, None)
 
 
-async def cancel(connection: Any, job_id: int) -> bool:
+async def cancel(connection: Any, job_id: int | None) -> bool:
     """Cancels a job in the connection's transaction. Returns False if it has finished."""
     cancelled = await connection.fetchval("SELECT procrastinate_cancel_job_v1($1, true, false)", job_id)
     return cancelled is not None

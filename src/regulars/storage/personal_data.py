@@ -342,7 +342,7 @@ SYSTEM = (
           "timezone webhook_secret next_run_at created_at updated_at"),
     TableErasure("exports", impersonal_columns="organization_id id status request community_ids permits has_customer_columns "
           "token_id schedule_id "
-          "scheduled_for key_hash request_hash job_id attempt rows_written location folder host file_path bytes "
+          "scheduled_for key_hash request_hash job_id attempt rows_written expected_rows location folder host file_path bytes "
           "sha256 error webhook_url webhook_secret requested_at snapshot_at finished_at expires_at"),
     TableErasure("job_errors", impersonal_columns="job_id failed_at error"),
     # Arguments of jobs are times and ids of exports, and refer to no member.

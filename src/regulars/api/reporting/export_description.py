@@ -22,7 +22,7 @@ async def describe_export(context: ReportRequest, export: Export) -> dict[str, A
         "status": export.status.value,
         "request": export.request,
         "community_ids": export.community_ids,
-        "progress": 1.0 if is_done else 0.0,
+        "progress": export.progress,
         "rows": export.rows_written,
         "bytes": export.bytes,
         "sha256": export.sha256,

@@ -19,9 +19,7 @@ _PURPOSE = "exports"
 async def signed_url(app: AppContext, origin: str, export: Export, now: datetime) -> str:
     """A link to the file of an export, valid for the time of the setting and until the export expires."""
     expires_at = now + timedelta(seconds=app.settings.export_link_seconds)
-    if export.expires_at is not None:
-        expires_at = min(expires_at, export.expires_at)
-    expires = int(expires_at.timestamp())
+    expires = int(min(expires_at, export.expires_at or expires_at).timestamp())
     query = {
         "organization": export.organization_id,
         "expires": expires,

@@ -47,7 +47,12 @@ _EXPORT: JsonSchema = {
         },
         "request": {"type": "object", "description": "The request, without `webhook_url`."},
         "community_ids": {"type": "array", "items": {"type": "integer"}, "description": "The customers' communities."},
-        "progress": {"type": "number", "minimum": 0, "maximum": 1},
+        "progress": {
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Estimated by the last export of the same query; null while there is none.",
+        },
         "rows": {"type": "integer", "description": "Rows written so far."},
         "bytes": {**_COUNT_OR_NULL, "description": "Size of the file, once it is done."},
         "sha256": {**_TEXT_OR_NULL, "description": "Hash of the file, once it is done. It is also its ETag."},
