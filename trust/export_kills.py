@@ -28,8 +28,8 @@ from trust.supervisor import Supervisor
 KILLS_AT_FULL_SIZE = 100
 MEMBERS_AT_FULL_SIZE = 100_000
 WORKER_TIMEOUT = 2.0
-PATIENCE = 120.0
-"""Time after the last kill within which every export must have ended."""
+PATIENCE = 300.0
+"""Time after the last kill within which every export must have ended, and within which a request must be answered."""
 
 TARGETS = {"server": 1, "process of the server": 3, "worker": 3}
 """What is killed, and how often relative to the others."""
@@ -124,7 +124,7 @@ class Scene:
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Sends a request until it is answered."""
         headers = {"Authorization": f"Bearer {self.club.report_token}", "X-Customer": "all=all"}
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while True:
             with suppress(httpx.HTTPError):
                 url = f"http://127.0.0.1:{self.supervisor.port}/v1/reporting/{path}"
@@ -195,7 +195,7 @@ def _round(scene: Scene, number: int) -> None:
         if scene.send("DELETE", f"exports/{export}").json().get("export", {}).get("status") == "cancelled":
             scene.cancelled.append(export)
     _kill(scene)
-    scene.supervisor.wait(60)
+    scene.supervisor.wait(PATIENCE)
 
 
 def _kill(scene: Scene) -> None:
