@@ -24,9 +24,6 @@ _SETTINGS = {
     # A session of the user has settings of its own.
     "spark.sql.session.timeZone": "Pacific/Auckland",
     "spark.ui.enabled": "false",
-    # Compiling a plan takes longer than interpreting it for few rows.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.ui.showConsoleProgress": "false",
     # Plans are not looked at, and writing them takes longer than many stages.
     "spark.sql.maxPlanStringLength": "0",

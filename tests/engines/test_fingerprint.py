@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from clubs import START
 from engines.compute_fixtures import compute_on_duckdb, compute_on_spark
@@ -23,6 +24,8 @@ MEMBERS = [
 STORES = [{"external_id": "S1", "type": "online", "country_iso_3": "SWE"}]
 
 
+# A computation of all values takes Spark long, and the suite has others.
+@pytest.mark.long
 def test_all_engines_compute_the_same_fingerprint(spark: Any) -> None:
     tables = [pa.Table.from_pylist(each) for each in (SALES, MEMBERS, STORES)]
     options = {"as_of": START, "timezone": "Europe/Oslo", "currency": "NOK", "with_fingerprints": True}
