@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
+from regulars.exports.formats import FORMATS_BY_CODE
 from trust.clubs import Club, create_club
 from trust.kill_targets import workers
 from trust.run import Run
@@ -26,7 +27,7 @@ from trust.server import command, environment, free_port
 from trust.supervisor import Supervisor
 
 KILLS_AT_FULL_SIZE = 100
-MEMBERS_AT_FULL_SIZE = 100_000
+MEMBERS_AT_FULL_SIZE = 50_000
 WORKER_TIMEOUT = 2.0
 PATIENCE = 300.0
 """Time after the last kill within which every export must have ended, and within which a request must be answered."""
@@ -34,7 +35,7 @@ PATIENCE = 300.0
 TARGETS = {"server": 1, "process of the server": 3, "worker": 3}
 """What is killed, and how often relative to the others."""
 
-FORMATS = ("csv", "ndjson", "parquet", "arrow")
+FORMATS = tuple(FORMATS_BY_CODE)
 COMPRESSIONS = (None, "gzip", "zstd")
 SETTINGS = {
     "worker_timeout_seconds": WORKER_TIMEOUT,
