@@ -194,6 +194,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         caller=Caller.DOWNLOAD,
         needs_customer=False,
         media_types=export_schemas.MEDIA_TYPES,
+        query_params={
+            "signature": "Of a signed link, the `url` of the export. With it no token is needed.",
+            "expires": "Of a signed link: when it expires, in Unix time.",
+            "organization": "Of a signed link.",
+        },
     ),
     _endpoint(
         "DELETE",
