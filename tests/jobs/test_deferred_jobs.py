@@ -295,6 +295,28 @@ async def test_every_queue_has_a_worker(database: Database) -> None:
     assert len(work.runs) == 1
 
 
+async def test_snapshots_are_taken_while_exports_run(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping, is_taken = asyncio.Event(), asyncio.Event()
+
+    async def take(*arguments: object) -> int:
+        is_taken.set()
+        return 0
+
+    async def wait(arguments: JobArguments) -> None:
+        # Would wait forever if the snapshot waited for this job.
+        await is_taken.wait()
+        stopping.set()
+
+    monkeypatch.setattr("regulars.jobs.queue.per_community.run_for_each", take)
+    work = Work(database, wait)
+    await work.defer()
+    app = create_app(database)
+    async with app.open_async():
+        await app.tasks["take_snapshots"].configure(queueing_lock=None).defer_async(timestamp=0)
+    await asyncio.wait_for(run_until_stopped(database, stopping, WorkerOptions([work.type])), 20)
+    assert is_taken.is_set()
+
+
 async def test_the_queue_starts_again_after_an_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = asyncio.Event()
     errors = iter([OSError("down")])
