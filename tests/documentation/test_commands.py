@@ -31,6 +31,7 @@ RUN_ON_THE_DEMO = (
     "reporting.md",
     "exports.md",
     "webhooks.md",
+    "segments.md",
 )
 """Pages whose commands run one after the other, as their reader would type them beside `make demo`."""
 

@@ -47,6 +47,14 @@ COMPONENTS: Mapping[str, JsonSchema] = {
                 },
                 "required": ["type", "field", "value"],
             },
+            {
+                "type": "object",
+                "properties": {
+                    "type": {"const": "in_segment"},
+                    "segment": {**_TEXT, "description": "The name of a segment, in reports of members."},
+                },
+                "required": ["type", "segment"],
+            },
         ],
     },
     "ReportError": {
