@@ -197,6 +197,11 @@ BENCHMARKS = (
             )
         ),
     ),
+    Benchmark(
+        "exports",
+        "Exports of members",
+        ("csv", "ndjson", "parquet", "arrow", "xlsx", "pages of 10,000, csv of Python"),
+    ),
     Benchmark("webhooks", "Webhooks", ("product, sending", "naive, sending")),
     Benchmark("geo", "Finding towns", ("search, p50", "search, p95")),
     Benchmark(

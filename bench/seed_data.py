@@ -54,6 +54,16 @@ def seed_database(
     store.vacuum("profile_aggregations")
 
 
+def seed_profiles(store: BenchDatabase, club: BenchClub, profiles: int) -> None:
+    """Stores profiles, in locations, without transactions."""
+    with store.owner_connection() as connection:
+        connection.execute("SELECT set_config('regulars.community_id', %s, false)", [str(club.id)])
+        _run(connection, sql("fill_catalogue"), club.id, LOCATIONS, VARIANTS)
+        with _without_indexes(connection, "profiles"):
+            _run(connection, sql("fill_profiles"), club.id, profiles, LOCATIONS)
+    store.vacuum("profiles")
+
+
 def add_transactions(connection: psycopg.Connection, club: BenchClub, number: int, profiles: int) -> None:
     """Stores transactions of random ones among the first profiles; their values are not refreshed."""
     before = fetch_one(connection, "SELECT coalesce(max(id), 0) FROM transactions")[0]

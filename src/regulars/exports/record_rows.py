@@ -15,8 +15,8 @@ from regulars.query import suppression
 from regulars.query.backends import ReadSnapshot
 from regulars.query.compiler.records import hidden_key_fields, plan_records, shown_fields
 
-CHUNK_BYTES = 8_000_000
-"""Text of rows that are converted together."""
+CHUNK_BYTES = 2_000_000
+"""Text of rows that are converted together; with more, the caches of the processor are too small."""
 
 
 class RecordRows:

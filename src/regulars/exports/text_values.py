@@ -1,7 +1,7 @@
 """Encodes Arrow columns as text, a whole column at a time: the values of CSV, and the JSON of objects and lists."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,7 +94,7 @@ def json_arrays(values: pa.Array) -> pa.Array:
     return pc.if_else(values.is_valid(), texts, None) if values.null_count else texts
 
 
-def lines(parts: list[pa.Array | str], null: str) -> memoryview:
+def lines(parts: Sequence[pa.Array | str], null: str) -> memoryview:
     """Joins columns and constant texts to lines; gives their bytes, one line after the other."""
     joined = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement=null)
     offsets = memoryview(joined.buffers()[1]).cast("i")

@@ -33,11 +33,12 @@ class CsvWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._write_header()
-        parts: list[pa.Array | str] = []
-        for column, values in zip(self._columns, batch.columns, strict=True):
-            parts += [encode_distinct(values, partial(_cells, column)), ","]
-        parts[-1] = LINE_END
-        self._file.write(lines(parts, self._null))
+        *columns, last = zip(self._columns, batch.columns, strict=True)
+        parts = [encode_distinct(values, partial(_ended_cells, column, ",")) for column, values in columns]
+        # Null is replaced by what ends its cell, which is another text in the last column.
+        ended = encode_distinct(last[1], partial(_ended_cells, last[0], LINE_END))
+        parts.append(ended.fill_null(self._null + LINE_END))
+        self._file.write(lines(parts, ","))
 
     def finish(self) -> None:
         self._write_header()
@@ -49,6 +50,10 @@ class CsvWriter:
         if not self._has_header:
             self._has_header = True
             self._file.write((",".join(each.name for each in self._columns) + LINE_END).encode())
+
+
+def _ended_cells(column: ExportColumn, end: str, values: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(_cells(column, values), end, "")
 
 
 def _cells(column: ExportColumn, values: pa.Array) -> pa.Array:

@@ -1,0 +1,186 @@
+"""Exports of members: every format, against pages of the query written row by row, and against plain COPY."""
+
+import csv
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from bench import processes
+from bench.environment import ZONE, BenchClub, BenchDatabase, BenchEnvironment
+from bench.history import used_by
+from bench.result import Findings
+from bench.seed_data import seed_profiles, sql
+from bench.size import Size
+from regulars.auth.tenants import Tenant
+from regulars.exports.export import ExportSummary, write_export
+from regulars.exports.formats import ExportFormat
+from regulars.query.backends import Backends
+from regulars.query.errors import ErrorCollector
+from regulars.query.execute import execute
+from regulars.query.formats.tabular import cell_text
+from regulars.query.parser.request import MAX_LIMIT, parse_query, parse_whole_query
+from regulars.query.replica.cache import ReplicaCache
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.storage.database import Database
+
+ROUNDS = 3
+PAGED = "pages of 10,000, csv of Python"
+COPIED = "plain COPY of the table, nothing derived"
+LEAST = {ExportFormat.CSV: 200_000, ExportFormat.PARQUET: 200_000, ExportFormat.XLSX: 30_000}
+MOST_MIB = 200
+_TIMES = 10
+"""Memory is measured by so many times as many members."""
+
+_REPLICA_MB = 2_000
+
+_COPY = """
+SELECT member_id, optin_channel, optin_subchannel, optin_platform, gender, birth_date, subunit_ids, group_ids,
+       favorite_stores, properties, consents_true, consents_false, marketing, sms_status, email_status, push_status,
+       country, created_at, updated_at
+FROM members
+"""
+
+
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """The report members, whole."""
+    members = size.rows(1_000_000, 2_000)
+    findings.describe(
+        f"The report members over {members:,} members, each with lists, consents and properties: 25 columns. All ways "
+        f"take turns and write to a file. Rates are rows per second of CPU of the exporting process; PostgreSQL's CPU is "
+        f"beside them, and both together are the last figure of each way."
+    )
+    store = environment.database()
+    club = store.create_club("exports")
+    seed_profiles(store, club, members)
+    with store.owner_connection() as connection:
+        connection.execute(sql("fill_members").replace("$1", str(club.id)).encode())
+    store.vacuum("members")
+    folder = environment.folder / "exports"
+    folder.mkdir()
+    ways: dict[str, Callable[[], object]] = {
+        each.code: partial(_exported, store, club, each, folder / f"members{each.extension}") for each in ExportFormat
+    }
+    ways[PAGED] = partial(_paged, store, club, folder / "pages.csv")
+    ways[COPIED] = partial(_copied, store, club, folder / "copied.csv")
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    database: dict[str, list[float]] = {name: [] for name in ways}
+    both: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(size.rounds(ROUNDS)):
+        for name, work in ways.items():
+            use = used_by(environment, work)
+            rates[name].append(members / use.here)
+            database[name].append(1e6 * use.database / members)
+            both[name].append(members / (use.here + use.database))
+    shown = {name: findings.record(name, found, "rows/s of its CPU") for name, found in rates.items()}
+    for name, found in database.items():
+        findings.record(f"{name}: CPU of PostgreSQL", found, "µs a row")
+    for name, found in both.items():
+        findings.record(f"{name}: of all CPU", found, "rows/s")
+    for file_format, least in LEAST.items():
+        claim = f"Members to {file_format.code}: {least:,} rows/s of one core's CPU"
+        findings.target_at_least(claim, shown[file_format.code], least, "rows/s")
+    findings.record("csv, times the rate of pages", shown["csv"] / shown[PAGED], "")
+    _memory(store, club, members, findings)
+
+
+def _memory(store: BenchDatabase, club: BenchClub, members: int, findings: Findings) -> None:
+    """How much memory an export adds to the process, which must not depend on the number of rows."""
+    with store.owner_connection() as connection:
+        connection.execute(
+            f"INSERT INTO members SELECT (jsonb_populate_record(m, jsonb_build_object("
+            f"'profile_id', gen_random_uuid(), 'member_id', m.member_id + n * 100000000))).* "
+            f"FROM members AS m CROSS JOIN generate_series(1, {_TIMES - 1}) AS n".encode()
+        )
+    store.vacuum("members")
+    for file_format in LEAST:
+        before = _resident()
+        with _Watch() as watch:
+            summary = _exported(store, club, file_format, Path("/dev/null"))
+        assert summary.rows == members * _TIMES
+        name = f"{file_format.code}, {summary.rows:,} rows: memory added"
+        added = findings.record(name, watch.highest - before, "MiB")
+        claim = f"Memory of an export of {summary.rows:,} members to {file_format.code}: under {MOST_MIB} MB"
+        findings.target_at_most(claim, added, MOST_MIB, "MiB")
+
+
+def _resident() -> float:
+    return processes.resident_mib([os.getpid()])[0]
+
+
+class _Watch:
+    """Looks at the memory of this process twenty times a second."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.highest = 0.0
+
+    def _look(self) -> None:
+        while not self._done.wait(0.05):
+            self.highest = max(self.highest, _resident())
+
+    def __enter__(self) -> "_Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self.highest = max(self.highest, _resident())
+
+
+# Ways ---------------------------------------------------------------------------------------------------------
+
+
+def _exported(store: BenchDatabase, club: BenchClub, file_format: ExportFormat, path: Path) -> ExportSummary:
+    async def export() -> ExportSummary:
+        query = parse_whole_query({"report": "members"}, REPORTS_BY_NAME, ErrorCollector())
+        async with Database(store.app_url, 2) as database:
+            with path.open("wb", buffering=0) as file:
+                return await write_export(
+                    query, [_tenant(club)], Backends(database), file_format, file, now=database.clock()
+                )
+
+    return uvloop.run(export())
+
+
+def _paged(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+    """What a client does without exports: all pages, row by row, without HTTP."""
+
+    async def read() -> None:
+        async with Database(store.app_url, 2) as database:
+            backends, cursor = Backends(database, ReplicaCache(_REPLICA_MB)), None
+            with path.open("w", newline="") as file:
+                writer = csv.writer(file)
+                while True:
+                    body = {"report": "members", "limit": MAX_LIMIT, "page_info": cursor}
+                    query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
+                    answer = await execute(query, [_tenant(club)], backends, database.clock())
+                    if cursor is None:
+                        writer.writerow(answer["records"][0])
+                    writer.writerows([cell_text(value) for value in row.values()] for row in answer["records"])
+                    cursor = answer["pagination"]["next_page_info"]
+                    if cursor is None:
+                        return
+
+    uvloop.run(read())
+
+
+def _copied(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+    statement = f"COPY ({_COPY}) TO STDOUT (FORMAT csv, HEADER)".encode()
+    with (
+        path.open("wb") as file,
+        store.app_connection(club) as connection,
+        connection.cursor().copy(statement) as copied,
+    ):
+        for chunk in copied:
+            file.write(chunk)
+
+
+def _tenant(club: BenchClub) -> Tenant:
+    return Tenant(club.id, club.id, 1, 1, "exports", "Exports", ZONE, "NOK", 2, {})
