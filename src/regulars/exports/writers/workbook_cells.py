@@ -100,7 +100,7 @@ def _times(column: ExportColumn, values: pa.Array) -> pa.Array:
     """Cells of times: days since 1900 in UTC, or in local time where the column has one."""
     local = values if column.zone is None else pc.local_timestamp(values.cast(pa.timestamp("us", column.zone)))
     micros = local.cast(pa.int64())
-    days = pc.add(pc.divide(micros.cast(pa.float64()), float(_MICROSECONDS_A_DAY)), float(_DAYS_TO_1970))
+    days = pc.add(pc.divide(micros.cast(pa.float64(), safe=False), float(_MICROSECONDS_A_DAY)), float(_DAYS_TO_1970))
     return _numbered(column, values, days, pc.divide(micros, _MICROSECONDS_A_DAY), TIME_STYLE)
 
 
