@@ -73,6 +73,11 @@ def test_other_options_are_an_error(
     assert (result.code, result.err) == (2, f"regulars: {message}\n")
 
 
+def test_a_negative_concurrency_is_an_error(command: Command) -> None:
+    result = command("worker", "--concurrency", "-1")
+    assert (result.code, result.err) == (2, "regulars: --concurrency is -1. It must be at least 0.\n")
+
+
 def create(command: Command, slug: str, **more: Any) -> str:
     """Creates a schedule and returns its id."""
     result = command("schedule", "create", json.dumps({**WEEKLY, **more}), "--customer", slug)

@@ -36,6 +36,9 @@ from regulars.web.public_address import PublicAddress
 STOP_TIMEOUT_SECONDS = 7
 """Time that a process may take to stop, including FINISH_SECONDS for accepted requests."""
 
+CONNECTIONS_OF_JOBS = 4
+"""Database connections of a worker beside those of its exports."""
+
 BACKLOG = 4_096
 """Number of connections that may wait to be accepted: the maximum that Linux allows by default."""
 
@@ -86,6 +89,9 @@ def worker(
     settings = load_settings(common, export_concurrency=concurrency)
     if settings.export_concurrency < 0:
         raise UsageError(f"--concurrency is {settings.export_concurrency}. It must be at least 0.")
+    # Each export occupies a connection while it reads.
+    connections = settings.export_concurrency + CONNECTIONS_OF_JOBS
+    settings = replace(settings, pool_max_size=max(settings.pool_max_size, connections))
 
     async def work(urls: DatabaseUrls) -> None:
         stopped = asyncio.Event()

@@ -209,7 +209,7 @@ async def _run_workers(app: procrastinate.App, stopping: asyncio.Event, options:
     """Runs a worker for each queue. If one fails, the others are stopped, and the error is raised."""
     leaving = asyncio.Event()
     workers = [asyncio.ensure_future(run_worker(app, leaving, timeout_seconds=options.timeout_seconds))]
-    for queue in sorted({each.queue for each in options.job_types}) if options.concurrency else ():
+    for queue in sorted({each.queue for each in options.job_types}) if options.concurrency > 0 else ():
         running = run_worker(
             app,
             leaving,
