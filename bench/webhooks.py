@@ -21,7 +21,7 @@ from bench.serving import RunningServer, serve
 from bench.size import Size
 from bench.webhook_senders import NAIVE_TASKS, Sent
 
-ROUNDS = 5
+ROUNDS = 3
 RATE = 200
 CLIENTS = 16
 PATH = "/api/v3/transactions"
@@ -63,7 +63,7 @@ def receive(environment: BenchEnvironment) -> Iterator[RunningReceiver]:
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The product and the naive way take turns to send the same events; then the cost of commits, and latencies."""
-    profiles, events = size.rows(20_000, 200), size.rows(10_000, 100)
+    profiles, events = size.rows(20_000, 200), size.rows(4_000, 100)
     findings.describe(
         f"{events:,} events of transactions, of a profile each, are matched with one webhook (payloads with the purchase "
         f"and all values of the profile) and sent by one process to a receiver in another. Naive: {NAIVE_TASKS} tasks, "

@@ -160,6 +160,11 @@ def announce(community_id: int) -> None:
     _announced.add(community_id)
 
 
+def has_announced() -> bool:
+    """Whether there are announced communities."""
+    return bool(_announced)
+
+
 def take_announced() -> set[int]:
     """The communities announced since the last call."""
     announced = set(_announced)

@@ -27,6 +27,9 @@ POLL_SECONDS = 5.0
 MAX_ATTEMPTS = 512
 """Maximum number of concurrent attempts of a process."""
 
+MAX_TRANSACTIONS = 2
+"""Maximum number of concurrent transactions of a process's workers, so that requests get connections, too."""
+
 _log = structlog.get_logger("regulars.webhooks")
 
 
@@ -53,7 +56,12 @@ class WebhookDispatcher:
     ) -> None:
         self._database = database
         self._services = DeliveryServices(
-            database, client, asyncio.Semaphore(MAX_ATTEMPTS), owner or uuid4(), on_attempt
+            database,
+            client,
+            asyncio.Semaphore(MAX_ATTEMPTS),
+            asyncio.Semaphore(MAX_TRANSACTIONS),
+            owner or uuid4(),
+            on_attempt,
         )
         self._workers: dict[tuple[int, int], tuple[WebhookWorker, asyncio.Task[None]]] = {}
         self._is_stopping = False
@@ -65,11 +73,14 @@ class WebhookDispatcher:
             if time.monotonic() >= next_poll:
                 next_poll = time.monotonic() + POLL_SECONDS
                 await self._protected(self._poll, stopping.is_set)
-            for community_id in events.take_announced():
-                await self._protected(self.dispatch, community_id)
+            await self._dispatch_announced()
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), TICK_SECONDS)
+                await asyncio.wait_for(stopping.wait(), 0 if events.has_announced() else TICK_SECONDS)
         await self.close()
+
+    async def _dispatch_announced(self) -> None:
+        for community_id in events.take_announced():
+            await self._protected(self.dispatch, community_id)
 
     async def _protected(self, work: Callable[..., object], *arguments: object) -> None:
         try:
@@ -77,13 +88,15 @@ class WebhookDispatcher:
         except Exception:
             _log.exception("webhook.dispatch_failed")
 
-    async def _poll(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    async def _poll(self, is_stopping: Callable[[], bool]) -> None:
         async with self._database.unscoped_connection() as connection:
             communities = [row["id"] for row in await connection.fetch("SELECT id FROM communities ORDER BY id")]
         for community_id in communities:
             if is_stopping():
                 break
             await self._protected(self.dispatch, community_id)
+            # Commits of this process do not wait for the end of the poll.
+            await self._dispatch_announced()
 
     async def dispatch(self, community_id: int) -> None:
         """Matches the events of a community, and starts a worker for each of its webhooks with due deliveries."""
@@ -94,13 +107,15 @@ class WebhookDispatcher:
             self._start(community_id, webhook_id)
 
     async def match(self, community_id: int) -> None:
-        """Matches the events of a community, and starts or wakes the workers of the webhooks that got deliveries."""
-        while True:
-            matched = await match_events(self._database, community_id)
-            for webhook_id in matched.webhook_ids:
-                self._start(community_id, webhook_id)
-            if matched.events < BATCH_EVENTS:
-                break
+        """Matches a batch of the events of a community, and starts or wakes the workers of webhooks with deliveries.
+
+        If there are more events, the other communities come first.
+        """
+        matched = await match_events(self._database, community_id)
+        for webhook_id in matched.webhook_ids:
+            self._start(community_id, webhook_id)
+        if matched.events == BATCH_EVENTS:
+            events.announce(community_id)
 
     def _start(self, community_id: int, webhook_id: int) -> None:
         key = community_id, webhook_id

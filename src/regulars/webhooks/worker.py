@@ -44,11 +44,15 @@ OnAttempt = Callable[[DueDelivery, Attempt], None]
 
 @dataclass(frozen=True, slots=True)
 class DeliveryServices:
-    """What the workers of a process share. `slots` limits its concurrent attempts; `owner` identifies it in leases."""
+    """What the workers of a process share.
+
+    `slots` limits its concurrent attempts, `transactions` those of the database; `owner` identifies it in leases.
+    """
 
     database: Database
     client: WebhookClient
     slots: asyncio.Semaphore
+    transactions: asyncio.Semaphore
     owner: UUID
     on_attempt: OnAttempt
 
@@ -81,6 +85,7 @@ class WebhookWorker:
         self._changed = asyncio.Event()
         self._concurrent = INITIAL_CONCURRENT
         self._failures = 0
+        self._is_probing = False
         self._is_stopping = False
         self.is_woken = False
         """Whether there may be deliveries that it has not fetched."""
@@ -125,7 +130,10 @@ class WebhookWorker:
                 await asyncio.sleep(RECORD_INTERVAL_SECONDS)
 
     async def _finish(self) -> None:
-        async with self._services.database.write_transaction(self._community_id) as scope:
+        async with (
+            self._services.transactions,
+            self._services.database.write_transaction(self._community_id) as scope,
+        ):
             await self._record(scope, self._outcomes)
             self._outcomes = []
             await queue.release(scope, self._webhook_id, self._services.owner)
@@ -134,26 +142,30 @@ class WebhookWorker:
         """Records outcomes, extends the lease and fetches due deliveries, in one transaction; None if there is nothing
         more to do.
         """
-        outcomes = list(self._outcomes)
-        began = time.monotonic()
-        async with self._services.database.write_transaction(self._community_id) as scope:
+        async with (
+            self._services.transactions,
+            self._services.database.write_transaction(self._community_id) as scope,
+        ):
+            outcomes, began = list(self._outcomes), time.monotonic()
             is_over = await self._record(scope, outcomes)
             target = None if is_over else await queue.lease(scope, self._webhook_id, self._services.owner)
             if target is not None:
-                await self._fetch(scope, target, len(outcomes))
+                if self._target is None:
+                    # The receiver failed before, so it gets one delivery first.
+                    self._failures = target.consecutive_failures
+                    self._is_probing = self._failures >= PAUSE_AFTER_FAILURES
+                await self._fetch(scope, len(outcomes))
         del self._outcomes[: len(outcomes)]
         self._lease_ends_at = began + LEASE_SECONDS
         return target
 
-    async def _fetch(self, scope: Scope, target: Target, recorded: int) -> None:
-        is_probing = target.consecutive_failures >= PAUSE_AFTER_FAILURES
-        if len(self._ready) > BATCH_KEYS // 2 or (is_probing and (self._ready or self._sending)):
+    async def _fetch(self, scope: Scope, recorded: int) -> None:
+        if len(self._ready) > BATCH_KEYS // 2 or (self._is_probing and (self._ready or self._sending)):
             return
         unrecorded = (each.delivery.ordering_key for each in self._outcomes[recorded:])
         keys = {*self._sending, *(each[0].ordering_key for each in self._ready), *unrecorded}
-        due = await queue.fetch_due(scope, self._webhook_id, list(keys), 1 if is_probing else BATCH_KEYS)
-        # A receiver that failed gets one delivery first.
-        self._ready.extend([each[:1] for each in due[:1]] if is_probing else due)
+        due = await queue.fetch_due(scope, self._webhook_id, list(keys), 1 if self._is_probing else BATCH_KEYS)
+        self._ready.extend([each[:1] for each in due[:1]] if self._is_probing else due)
 
     async def _record(self, scope: Scope, outcomes: Sequence[Outcome]) -> bool:
         """Records outcomes; returns whether the webhook is now paused or disabled."""
@@ -165,17 +177,14 @@ class WebhookWorker:
                 await queue.disable(scope, self._webhook_id, reason)
                 _log.warning("webhook.disabled", community=self._community_id, webhook=self._webhook_id)
                 return True
-        before = self._failures
-        for each in outcomes:
-            self._failures = 0 if each.due_at is None else self._failures + 1
         if self._failures >= PAUSE_AFTER_FAILURES:
             seconds = delay_seconds(self._failures - PAUSE_AFTER_FAILURES + 1)
             paused_until = scope.now + timedelta(seconds=seconds)
             await queue.set_failures(scope, self._webhook_id, self._failures, paused_until)
             return True
-        stored = before if self._target is None else max(before, self._target.consecutive_failures)
-        if self._failures == 0 and stored >= PAUSE_AFTER_FAILURES:
+        if self._failures == 0 and self._is_probing:
             await queue.set_failures(scope, self._webhook_id, 0, None)
+            self._is_probing = False
         return False
 
     def _start(self) -> None:
@@ -203,6 +212,9 @@ class WebhookWorker:
                 return False
             outcome = await attempt_delivery(self._services, self._target, delivery)
         is_delivered = outcome.due_at is None
+        self._failures = 0 if is_delivered else self._failures + 1
+        if self._failures >= PAUSE_AFTER_FAILURES:
+            self._ready.clear()
         self._concurrent = min(self._concurrent + 1, MAX_CONCURRENT) if is_delivered else max(1, self._concurrent // 2)
         self._outcomes.append(outcome)
         self._changed.set()
