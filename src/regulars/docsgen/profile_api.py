@@ -41,6 +41,13 @@ _IDEMPOTENCY = """## Idempotency
 
 A POST that creates or changes rows accepts the header `Idempotency-Key`, of at most 255 characters. """
 
+_NAMESPACE = """## Namespace
+
+A request that writes accepts the header `X-Namespace`, the caller's name: [webhooks](webhooks.md#your-own-writes) of that
+namespace do not receive its events.
+
+"""
+
 _LISTS = """## Lists
 
 A list returns a page of rows in `data`, with `links` to other pages and `meta` with their number. Every field of its resource
@@ -55,7 +62,7 @@ Any request may get 400, 422 or 503; requests with a token also 401, 403 and 429
 """
 
 _COMMON_ERRORS = frozenset(("400", "401", "403", "422", "429", "503"))
-_COMMON_PARAMETERS = frozenset(("page[size]", "page[number]", "sort", "filter", "Idempotency-Key"))
+_COMMON_PARAMETERS = frozenset(("page[size]", "page[number]", "sort", "filter", "Idempotency-Key", "X-Namespace"))
 _TAGS = ("profiles", "transactions", "aggregations", "claims", "locations", "products", "brands", "imports", "webhooks")
 """The order of the sections; others follow."""
 
@@ -73,6 +80,7 @@ def _page(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iterato
     yield _INTRODUCTION
     keyed = next(each for each in endpoints if each.accepts_idempotency_key)
     yield f"{_IDEMPOTENCY}{_parameter(_operation(document, keyed), 'Idempotency-Key')['description']}\n\n"
+    yield _NAMESPACE
     yield _LISTS
     a_list = next(each for each in endpoints if each.is_list)
     yield table(("parameter", "description"), _list_parameters(_operation(document, a_list)))

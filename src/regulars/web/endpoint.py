@@ -115,3 +115,8 @@ class Endpoint:
             or (self.report_handler is not None and self.status == HTTPStatus.ACCEPTED)
         )
         return self.method == "POST" and is_write
+
+    @property
+    def records_events(self) -> bool:
+        """Whether a request may change what webhooks listen to."""
+        return self.write_handler is not None or self.is_group_commit

@@ -266,6 +266,14 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
         )
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
+    if endpoint.records_events:
+        text = "The caller's name. Webhooks with this namespace do not receive the events of the request."
+        yield {
+            "name": "X-Namespace",
+            "in": "header",
+            "description": text,
+            "schema": {"type": "string", "maxLength": 255},
+        }
 
 
 def _list_parameters(resource: Resource) -> Iterable[JsonSchema]:
