@@ -48,8 +48,9 @@ def without_marks(rows: Rows) -> Rows:
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
 async def test_an_export_is_the_sum_of_its_pages(clubs: ExportClubs, report: Report, count: int) -> None:
     exported = 0
-    for body in bodies(report):
-        tenants = clubs.tenants(count)
+    tenants = clubs.tenants(count)
+    # How tenants are merged does not depend on the grouping.
+    for body in bodies(report)[:: 1 if count == 1 else 3]:
         rows = await exported_rows(clubs, tenants, body)
         pages = await queried_rows(clubs, tenants, body)
         if report.format is ReportFormat.TIMESERIES:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import threading
 from decimal import Decimal
 from typing import Any
 
 import openpyxl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from documentation.pages import ROOT
 from regulars.core.field_type import FieldType
+from regulars.exports.batches import BatchSink
 from regulars.exports.columns import INSTANT, ExportColumn, arrow_type
 from regulars.exports.compression import FileCompression, OutputFile
 from regulars.exports.formats import FORMATS_BY_CODE, ExportFormat
-from regulars.exports.writers import workbook_cells, xlsx
+from regulars.exports.writers import parquet, workbook_cells, xlsx
 
 
 def column(type_: FieldType, name: str = "value") -> ExportColumn:
@@ -104,6 +108,33 @@ def test_lists_may_have_nulls() -> None:
         '{"value":[1,null],"names":["a",null],"flags":{"x":true,"y":false}}',
         '{"value":null,"names":[],"flags":null}',
     ]
+
+
+def test_row_groups_of_parquet_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 3)
+    content = write(ExportFormat.PARQUET, [column(FieldType.INTEGER)], [[1, 2]], [[3, 4]], [[5]])
+    file = pyarrow.parquet.ParquetFile(pa.BufferReader(content))
+    assert [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)] == [4, 1]
+    assert file.read()["value"].to_pylist() == [1, 2, 3, 4, 5]
+
+
+async def test_a_batch_is_finished_however_often_an_export_is_cancelled() -> None:
+    released, written = threading.Event(), io.BytesIO()
+    columns = [column(FieldType.INTEGER)]
+    sink = BatchSink(ExportFormat.CSV.writer(OutputFile(written, None), columns), lambda rows: None)
+
+    def convert() -> pa.RecordBatch:
+        released.wait()
+        return pa.RecordBatch.from_arrays([pa.array([1])], names=["value"])
+
+    await sink.put(convert)
+    closing = asyncio.create_task(sink.close())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        closing.cancel()
+    released.set()
+    await closing
+    assert written.getvalue() == b"value\r\n1\r\n"
 
 
 def test_a_file_that_writes_a_part_is_written_again() -> None:

@@ -111,6 +111,12 @@ async def test_a_long_range_is_exported_in_windows(
     assert sales[0] == sales[1] == 120 * count
 
 
+async def test_buckets_that_have_expired_are_left_out(clubs: ExportClubs) -> None:
+    body = {"report": "member_balance", "interval": "5m", "from": "1990-01-01T00:00:00", "to": "2026-11-01T00:00:00"}
+    rows = await exported_rows(clubs, clubs.tenants(2), body)
+    assert "2026-10-18" <= min(row["bucket"] for row in rows) < "2026-10-20"
+
+
 async def test_windows_become_smaller_where_buckets_have_many_values(
     clubs: ExportClubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

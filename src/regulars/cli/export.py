@@ -1,6 +1,9 @@
 """`regulars export`: writes the whole result of a report to a file."""
 
+import os
+import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -62,12 +65,22 @@ def export(
         run_export, body, customer, file_format=file_format, compression=compression, customer_columns=customer_columns
     )
     if output == STANDARD_OUTPUT:
-        work(sys.stdout.buffer, common=common)
-        return 0
+        return write_to_standard_output(work, common)
     with atomic_replace(output) as temporary:
         summary = work(temporary, common=common)
     masked = " Counts of small groups are suppressed." if summary.is_masked else ""
     print(f"{format_count(summary.rows, 'row')} written to {output} ({summary.bytes:,} bytes).{masked}")
+    return 0
+
+
+def write_to_standard_output(work: Callable[..., ExportSummary], common: CommonOptions | None) -> int:
+    """Runs an export to standard output. A reader that stops early, such as `head`, is no error to report."""
+    try:
+        work(sys.stdout.buffer, common=common)
+    except BrokenPipeError:
+        # Otherwise Python reports it again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from regulars.auth.tenants import ALL_CUSTOMERS
 from regulars.cli import chart_page
-from regulars.cli.export import run_export
+from regulars.cli.export import run_export, write_to_standard_output
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
 from regulars.cli.tenants import select_tenants, usage_errors
@@ -94,5 +95,4 @@ def _write_all(body: str, customer: str, output: str | None, common: CommonOptio
     file_format = {each.code: each for each in allowed}.get(output or ExportFormat.CSV.code)
     if file_format is None:
         raise UsageError(f"-o is {output!r}. Allowed with --all: csv, ndjson. `regulars export` writes other formats.")
-    run_export(body, customer, sys.stdout.buffer, file_format=file_format, common=common)
-    return 0
+    return write_to_standard_output(partial(run_export, body, customer, file_format=file_format), common)

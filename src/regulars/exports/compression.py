@@ -77,11 +77,3 @@ class OutputFile:
     def tell(self) -> int:
         """The number of bytes written, after compression."""
         return self.size
-
-    def writable(self) -> bool:
-        """Whether the file can be written."""
-        return True
-
-    def close(self) -> None:
-        """Marks the file as closed; the underlying file is its owner's to close."""
-        self.closed = True

@@ -2,7 +2,7 @@
 
 import zipfile
 from functools import partial
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -35,7 +35,10 @@ class XlsxWriter:
 
     def __init__(self, file: OutputFile, columns: Columns) -> None:
         self._columns = columns
-        self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL)
+        # An archive that was opened from a file never closes it.
+        self._archive = zipfile.ZipFile(
+            cast(IO[bytes], file), "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL
+        )
         self._sheet: IO[bytes] | None = None
         self._sheets = 0
         self._rows = 0
