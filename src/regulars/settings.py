@@ -132,7 +132,9 @@ class Settings:
     outbox_retention_days: int = _setting(7, JOBS, "Number of days that changes of values are retained in the outbox.")
     max_segments: int = _setting(200, JOBS, "Maximum number of segments of a community.")
     webhook_log_retention_days: int = _setting(
-        7, JOBS, "Number of days that deliveries of webhooks are retained in their log, undelivered ones included."
+        7,
+        JOBS,
+        "Number of days that deliveries of webhooks are retained in their log, also undelivered ones of inactive webhooks.",
     )
     webhook_allowed_networks: str = _setting(
         "",

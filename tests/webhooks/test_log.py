@@ -199,3 +199,16 @@ async def test_the_loop_delivers_what_its_process_commits(
     stopping.set()
     await running
     assert [each.json["data"]["total"] for each in receiver.received] == [1, 2, 3]
+
+
+async def test_an_active_webhook_loses_nothing_undelivered(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher
+) -> None:
+    receiver.respond = lambda request, writer: http_response(500)
+    made = await listen(club, receiver, "profile.created")
+    await create_profile(club)
+    await deliver(club, dispatcher)
+    club.clock.advance(days=8)
+    assert await delete_expired(club.database, 7, club.community.id) == 0
+    await club.http.put(f"{WEBHOOKS_URL}/{made['id']}", json={"is_active": False})
+    assert await delete_expired(club.database, 7, club.community.id) == 1

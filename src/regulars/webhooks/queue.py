@@ -253,15 +253,22 @@ async def webhooks_with_due(scope: Scope, owner: UUID) -> list[int]:
 
 RETENTION_BATCH = 5_000
 
-# Ids grow with time, so the oldest come first. Undelivered ones are retained as long as those that were delivered.
+# Ids grow with time, so the oldest come first. An active webhook loses nothing that is undelivered.
 _EXPIRE = """
 DELETE FROM webhook_deliveries
 WHERE community_id = $1
   AND id = ANY (
       ARRAY(
           SELECT oldest.id
-          FROM (SELECT id, created_at FROM webhook_deliveries WHERE community_id = $1 ORDER BY id LIMIT $3) AS oldest
-          WHERE oldest.created_at < $2
+          FROM (
+              SELECT id, webhook_id, due_at, created_at
+              FROM webhook_deliveries
+              WHERE community_id = $1
+              ORDER BY id
+              LIMIT $3
+          ) AS oldest
+          JOIN webhooks AS webhook ON webhook.community_id = $1 AND webhook.id = oldest.webhook_id
+          WHERE oldest.created_at < $2 AND (oldest.due_at IS NULL OR NOT webhook.is_active)
       )
   )
 """
