@@ -227,11 +227,19 @@ def _compare_commits(
     )
 
 
+def _settled(receiver: RunningReceiver) -> int:
+    """The number of deliveries that have arrived, once no more come."""
+    count = -1
+    while count != (count := len(receiver.latencies())):
+        time.sleep(2.0)
+    return count
+
+
 def _measure_arrival(
     served: RunningServer, receiver: RunningReceiver, club: BenchClub, profiles: int, size: Size, findings: Findings
 ) -> None:
     seconds = size.seconds(20)
-    before = len(receiver.latencies())
+    before = _settled(receiver)
     requests = writes(club, PATH, range(1, profiles + 1), int(RATE * seconds) + CLIENTS)
     load = load_generator.open_loop(served.port, iter(requests), CLIENTS, seconds, RATE).require(201)
     expected = before + 2 * load.responses
