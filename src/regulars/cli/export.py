@@ -54,7 +54,7 @@ def export(
 ) -> int:
     """Writes the whole result of a report to a file, from one snapshot. No token and no server is needed.
 
-    Example: `regulars export '{"report": "members"}' --customer infinity-mall -o members.parquet`
+    Example: `regulars export '{"report": "members"}' --customer lyngtorget -o members.parquet`
 
     The file appears under its name when it is complete.
     """
