@@ -187,6 +187,12 @@ async def _cross(answers: _Answers, server: RunningServer) -> list[str]:
             answer = await tenant.send(sent)
             what = f"{sent.method} {sent.path} of {tenant.club.slug}"
             answers.take(tenant, "request with ids of the other organization", what, answer)
+        for sent in tenant.cross_tenant_exports(other):
+            answer = await tenant.send(sent, tenant.club.report_token)
+            what = f"{sent.method} {sent.path} of {tenant.club.slug}"
+            answers.take(tenant, "request with ids of the other organization", what, answer)
+            if answer.status_code != 404:
+                answers.crossings.append(f"{what}: {answer.status_code}")
         for headers in tenant.cross_tenant_headers(other):
             answer = await tenant.report({"report": "members"}, **headers)
             answers.take(tenant, "request with ids of the other organization", f"report of {headers}", answer)

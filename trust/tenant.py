@@ -74,6 +74,9 @@ class Tenant:
         await self._made(
             "webhooks", {"trigger": "aggregation.changed", "url": f"https://{mark}.example/x"}, "webhooks id"
         )
+        test = await self.send(TenantRequest("POST", f"{V3}/webhooks/{self.ids['webhooks id'][0]}/test"))
+        assert test.status_code == 200, test.text
+        self.ids["webhooks delivery_id"] = [str(test.json()["data"]["delivery_id"])]
         for number in range(2):
             code = f"store-{number}"
             body: dict[str, Any] = {"external_id": code, "external_code": code, "name": f"Store {mark}"}
@@ -86,12 +89,22 @@ class Tenant:
         for number in range(self.members):
             await self._populate_profile(number)
         await self._import()
+        await self._request_exports()
         batch = {"profiles": [{"email": "batch@example.com", "first_name": mark, "external_id": "batch"}]}
         answer = await self.send(TenantRequest("POST", f"{V3}/profiles/batch", batch, {"Idempotency-Key": "batch"}))
         self.ids["profiles batch_id"] = [answer.json()["data"]["batch_id"]]
         answer = await self.send(TenantRequest("POST", "/id/api/v1/auth/token", {"id": self.ids["profiles id"][0]}))
         assert answer.status_code == 200, answer.text
         self.member_token = answer.json()["data"]["token"]
+
+    async def _request_exports(self) -> None:
+        export = {"report": "members", "format": "csv"}
+        answer = await self.report(export, path="query/export")
+        assert answer.status_code == 202, answer.text
+        self.ids["exports id"] = [answer.json()["export"]["id"]]
+        answer = await self.report({**export, "name": self.canary, "cron": "0 6 * * *"}, path="export_schedules")
+        assert answer.status_code == 201, answer.text
+        self.ids["export_schedules id"] = [answer.json()["export_schedule"]["id"]]
 
     async def _populate_profile(self, number: int) -> None:
         mark = self.canary
@@ -189,7 +202,7 @@ class Tenant:
     def reads(self) -> Iterator[tuple[TenantRequest, str]]:
         """Yields every read of the Profile API of this organization, with its token."""
         for endpoint in ENDPOINTS:
-            if endpoint.method != "GET" or endpoint.caller in (Caller.REPORTING, Caller.PROVIDER):
+            if endpoint.method != "GET" or endpoint.caller in (Caller.REPORTING, Caller.DOWNLOAD, Caller.PROVIDER):
                 continue
             if endpoint.path.endswith("/unattach"):
                 # It is a GET that writes.
@@ -254,6 +267,18 @@ class Tenant:
             yield TenantRequest("POST", f"/v1/import/{entity}", json.dumps(row).encode(), {"Content-Type": NDJSON})
         row = sale | {"external_id": "crossing-import"}
         yield TenantRequest("POST", "/v1/import/transactions", json.dumps(row).encode(), {"Content-Type": NDJSON})
+
+    def cross_tenant_exports(self, other: "Tenant") -> Iterator[TenantRequest]:
+        """Yields requests of the Reporting API with this organization's token and ids of exports of another."""
+        all_customers = {"X-Customer": "all=all"}
+        for method, path in (("GET", ""), ("GET", "/file"), ("DELETE", "")):
+            yield TenantRequest(
+                method, f"/v1/reporting/exports/{other.ids['exports id'][0]}{path}", None, all_customers
+            )
+        body = {"name": "x", "cron": "0 6 * * *", "report": "members", "format": "csv"}
+        for method in ("GET", "PUT", "DELETE"):
+            path = f"/v1/reporting/export_schedules/{other.ids['export_schedules id'][0]}"
+            yield TenantRequest(method, path, body if method == "PUT" else None, all_customers)
 
     def cross_tenant_headers(self, other: "Tenant") -> Iterator[dict[str, str]]:
         """Headers of the Reporting API that name the other organization's customers."""
