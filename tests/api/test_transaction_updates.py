@@ -136,3 +136,56 @@ async def test_update_create_matches_the_external_id_then_the_id_and_otherwise_c
     assert answer.status_code == 422
     answer = await club.http.post(f"{V3}/transactions/update-create", json={"external_id": "\0"})
     assert answer.json()["errors"] == {"external_id": ["must not hold a NUL character"]}
+
+
+async def test_the_same_items_again_change_nothing(club: Club) -> None:
+    member = await create_profile(club)
+    inline = {"sku": "S1", "name": "Small", "product": {"name": "Socks", "brand": "A"}}
+    body = sale(
+        external_id="R-1",
+        profile_id=member,
+        items=[
+            item_fields(product_variant=inline),
+            item_fields(sku="S2", brand="B"),
+            item_fields(sku="S2", brand="B", quantity=5),
+            item_fields(name="Bag"),
+            item_fields(external_id="line-5", sku="S2"),
+        ],
+    )
+    created = await create_transaction(club, body)
+    before = await get_values(club, member)
+    reordered = body | {"items": [body["items"][4], *body["items"][:4]]}
+    for sent in (body, body, reordered):
+        changed = await update_transaction(club, created, **sent)
+        assert [item | {"updated_at": ""} for item in changed["items"]] == [
+            item | {"updated_at": ""} for item in created["items"]
+        ]
+        answer = await club.http.post(f"{V3}/transactions/update-create", json=sent)
+        assert [item["id"] for item in answer.json()["data"]["items"]] == [item["id"] for item in created["items"]]
+    assert await get_values(club, member) | {"calculated_at": ""} == before | {"calculated_at": ""}
+
+
+async def test_items_match_by_id_then_external_id_then_product_and_others_are_appended(club: Club) -> None:
+    created = await create_transaction(
+        club,
+        sale(items=[item_fields(sku="A", external_id="1"), item_fields(sku="A"), item_fields(name="Bag", sku="B")]),
+    )
+    first, second, third = (each["id"] for each in created["items"])
+
+    async def quantities(*items: dict[str, object]) -> list[tuple[int, int]]:
+        shown = await update_transaction(club, created, items=[item_fields(**each) for each in items])
+        return [(each["id"], each["quantity"]) for each in shown["items"]]
+
+    # The first item is named by its id, so that the product means the second one.
+    assert await quantities({"sku": "A", "quantity": 7}, {"id": first, "sku": "A", "quantity": 6}) == [
+        (first, 6), (second, 7), (third, 2),
+    ]  # fmt: skip
+    assert await quantities({"sku": "A", "external_id": "1", "quantity": 8}) == [(first, 8), (second, 7), (third, 2)]
+    # The name alone is enough where an item has no SKU.
+    assert (await quantities({"name": "Bag", "quantity": 9}))[2] == (third, 9)
+    appended = await quantities({"sku": "A", "external_id": "2", "quantity": 1}, {"sku": "C", "quantity": 1})
+    # The second item had no external id.
+    assert [each for each in appended if each[0] in (first, second, third)] == [(first, 8), (second, 1), (third, 9)]
+    assert len(appended) == 4
+    shown = await update_transaction(club, created, delete_existing_items=True, items=[item_fields(sku="A")])
+    assert len(shown["items"]) == 1

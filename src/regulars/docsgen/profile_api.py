@@ -23,6 +23,9 @@ providers in [Providers](providers.md), columns of imported files in [Files](fil
 Send a token of the community as `Authorization: Bearer TOKEN`. [Access](access.md) describes tokens and permits, and
 [Member tokens](members.md) the endpoints below `/id/api/v1/profiles/me`, which a member calls with a token of their own.
 Bodies are JSON. In an update, an absent field keeps its value, and `null` clears it.
+Items of a transaction match the stored ones by id, then by `external_id`, then as the nth item of the same product (by
+variant, SKU, else name), so that the same update again changes nothing. Others are appended, and stored items that are not
+named stay; `delete_existing_items` replaces all.
 
 ```console
 $ export TOKEN=$(regulars token create --organization "My club" --community club)

@@ -5,6 +5,7 @@ import asyncpg
 from regulars.core.errors import NotFoundError, ValidationError, field_error
 from regulars.ingest import claims, references
 from regulars.ingest.transactions import replace
+from regulars.model.products import products
 from regulars.model.transactions import updates
 from regulars.model.transactions.line_items import ItemIn, read_text, value_or_none
 from regulars.model.transactions.schema import TransactionIn
@@ -18,8 +19,17 @@ _NO_CHANGES = TransactionIn()
 async def update(uow: UnitOfWork, transaction_id: int, changes: TransactionIn) -> None:
     """Updates the given fields of a transaction. Raises ValidationError by path, NotFoundError."""
     stored = await updates.fetch_for_update(uow, transaction_id)
-    items = updates.match_items(stored, changes)
+    items = updates.match_items(stored, changes, await _variants_by_sku(uow, changes))
     await _replace(uow, stored, updates.apply(stored, changes, items, uow.community))
+
+
+async def _variants_by_sku(uow: UnitOfWork, changes: TransactionIn) -> dict[str, int]:
+    """The variants that inline variants of items name by their SKU."""
+    skus = {sku for item in value_or_none(changes.items) or () if (sku := updates.inline_sku(item)) is not None}
+    if not skus:
+        return {}
+    _, found = await products.resolve_variants(uow, (), skus)
+    return {sku: variant_id for sku, (_, variant_id) in found.items()}
 
 
 async def _replace(uow: UnitOfWork, stored: LockedTransaction, change: TransactionUpdate) -> None:

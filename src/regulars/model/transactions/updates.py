@@ -2,7 +2,7 @@
 items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -159,8 +159,9 @@ def unchanged_items(locked: LockedTransaction) -> list[ItemUpdate]:
     return [ItemUpdate(each, each, f"items.{index}") for index, each in enumerate(locked.items)]
 
 
-def match_items(locked: LockedTransaction, changes: TransactionIn) -> list[ItemUpdate]:
-    """The items after the request's: matched by id, then by external id, the others appended.
+def match_items(locked: LockedTransaction, changes: TransactionIn, variants: Mapping[str, int]) -> list[ItemUpdate]:
+    """The items after the request's: matched by id, then by external id, then as the nth item of the same product; the
+    others are appended. So the same request again changes nothing. `variants` are the ids of variants by SKU.
 
     With `delete_existing_items` the request's items replace all stored ones; without `items` nothing changes.
     """
@@ -170,14 +171,11 @@ def match_items(locked: LockedTransaction, changes: TransactionIn) -> list[ItemU
     if value_or_none(changes.delete_existing_items):
         return _replace_all(locked, requested)
     lines = unchanged_items(locked)
-    matched: set[int] = set()
-    for index, item in enumerate(requested):
+    for index, (item, at) in enumerate(zip(requested, _match_all(locked.items, requested, variants), strict=True)):
         path = f"items.{index}"
-        at = _match(locked.items, item, matched)
         if at is None:
             lines.append(ItemUpdate(new_item(item), None, path))
         else:
-            matched.add(at)
             lines[at] = ItemUpdate(merge_item(lines[at].item, item), lines[at].before, path)
     return lines
 
@@ -192,7 +190,66 @@ def _replace_all(locked: LockedTransaction, requested: Sequence[ItemIn]) -> list
     return lines
 
 
-def _match(locked: Sequence[ItemIn], item: ItemIn, matched: set[int]) -> int | None:
+def _match_all(locked: Sequence[ItemIn], requested: Sequence[ItemIn], variants: Mapping[str, int]) -> list[int | None]:
+    """The index of the stored item that each requested item means; None for new ones."""
+    matched: set[int] = set()
+    found: list[int | None] = []
+    for item in requested:
+        at = _match_id(locked, item, matched)
+        found.append(at)
+        matched |= set() if at is None else {at}
+    for index, item in enumerate(requested):
+        if found[index] is None and (at := _match_product(locked, item, matched, variants)) is not None:
+            found[index] = at
+            matched.add(at)
+    return found
+
+
+def _match_product(
+    locked: Sequence[ItemIn], item: ItemIn, matched: set[int], variants: Mapping[str, int]
+) -> int | None:
+    """The first item of the same product that no other requested item means. Two external ids are two items."""
+    return next(
+        (
+            at
+            for at, each in enumerate(locked)
+            if at not in matched
+            and (_text(item.external_id) is None or _text(each.external_id) is None)
+            and _is_of_product(each, item, variants)
+        ),
+        None,
+    )
+
+
+def _is_of_product(stored: ItemIn, item: ItemIn, variants: Mapping[str, int]) -> bool:
+    """Whether two items are of one product: by the first of variant, SKU and name that both have."""
+    sku = _text(item.sku) or inline_sku(item)
+    variant_id = _text(item.product_variant_id) or _text(variants.get(sku or ""))
+    names = (
+        (_text(stored.product_variant_id), variant_id),
+        (_text(stored.sku), sku),
+        (_text(stored.name), _text(item.name)),
+    )
+    return next((one == other for one, other in names if one and other), False)
+
+
+class _InlineSku(msgspec.Struct):
+    sku: str | int | None = None
+
+
+def inline_sku(item: ItemIn) -> str | None:
+    """The SKU of the inline variant of an item; None if it has none."""
+    if item.product_variant is UNSET:
+        return None
+    try:
+        found = msgspec.json.decode(item.product_variant, type=_InlineSku | None)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # The validation of the item reports it.
+        return None
+    return None if found is None or found.sku is None else str(found.sku)
+
+
+def _match_id(locked: Sequence[ItemIn], item: ItemIn, matched: set[int]) -> int | None:
     def first(matches: Callable[[int, ItemIn], bool]) -> int | None:
         return next((at for at, each in enumerate(locked) if matches(at, each)), None)
 
