@@ -221,7 +221,7 @@ async def test_events_of_an_erased_member_are_not_recorded_and_those_of_a_merged
     await http.delete(f"/api/v3/profiles/{ids['C1']}/purge")
     body = {"source_profile_id": ids["C2"], "destination_profile_id": ids["C3"]}
     await http.post("/api/v3/profiles/merge", json=body)
-    assert outcome_counts(await provided.sendgrid(batch)) == {"unchanged": 1, "rejected": 1}
+    assert outcome_counts(await provided.sendgrid(batch)) == {"unchanged": 1, "unknown_profile": 1}
     later = provided.sendgrid_event("click", regulars_profile="C2", sg_message_id="m-C2")
     assert outcome_counts(await provided.sendgrid([later])) == {"accepted": 1}
     assert await provided.stored_events() == [("autumn", "opened", "C3"), ("autumn", "clicked", "C3")]

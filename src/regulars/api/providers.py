@@ -17,6 +17,7 @@ _DESCRIPTIONS = {
     "ignored": "Events of a type that is not recorded.",
     "automated": "Opens and clicks by machines, according to the provider.",
     "no_sending": "Events of messages that do not name a sending.",
+    "unknown_profile": "Events that name a profile that does not exist; each is listed in `rejections`.",
     "rejected": "Invalid events.",
 }
 

@@ -18,6 +18,10 @@ ProfileIds = Mapping[str | None, UUID]
 """Profile ids by the names that events use for them."""
 
 
+class UnknownProfileError(ValidationError):
+    """An event names a profile that does not exist."""
+
+
 class TimedEvent(Protocol):
     """An event: when it happened, and to which profile, if any."""
 
@@ -61,7 +65,7 @@ async def _resolve_profiles(uow: UnitOfWork, names: set[str | None]) -> ProfileI
 
 def _error(row: TimedEvent, profile_ids: ProfileIds, latest: datetime) -> ValidationError | None:
     if row.profile not in profile_ids:
-        return field_error("profile", f"There is no profile {row.profile}")
+        return UnknownProfileError({"profile": f"There is no profile {row.profile}"})
     if row.occurred_at > latest:
         return field_error("at", "lies more than a day ahead: set the clock that it comes from")
     return None

@@ -101,7 +101,7 @@ async def test_valid_events_of_a_batch_are_stored_and_invalid_ones_reported_by_i
     batch.append(event("click", regulars_sending=4711))
     answer = await sendgrid.sendgrid(batch)
     assert answer.status_code == 200
-    assert outcome_counts(answer) == {"accepted": 2, "rejected": len(invalid)}
+    assert outcome_counts(answer) == {"accepted": 2, "unknown_profile": 1, "rejected": len(invalid) - 1}
     rejections = {each["index"]: each for each in answer.json()["rejections"]}
     assert {index: next(iter(each["errors"]), "") for index, each in rejections.items()} == {
         index: path for index, (_, path) in invalid.items()

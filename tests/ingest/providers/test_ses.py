@@ -317,12 +317,10 @@ async def test_a_body_that_is_not_a_message_is_rejected(ses: ProviderClient, bod
     assert ses.internet.requested == []
 
 
-async def test_an_unknown_member_is_reported(ses: ProviderClient) -> None:
+async def test_an_unknown_member_is_counted_and_reported_and_the_webhook_is_not_repeated(ses: ProviderClient) -> None:
     answer = await ses.ses("Open", {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C9"]}})
-    assert (answer.status_code, answer.json()["rejections"][0]["errors"]) == (
-        422,
-        {"regulars_profile": ["There is no profile C9"]},
-    )
+    assert (answer.status_code, outcome_counts(answer)) == (200, {"unknown_profile": 1})
+    assert answer.json()["rejections"][0]["errors"] == {"regulars_profile": ["There is no profile C9"]}
 
 
 def test_only_a_topic_can_be_set() -> None:

@@ -7,34 +7,35 @@ from typing import Any
 from regulars.core.errors import ValidationError, field_error
 from regulars.facts import sending_events
 from regulars.facts.sending_events import SendingEventIn, SendingEventRow
+from regulars.facts.timed_events import UnknownProfileError
 from regulars.ingest.providers import replay_guard
 from regulars.ingest.providers.provider import ParsedWebhook, Provider, ProviderEvent
 from regulars.model.providers import ProviderConfig
 from regulars.model.unit_of_work import UnitOfWork
 
-EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending", "rejected")
+EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending", "unknown_profile", "rejected")
 """Outcomes of an event: stored; stored before; of a type that is not recorded; caused by a machine instead of a member;
-of a message that names no sending; invalid.
+of a message that names no sending; of a profile that does not exist; invalid.
 """
 
 
 @dataclass(slots=True)
 class WebhookResult:
-    """The number of events by outcome, and the errors of rejected events by index."""
+    """The number of events by outcome, and the errors of events that are not stored, by index."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EVENT_OUTCOMES, 0))
     rejections: dict[int, ValidationError] = field(default_factory=dict)
 
-    def add(self, index: int, outcome: str | ValidationError) -> None:
+    def add(self, index: int, outcome: str, error: ValidationError | None = None) -> None:
         """Counts the outcome of one event."""
-        if isinstance(outcome, ValidationError):
-            self.rejections[index] = outcome
-        self.counts["rejected" if isinstance(outcome, ValidationError) else outcome] += 1
+        self.counts[outcome] += 1
+        if error is not None:
+            self.rejections[index] = error
 
     @property
     def is_all_rejected(self) -> bool:
-        """Whether there were events and all were rejected."""
-        return 0 < len(self.rejections) == sum(self.counts.values())
+        """Whether there were events and all are invalid. Those of unknown profiles stay unknown if they are repeated."""
+        return 0 < self.counts["rejected"] == sum(self.counts.values())
 
 
 async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, webhook: ParsedWebhook) -> WebhookResult:
@@ -51,8 +52,10 @@ async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, we
     for index, event in enumerate(events):
         outcome = next(written) if isinstance(event, SendingEventRow) else event
         if isinstance(outcome, ValidationError):
-            outcome = _with_provider_paths(outcome, provider, config)
-        result.add(index, outcome)
+            name = "unknown_profile" if isinstance(outcome, UnknownProfileError) else "rejected"
+            result.add(index, name, _with_provider_paths(outcome, provider, config))
+        else:
+            result.add(index, outcome)
     return result
 
 
