@@ -178,7 +178,7 @@ async def test_the_source_names_its_destination_and_has_left(club: Club) -> None
     assert [each[0] for each in await list_memberships(club, destination["id"])] == ["in"]
 
 
-async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
+async def test_only_its_email_and_phone_stay_with_the_source(club: Club) -> None:
     source = await create_profile(
         club, first_name="Kari", email="kari@example.com", attributes={"comms": {"note": "x"}}
     )
@@ -192,7 +192,7 @@ async def test_nothing_personal_stays_with_the_source(club: Club) -> None:
         """,
         source["id"],
     )
-    assert tuple(left) == (None, None, "{}")
+    assert tuple(left) == (None, "kari@example.com", "{}")
 
 
 async def test_a_chain_of_merges_leads_to_the_last_profile(club: Club) -> None:
@@ -244,3 +244,27 @@ async def test_a_merged_profile_frees_its_unique_values(club: Club) -> None:
     await _merged(club, source, destination)
     assert (await create_profile(club, email="kari@example.com"))["id"] != source["id"]
     assert (await update_profile(club, destination["id"], first_name="Karin"))["email"] == "karin@example.com"
+
+
+async def test_the_email_and_the_phone_of_the_source_lead_to_the_destination_until_another_profile_has_them(
+    club: Club,
+) -> None:
+    source = await create_profile(club, email="Kari@example.com", mobile_phone="+4790000001")
+    destination = await create_profile(club, email="karin@example.com", mobile_phone="+4790000002")
+    await _merged(club, source, destination)
+
+    async def found(kind: str, value: str) -> str:
+        response = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": kind, "id": value})
+        profile_id: str = response.json()["data"]["id"]
+        return profile_id
+
+    assert await found("email", "kari@EXAMPLE.com") == destination["id"]
+    assert await found("mobile_phone", "+4790000001") == destination["id"]
+    free = await club.http.post(f"{PROFILES_URL}/availability", json={"email": "kari@example.com"})
+    assert free.json()["data"]["email"]["available"]
+    other = await create_profile(club, email="kari@example.com")
+    assert await found("email", "kari@example.com") == other["id"]
+    assert await found("mobile_phone", "+4790000001") == destination["id"]
+    await club.http.post(f"{PROFILES_URL}/{destination['id']}/depersonalise")
+    response = await club.http.post(f"{PROFILES_URL}/search-id", json={"type": "mobile_phone", "id": "+4790000001"})
+    assert response.status_code == 404

@@ -85,6 +85,30 @@ async def test_memberships_are_joins_and_leaves_of_existing_profiles(load: FileL
     assert outcome_counts(await load("memberships", content)) == (0, 2, 1)
 
 
+async def test_a_deleted_member_rejoins_with_the_same_id(load: FileLoader) -> None:
+    await load(
+        "profiles", "external_id,email,joined_at\nM1,kari@example.com,2026-01-01\nM2,per@example.com,2026-01-01\n"
+    )
+    ids = [await load.fetchval("SELECT profile_id FROM profiles WHERE external_id = $2", name) for name in ("M1", "M2")]
+    for profile_id in ids:
+        await load.club.http.delete(f"/api/v3/profiles/{profile_id}")
+    before = "external_id,profile,type,at\nJ0,M1,in,2026-02-01\n"
+    # It joined before it was deleted.
+    assert outcome_counts(await load("memberships", before)) == (1, 0, 0)
+    assert (await load.club.http.get(f"/api/v3/profiles/{ids[0]}")).status_code == 404
+    load.club.clock.advance(days=2)
+    await load.club.http.post("/api/v3/profiles", json={"email": "per@example.com"})
+    content = f"external_id,profile,type,at\nJ1,M1,in,2026-11-02 10:00\nJ2,{ids[1]},in,2026-11-02 10:00\n"
+    summary = await load("memberships", content)
+    assert (outcome_counts(summary), reasons_by_line(summary)) == ((1, 0, 1), {3: "email The email exists"})
+    shown = (await load.club.http.get(f"/api/v3/profiles/{ids[0]}")).json()["data"]
+    assert (shown["profile_type"], shown["email"]) == ("active", "kari@example.com")
+    count = "SELECT count(*) FROM memberships WHERE profile_id = $2 AND is_effective"
+    assert await load.fetchval(count, ids[0]) == 3
+    answer = await load.club.http.post("/v1/import/memberships", content=content, headers={"Content-Type": "text/csv"})
+    assert answer.json()["unchanged"] == 1
+
+
 def rows_of(rows: Sequence[Mapping[str, object]]) -> Any:
     return lambda: (RawRow(number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
 

@@ -6,7 +6,7 @@ import msgspec
 
 from regulars.facts.columns import Columns
 from regulars.facts.fact_type import FactType, RowSchema, local_to_utc_text, require_external_id
-from regulars.model import locations, memberships
+from regulars.model import locations, memberships, rejoining
 from regulars.model.community import Community
 from regulars.model.memberships import MembershipIn, MembershipRow
 from regulars.model.products import products
@@ -33,7 +33,7 @@ def _validate_profile(profile: ProfileIn, community: Community) -> Any:
     return require_external_id(schema.validate)(in_utc, community)
 
 
-PROFILE_SCHEMA = RowSchema(Columns(ProfileIn, (("external_id",),), {}), _validate_profile)
+PROFILE_SCHEMA = RowSchema(Columns(ProfileIn, (("external_id",),), {}, times=("joined_at",)), _validate_profile)
 """Profiles as rows of files."""
 
 PROFILES = FactType(
@@ -52,7 +52,9 @@ def _validate_membership(membership: MembershipIn, community: Community) -> Memb
 MEMBERSHIPS = FactType(
     name="memberships",
     description="Joins and leaves of the loyalty club.",
-    schema=RowSchema(Columns(MembershipIn, (("profile",), ("type",), ("at",)), {}), _validate_membership),
-    write=memberships.upsert_many,
+    schema=RowSchema(
+        Columns(MembershipIn, (("profile",), ("type",), ("at",)), {}, times=("at",)), _validate_membership
+    ),
+    write=rejoining.write_memberships,
     is_backfilled=True,
 )

@@ -132,7 +132,7 @@ async def _purge_tokens(uow: UnitOfWork, profile_ids: list[UUID]) -> None:
 
 _BLANK_MERGED = """
 UPDATE profiles
-SET external_id = NULL, updated_at = $3
+SET external_id = NULL, email = NULL, mobile_phone = NULL, updated_at = $3
 WHERE community_id = $1 AND merged_into = $2
 """
 

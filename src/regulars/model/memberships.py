@@ -209,14 +209,16 @@ WHERE target.community_id = $1 AND target.id = input.id
 """
 
 
-async def upsert_many(uow: UnitOfWork, rows: Sequence[MembershipRow]) -> list[Outcome]:
-    """Creates or updates memberships of the profiles that rows name. Returns an outcome per row.
+async def upsert_many(
+    uow: UnitOfWork, rows: Sequence[MembershipRow], deleted: Mapping[str, UUID] | None = None
+) -> list[Outcome]:
+    """Creates or updates memberships of the profiles that rows name, and of `deleted` ones by the name in their rows.
 
-    A row matches the membership with its external id, or else the one of its profile, type and time.
+    Returns an outcome per row. A row matches the membership with its external id, or else the one of its profile, type and time.
     """
     refs = {row.profile: (lookup.EXTERNAL_ID_OR_ID, row.profile) for row in rows}
     found = await lookup.resolve(uow, set(refs.values()))
-    profile_ids = {name: found[ref] for name, ref in refs.items() if ref in found}
+    profile_ids = {**(deleted or {}), **{name: found[ref] for name, ref in refs.items() if ref in found}}
     await lookup.lock(uow, profile_ids.values())
     return await retry_on_conflict(uow, lambda: _upsert(uow, rows, profile_ids))
 

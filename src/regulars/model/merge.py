@@ -42,6 +42,9 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     tombstone = Profile(
         profile_id=source_id,
         external_id=remaining_external_id,
+        # They lead to the destination until another profile has them.
+        email=source.email,
+        mobile_phone=source.mobile_phone,
         profile_type="deleted",
         joined_at=source.joined_at,
         merged_into=destination_id,

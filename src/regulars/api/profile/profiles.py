@@ -157,7 +157,7 @@ async def _availability(context: RequestContext) -> dict[str, object]:
     refs = [(name, value) for name, value in row.columns.items() if value is not None]
     availability: dict[str, object] = {"email": None, "mobile_phone": None}
     async with context.app.database.read_transaction(context.community_id) as scope:
-        holders = await lookup.resolve(scope, refs)
+        holders = await lookup.find_holders(scope, refs)
         by_id = await PROFILES.fetch_many(scope, list(holders.values()))
     for name, value in refs:
         holder = by_id.get(holders.get((name, value)))

@@ -120,6 +120,21 @@ JOIN profiles AS active
     ON active.community_id = $1 AND active.email_normalized = lower(input.ref) AND active.deleted_at IS NULL
 """
 
+_BY_FORMER = """
+SELECT DISTINCT ON (input.ref) input.ref AS value, active.profile_id
+FROM unnest($2::text::text[]) AS input (ref)
+JOIN profiles AS named ON named.community_id = $1 AND named.merged_into IS NOT NULL AND {condition}
+JOIN profiles AS active ON active.community_id = $1 AND active.profile_id = named.merged_into
+WHERE active.deleted_at IS NULL
+ORDER BY input.ref, named.deleted_at DESC
+"""
+
+_BY_FORMER_VALUE = {
+    "email": _BY_FORMER.format(condition="named.email_normalized = lower(input.ref)"),
+    "mobile_phone": _BY_FORMER.format(condition="named.mobile_phone = input.ref"),
+}
+"""Finds the profiles that others with an e-mail address or a phone number were merged into."""
+
 _BY_PHONE = """
 SELECT mobile_phone AS value, profile_id
 FROM profiles
@@ -141,10 +156,22 @@ _BY_COLUMN = {"external_id": _BY_EXTERNAL_ID, "email": _BY_EMAIL, "mobile_phone"
 
 
 async def resolve(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef, UUID]:
-    """The ids of active profiles by reference. A reference to a merged profile resolves to its destination.
+    """The ids of active profiles by reference. A reference to a merged profile resolves to its destination; its e-mail
+    address and phone number do so until another profile has them.
 
     Unknown references are left out.
     """
+    found = await find_holders(scope, refs)
+    for handle, statement in _BY_FORMER_VALUE.items():
+        values = sorted(value for name, value in set(refs) - found.keys() if name == handle)
+        if values:
+            rows = await scope.fetch(statement, scope.community_id, array_literal(values))
+            found |= {(handle, row["value"]): row["profile_id"] for row in rows}
+    return found
+
+
+async def find_holders(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef, UUID]:
+    """The ids of active profiles by reference, without the former e-mail addresses and phone numbers of merged ones."""
     by_handle: dict[str, set[str]] = {}
     for handle, value in refs:
         by_handle.setdefault(handle, set()).add(value)
@@ -164,6 +191,25 @@ async def resolve(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef
         if profile_id is not None:
             found[(EXTERNAL_ID_OR_ID, value)] = profile_id
     return {ref: found[ref] for ref in set(refs) if ref in found}
+
+
+_DELETED = """
+SELECT external_id AS value, profile_id
+FROM profiles
+WHERE community_id = $1 AND external_id = ANY ($2) AND deleted_at IS NOT NULL AND merged_into IS NULL
+UNION ALL
+SELECT input.ref, profiles.profile_id
+FROM unnest($2::text[], $3::uuid[]) AS input (ref, id)
+JOIN profiles ON profiles.community_id = $1 AND profiles.profile_id = input.id
+WHERE profiles.deleted_at IS NOT NULL AND profiles.merged_into IS NULL
+"""
+
+
+async def find_deleted(scope: Scope, values: Collection[str]) -> dict[str, UUID]:
+    """The ids of deleted profiles, but not of merged ones, by external id or id."""
+    names = sorted(values)
+    rows = await scope.fetch(_DELETED, scope.community_id, names, [_canonical_uuid(name) for name in names])
+    return {row["value"]: row["profile_id"] for row in rows}
 
 
 async def _by_id(scope: Scope, values: Iterable[str]) -> dict[ProfileRef, UUID]:

@@ -235,12 +235,9 @@ def _when(
         errors["transacted_at"] = "is required"
         return None, None, zone
     try:
-        at = timestamps.parse_timestamp(transaction.transacted_at)
-        if local:
-            naive = datetime.fromisoformat(transaction.transacted_at)
-            if naive.tzinfo is None:
-                return None, naive, zone
-        return at, None, zone
+        if local and (naive := timestamps.parse_local_time(transaction.transacted_at)) is not None:
+            return None, naive, zone
+        return timestamps.parse_timestamp(transaction.transacted_at), None, zone
     except ValueError as error:
         errors["transacted_at"] = str(error)
         return None, None, zone
