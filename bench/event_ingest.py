@@ -9,7 +9,7 @@ import msgspec
 from bench.environment import BenchClub
 from regulars.auth.tenants import Tenant
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import loader
+from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions
 from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
@@ -39,7 +39,12 @@ async def load_events(
     """Loads NDJSON; no row may be rejected."""
     options = LoadOptions(batch_rows=BATCH_ROWS)
     summary = await loader.load_and_finish(
-        database, committers, club.id, entity, lambda: read_ndjson(split_lines(pieces)), options
+        database,
+        committers,
+        club.id,
+        entity,
+        lambda: read_ndjson(split_lines(pieces), catalog.columns_of(entity)),
+        options,
     )
     assert not summary.rejected, summary.rejections[:3]
 

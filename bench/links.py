@@ -16,7 +16,7 @@ from bench.result import Findings
 from bench.size import Size
 from regulars.auth.tenants import Tenant
 from regulars.ingest.group_commit import GroupCommitter
-from regulars.loading import loader
+from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions
 from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
@@ -163,7 +163,12 @@ async def _load(
 ) -> None:
     options = LoadOptions(batch_rows=BATCH_ROWS)
     summary = await loader.load_and_finish(
-        database, committers, club.id, entity, lambda: read_ndjson(split_lines(pieces)), options
+        database,
+        committers,
+        club.id,
+        entity,
+        lambda: read_ndjson(split_lines(pieces), catalog.columns_of(entity)),
+        options,
     )
     assert not summary.rejected, summary.rejections[:3]
 

@@ -107,8 +107,8 @@ def test_invalid_data_is_a_failure(command: Command, folder: Path) -> None:
     result = command("compute", "--transactions", "sales.csv", *NOW, "-o", "values.csv")
     assert result.code == 1
     assert result.err == (
-        "regulars: transactions.total is required and must be a decimal with at most 6 decimal places, "
-        "below 10^12 in absolute value (1 row, such as external_id 'T2').\n"
+        "regulars: transactions.total must be a decimal with at most 6 decimal places, "
+        "below 10^12 in absolute value, not 'seven' (1 row, such as external_id 'T2').\n"
     )
     assert (folder / "values.csv").read_text() == "old"
 

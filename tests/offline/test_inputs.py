@@ -263,7 +263,7 @@ def test_a_date_is_its_local_midnight() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"transacted_at": [1_790_000_000]}, "transactions.transacted_at contains integers but must be a timestamp"),
+        ({"transacted_at": [1_790_000_000]}, "transactions.transacted_at contains integers but must be a time"),
         ({"total": [True]}, "transactions.total contains booleans but must be a decimal"),
         (
             {"profile": [b"M1"]},

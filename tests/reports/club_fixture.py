@@ -11,7 +11,7 @@ import msgspec
 
 from clubs import Club
 from regulars.auth.tenants import Tenant
-from regulars.loading import loader
+from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
@@ -52,7 +52,7 @@ class ClubFixture:
             self.club.server.group_committer,
             self.club.community.id,
             entity,
-            lambda: read_ndjson(split_lines([content])),
+            lambda: read_ndjson(split_lines([content]), catalog.columns_of(entity)),
             LoadOptions(batch_rows=batch_rows),
         )
 

@@ -9,6 +9,7 @@ import pytest
 
 from clubs import START, Club
 from loading.file_loader import outcome_counts, reasons_by_line
+from regulars.core.field_type import FieldType
 from regulars.facts.link_visits import SEGMENT_SIZE
 from reports.sending_recount import SendingClub
 from reports.test_maintenance import differences
@@ -110,8 +111,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
         9: "offer stands beside a sending: a visit comes from one of them",
         10: "at lies more than a day ahead: set the clock that it comes from",
         11: "external_id is required; at is required; host is required, or else a url",
-        12: "at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset; "
-        "host is required, or else a url",
+        12: f"at must be {FieldType.TIMESTAMP.input_format}, not 'yesterday'",
         13: "is not UTF-8",
         14: "host must be the name of a host, such as shop.example",
         15: "host must be at most 253 characters, as the names of hosts are",

@@ -9,6 +9,7 @@ import pytest
 
 from clubs import START, Club
 from loading.file_loader import outcome_counts, reasons_by_line
+from regulars.core.field_type import FieldType
 from regulars.facts.offer_events import EVENT_TYPES, rebuild_if_stale
 from reports.offer_recount import OfferClub
 from reports.test_maintenance import differences
@@ -102,8 +103,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(shop: OfferClub) -> 
         2: "profile There is no profile unknown",
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "transaction goes with the event used",
-        5: "at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset; external_id is required; "
-        "event is required",
+        5: f"at must be {FieldType.TIMESTAMP.input_format}, not 'yesterday'",
         6: "offer expected `int | str | null`, got `object`",
     }
     assert outcome_counts(await shop.load("offer_events", [event(1, "seen", profile="unknown")])) == (0, 0, 1)
@@ -122,8 +122,7 @@ async def test_an_invalid_offer_is_rejected_with_its_reason(shop: OfferClub) -> 
     assert reasons_by_line(summary) == {
         1: "external_id is required",
         2: "usable_until must not lie before usable_since",
-        3: "collections must be external ids of collections; "
-        "created_at must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset",
+        3: f"created_at must be {FieldType.TIMESTAMP.input_format}, not 'soon'",
         4: "stock expected `int` >= 0",
     }
     assert reasons_by_line(await shop.load("offer_collections", [{"name": "x"}])) == {1: "external_id is required"}

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from regulars.auth import permits
 from regulars.core.errors import NotFoundError, field_error
+from regulars.facts.columns import Columns
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit
 from regulars.ingest.idempotency import IdempotencyKey
@@ -72,6 +73,8 @@ async def _import(context: RequestContext, request: Request) -> object:
     entity = _entity(context.path_params["entity"])
     file_format, compression = _file_format(request), _compression(request)
     create_profiles, dry_run = (_boolean(context.query_params, name) for name in ("create_profiles", "dry_run"))
+    date_format = context.query_params.get("date_format") or None
+    columns = _columns(entity, date_format)
     with _import_slot(context), received_files.open_temporary(context.app.settings) as file:
         # The body is stored on disk, because the lines of one transaction may be far apart.
         size, digest = await _store_body(request, file, context.app.settings.max_import_bytes)
@@ -88,11 +91,12 @@ async def _import(context: RequestContext, request: Request) -> object:
             context.app.group_committer,
             context.community_id,
             entity,
-            partial(source.rows, catalog.columns_of(entity)),
+            partial(source.rows, columns),
             LoadOptions(
                 batch_rows=BATCH_ROWS,
                 dry_run=dry_run,
                 create_profiles=create_profiles,
+                date_format=date_format,
                 on_progress=(lambda summary: None) if dry_run else importing,
             ),
         )
@@ -112,6 +116,13 @@ def _entity(name: str) -> str:
     if name not in catalog.loadable_names():
         raise NotFoundError(f"Unknown entity {name!r}. Allowed: {', '.join(catalog.loadable_names())}.")
     return name
+
+
+def _columns(entity: str, date_format: str | None) -> Columns:
+    try:
+        return catalog.columns_of(entity, date_format)
+    except ValueError as error:
+        raise field_error("date_format", str(error)) from None
 
 
 def _file_format(request: Request) -> FileFormat:
@@ -276,6 +287,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         tag="imports",
         query_params={
             "create_profiles": "`1` creates profiles that transactions refer to and that do not exist.",
+            "date_format": "The format of times in text, such as `%m/%d/%Y %H:%M`. Default: ISO 8601.",
             "dry_run": "`1` validates the rows without storing them.",
         },
     ),

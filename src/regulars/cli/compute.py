@@ -38,6 +38,10 @@ def compute_values(
     profiles: Annotated[str | None, Parameter(help="Members; default: the profiles of the transactions.")] = None,
     locations: Annotated[str | None, Parameter(help="Stores with their countries, time zones and types.")] = None,
     products: Annotated[str | None, Parameter(help="Products with their SKUs and brands.")] = None,
+    date_format: Annotated[
+        str | None,
+        Parameter(help="Format of times in text, such as '%m/%d/%Y %H:%M'. Default: ISO 8601, see docs/files.md."),
+    ] = None,
     timezone: Annotated[str, Parameter(help="Time zone of dates and of times without an offset.")] = "UTC",
     currency: Annotated[
         str | None, Parameter(help="Currency of the values; required if the transactions have several.")
@@ -94,6 +98,7 @@ def compute_values(
             memberships=memberships,
             as_of=_instant(as_of),
             columns=_columns(map),
+            date_format=date_format,
             timezone=timezone,
             currency=currency_code,
             community_id=community_id,
@@ -140,6 +145,7 @@ def compute_values(
             as_of=_instant(as_of) if entities is None else _table(entities),
             values=_names(values),
             columns=_columns(map),
+            date_format=date_format,
             timezone=timezone,
             currency=currency_code,
             engine=engine,

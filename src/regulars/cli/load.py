@@ -50,6 +50,10 @@ def load_files(
     errors_file: Annotated[
         Path | None, Parameter(help="CSV file to write the file, line and reason of each rejected row to.")
     ] = None,
+    date_format: Annotated[
+        str | None,
+        Parameter(help="Format of times in text, such as '%m/%d/%Y %H:%M'. Default: ISO 8601, see docs/files.md."),
+    ] = None,
     precomputed_values: Annotated[
         Path | None,
         Parameter(
@@ -68,6 +72,10 @@ def load_files(
         raise UsageError("Missing option: --community SLUG. `regulars community list` shows the communities.")
     if precomputed_values is not None and (entity != "transactions" or dry_run):
         raise UsageError("--precomputed-values is only allowed for transactions, and not with --dry-run.")
+    try:
+        columns = catalog.columns_of(entity, date_format)
+    except ValueError as error:
+        raise UsageError(f"--date-format {error}.") from None
     form = None if format is None else FileFormat(format)
     sources = [files.inspect_file(path, form) for named in file for path in files.list_files(named)]
     batch_rows = load_settings(common).commit_max_rows
@@ -88,12 +96,13 @@ def load_files(
     async def load_all(job: LoadJob, write: Callable[[str, RejectedRow], None]) -> int:
         rejected = 0
         for source in sources:
-            read = partial(source.rows, catalog.columns_of(entity))
+            read = partial(source.rows, columns)
             with report_progress(str(source.path)) as progress:
                 options = LoadOptions(
                     batch_rows=batch_rows,
                     dry_run=dry_run,
                     create_profiles=create_profiles,
+                    date_format=date_format,
                     on_rejected=partial(write, str(source.path)),
                     on_progress=lambda summary, source=source, progress=progress: progress.update(  # type: ignore[misc]
                         source.position / max(source.size, 1), format_count(summary.rows, "row")

@@ -35,14 +35,15 @@ class FieldType(Enum):
     ENUM = _Traits("string", aggregation_name="code", column_type="text")
     COUNTRY_ALPHA_3 = _Traits("string", aggregation_name="ISO 3166-1 alpha-3", column_type="text")
     """Stored as alpha-2, alpha-3 in JSON."""
-    BOOLEAN = _Traits("boolean", "boolean", input_format="a boolean")
+    BOOLEAN = _Traits("boolean", "boolean", input_format="true or false (also yes or no, 1 or 0)")
     DATE = _Traits("string", "date", "date", "date")
     TIMESTAMP = _Traits(
         "date-time",
         "time",
         "datetime UTC",
         "timestamptz",
-        "a timestamp: ISO 8601 or a timestamp column; local time without an offset",
+        "a time of the years 1900 to 2999 in ISO 8601, such as 2026-10-01 09:30 (local time) or "
+        "2026-10-01T09:30:00+02:00, or a timestamp column",
     )
     UUID = _Traits("uuid", aggregation_name="uuid")
     LOCATION = _Traits("object", aggregation_name="location", column_type="bigint")

@@ -4,6 +4,8 @@ import zoneinfo
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from regulars.core.time_forms import parse_time
+
 MIN_TIMESTAMP = datetime(1900, 1, 1, tzinfo=UTC)
 MAX_TIMESTAMP = datetime(3000, 1, 1, tzinfo=UTC)
 
@@ -22,24 +24,41 @@ def parse_timestamp(text: str) -> datetime:
 
     Raises ValueError for other formats, and for years outside 1900 to 2999.
     """
+    parsed = _parse(text)
+    return check_range(parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed)
+
+
+def parse_local_time(text: str) -> datetime | None:
+    """The local time of a timestamp without an offset; None if it has one. Raises ValueError as `parse_timestamp`."""
+    parsed = _parse(text)
+    if parsed.tzinfo is not None:
+        return None
+    check_range(parsed.replace(tzinfo=UTC))
+    return parsed
+
+
+def parse_in_timezone(text: str, zone: str) -> datetime:
+    """Parses a timestamp into UTC; without an offset it is local time of `zone`. Raises ValueError."""
+    naive = parse_local_time(text)
+    return parse_timestamp(text) if naive is None else local_to_utc(naive, zone)
+
+
+def _parse(text: str) -> datetime:
     try:
-        parsed = datetime.fromisoformat(text)
+        return parse_time(text)
     except ValueError:
         raise ValueError("must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset") from None
+
+
+def check_range(at: datetime) -> datetime:
+    """The instant in UTC. Raises ValueError for years outside 1900 to 2999."""
     try:
-        timestamp = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        timestamp = at.astimezone(UTC)
     except OverflowError:
         raise ValueError("must be a time in the years 1900 to 2999") from None
     if not MIN_TIMESTAMP <= timestamp < MAX_TIMESTAMP:
         raise ValueError("must be a time in the years 1900 to 2999")
     return timestamp
-
-
-def parse_in_timezone(text: str, zone: str) -> datetime:
-    """Parses a timestamp into UTC; without an offset it is local time of `zone`. Raises ValueError."""
-    at = parse_timestamp(text)
-    naive = datetime.fromisoformat(text)
-    return at if naive.tzinfo else local_to_utc(naive, zone)
 
 
 def format_timestamp(at: datetime) -> str:

@@ -1,14 +1,17 @@
-"""The columns of a file: which are required, and how the text of a CSV cell becomes a JSON value."""
+"""The columns of a file: which are required, and how the text of a cell becomes a JSON value."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from regulars.core import cells
 from regulars.core.errors import ValidationError
+from regulars.core.field_type import FieldType
+from regulars.core.time_forms import ISO_FORMS, TimeForm
 
 MAX_SHOWN_COLUMNS = 50
 MAX_SHOWN_LENGTH = 100
@@ -36,12 +39,28 @@ _SCALARS = (
     msgspec.inspect.BoolType,
 )
 _LISTS = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+_PARSED: Mapping[type, FieldType] = {
+    msgspec.inspect.IntType: FieldType.INTEGER,
+    msgspec.inspect.DecimalType: FieldType.MONEY,
+    msgspec.inspect.BoolType: FieldType.BOOLEAN,
+}
+
+
+def _types_of(field_type: msgspec.inspect.Type) -> Sequence[Any]:
+    """The types that a field may have, except null."""
+    members: Sequence[Any] = field_type.types if isinstance(field_type, msgspec.inspect.UnionType) else (field_type,)
+    unwrapped = [each.type if isinstance(each, msgspec.inspect.Metadata) else each for each in members]
+    return [each for each in unwrapped if not isinstance(each, msgspec.inspect.NoneType)]
+
+
+def _parsed_type(field_type: msgspec.inspect.Type) -> FieldType | None:
+    """The type whose cells are parsed; None for texts, also for fields that may be a text or a number."""
+    types = _types_of(field_type)
+    return _PARSED.get(type(types[0])) if len(types) == 1 else None
 
 
 def _encoding_of(field_type: msgspec.inspect.Type) -> CellEncoding:
-    members: Sequence[Any] = field_type.types if isinstance(field_type, msgspec.inspect.UnionType) else (field_type,)
-    unwrapped = [each.type if isinstance(each, msgspec.inspect.Metadata) else each for each in members]
-    types = [each for each in unwrapped if not isinstance(each, msgspec.inspect.NoneType)]
+    types = _types_of(field_type)
     if all(isinstance(each, _SCALARS) for each in types):
         return CellEncoding.TEXT
     if any(isinstance(each, _SCALARS) for each in types):
@@ -54,12 +73,16 @@ class Columns:
     """The columns of an entity: the struct that its rows are decoded to, and the columns that a file must have.
 
     `required` holds alternatives: of each tuple one column is required. `overrides` are encodings that differ from
-    those that follow from the fields' types.
+    those that follow from the fields' types; `times` are the columns of times, and `types` other types of
+    cells that do not follow from the fields' types. `time_forms` are the forms of times in the file.
     """
 
     row_type: type[msgspec.Struct]
     required: tuple[tuple[str, ...], ...]
     overrides: Mapping[str, CellEncoding]
+    times: tuple[str, ...] = ()
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    time_forms: tuple[TimeForm, ...] = ISO_FORMS
 
     @cached_property
     def encodings(self) -> Mapping[str, CellEncoding]:
@@ -73,6 +96,29 @@ class Columns:
     def structured(self) -> Sequence[str]:
         """The columns whose cells are not always plain text."""
         return tuple(name for name, encoding in self.encodings.items() if encoding is not CellEncoding.TEXT)
+
+    @cached_property
+    def parsed(self) -> Mapping[str, FieldType]:
+        """The types of the columns whose cells are parsed."""
+        types = msgspec.inspect.type_info(self.row_type).fields  # type: ignore[attr-defined]
+        by_type = {each.encode_name: parsed for each in types if (parsed := _parsed_type(each.type)) is not None}
+        return {**by_type, **self.types, **dict.fromkeys(self.times, FieldType.TIMESTAMP)}
+
+    def parse_cells(self, values: dict[str, Any], errors: dict[str, str]) -> None:
+        """Replaces the text of cells by their values, and removes blank ones; adds to `errors` by column."""
+        for name, field_type in self.parsed.items():
+            text = values.get(name)
+            if not isinstance(text, str):
+                continue
+            try:
+                value = cells.normalize(field_type, text, self.time_forms)
+            except ValueError as error:
+                errors[name] = str(error)
+                continue
+            if value is None:
+                del values[name]
+            else:
+                values[name] = value
 
     def require(self, columns: Collection[str]) -> None:
         """Raises ValidationError, by column, for required columns that are missing."""

@@ -171,8 +171,6 @@ def local_to_utc_text(text: str | UnsetType | None, community: Community) -> str
     if not isinstance(text, str):
         return text
     try:
-        timestamp = timestamps.parse_timestamp(text)
-        parsed = datetime.fromisoformat(text)
+        return timestamps.parse_in_timezone(text, community.timezone).isoformat()
     except ValueError:
         return text
-    return (timestamp if parsed.tzinfo else timestamps.local_to_utc(parsed, community.timezone)).isoformat()

@@ -254,7 +254,10 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 LINK_VISITS = FactType(
     name=_NAME,
     description="Visits of links that sendings, offers and other sources lead to.",
-    schema=RowSchema(Columns(LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}), _validate_row),
+    schema=RowSchema(
+        Columns(LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}, times=("at",)),
+        _validate_row,
+    ),
     write=write_many,
     erase=erase,
     reassign=reassign,

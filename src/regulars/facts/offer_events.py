@@ -212,7 +212,10 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
 OFFER_EVENTS = FactType(
     name=_NAME,
     description="What happens to offers: members see, click, are granted and use them.",
-    schema=RowSchema(Columns(OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}), _validate_row),
+    schema=RowSchema(
+        Columns(OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}, times=("at",)),
+        _validate_row,
+    ),
     write=write_many,
     erase=erase,
     reassign=reassign,

@@ -120,6 +120,18 @@ def _row(
 OFFERS = FactType(
     name="offers",
     description="Offers that members may use.",
-    schema=RowSchema(Columns(OfferIn, (("external_id",),), {}), _validate_row),
+    schema=RowSchema(
+        Columns(
+            OfferIn,
+            (("external_id",),),
+            {},
+            times=(
+                "created_at",
+                "usable_since",
+                "usable_until",
+            ),
+        ),
+        _validate_row,
+    ),
     write=upsert_many,
 )

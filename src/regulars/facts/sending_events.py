@@ -240,7 +240,12 @@ SENDING_EVENTS = FactType(
     name=_NAME,
     description="What happens to the dispatches of sendings: deliveries, opens, clicks, complaints.",
     schema=RowSchema(
-        Columns(SendingEventIn, (("external_id",), ("sending",), ("dispatch", "profile"), ("event",), ("at",)), {}),
+        Columns(
+            SendingEventIn,
+            (("external_id",), ("sending",), ("dispatch", "profile"), ("event",), ("at",)),
+            {},
+            times=("at",),
+        ),
         _validate_row,
     ),
     write=write_many,

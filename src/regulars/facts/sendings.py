@@ -140,6 +140,6 @@ def _validate_row(sending: SendingIn, community: Community) -> SendingRow:
 SENDINGS = FactType(
     name="sendings",
     description="Messages to many recipients.",
-    schema=RowSchema(Columns(SendingIn, (("external_id",), ("channel",)), {}), _validate_row),
+    schema=RowSchema(Columns(SendingIn, (("external_id",), ("channel",)), {}, times=("created_at",)), _validate_row),
     write=upsert_many,
 )

@@ -8,6 +8,7 @@ from functools import partial
 
 from msgspec import UNSET, UnsetType
 
+from regulars.core.field_type import FieldType
 from regulars.facts.columns import CellEncoding, Columns
 from regulars.facts.fact_type import FactType, RowSchema
 from regulars.model.transactions import schema
@@ -39,6 +40,11 @@ TRANSACTIONS = FactType(
             TransactionLine,
             (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
             {"location": CellEncoding.TEXT_OR_JSON, "tags": CellEncoding.LIST, "payments": CellEncoding.LIST},
+            ("transacted_at",),
+            {
+                "currency_rate": FieldType.RATE,
+                "quantity": FieldType.QUANTITY,
+            },
         ),
         partial(schema.validate, allow_local=True),
     ),

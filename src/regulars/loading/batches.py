@@ -81,7 +81,8 @@ class LoadOptions:
     """Options of a load.
 
     `dry_run` rolls everything back; `create_profiles` creates missing profiles that transactions name; `unique_ids`
-    promises that no external id has several rows, so that rows need not be grouped. `on_rejected` is called for each
+    promises that no external id has several rows, so that rows need not be grouped; `date_format` is the format of times
+    in text, ISO 8601 by default. `on_rejected` is called for each
     rejected row, `on_progress` after each batch.
     """
 
@@ -89,6 +90,7 @@ class LoadOptions:
     dry_run: bool = False
     create_profiles: bool = False
     unique_ids: bool = False
+    date_format: str | None = None
     on_rejected: Callable[[RejectedRow], None] = lambda rejection: None
     on_progress: Callable[[LoadSummary], None] = lambda summary: None
 

@@ -1,7 +1,10 @@
 """What can be loaded: communities, and all fact types whose rows have a schema."""
 
+from dataclasses import replace
+
 import msgspec
 
+from regulars.core.time_forms import forms_of
 from regulars.facts.columns import Columns
 from regulars.facts.fact_type import decode_row
 from regulars.facts.registry import FACT_TYPES
@@ -39,11 +42,14 @@ def loadable_names() -> tuple[str, ...]:
     return (COMMUNITIES, *(each.name for each in FACT_TYPES.loadable()))
 
 
-def columns_of(name: str) -> Columns:
-    """The columns of files by the name of what they hold. Raises KeyError if it can't be loaded."""
+def columns_of(name: str, date_format: str | None = None) -> Columns:
+    """The columns of files by the name of what they hold; with `date_format`, times in text have this format.
+
+    Raises KeyError if it can't be loaded, ValueError for an invalid format.
+    """
     if name == COMMUNITIES:
         return COMMUNITY_COLUMNS
     schema = FACT_TYPES[name].schema
     if schema is None:
         raise KeyError(name)
-    return schema.columns
+    return schema.columns if date_format is None else replace(schema.columns, time_forms=forms_of(date_format))

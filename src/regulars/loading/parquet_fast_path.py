@@ -16,6 +16,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from regulars.core import timestamps
+from regulars.core.time_forms import ISO_FORMS
 from regulars.facts.columns import Columns
 from regulars.ingest import claims
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY
@@ -61,11 +62,16 @@ def read_plain_rows(
     """
     try:
         parquet = pyarrow.parquet.ParquetFile(file)
-        slow.flags = bytearray(parquet.metadata.num_rows)
     except (pa.ArrowException, OSError):
         # The row by row reader reports the damaged file.
         return
     columns.require(parquet.schema_arrow.names)
+    if columns.time_forms is not ISO_FORMS and not pa.types.is_timestamp(
+        parquet.schema_arrow.field("transacted_at").type
+    ):
+        # Plain rows have times in ISO 8601.
+        return
+    slow.flags = bytearray(parquet.metadata.num_rows)
     names = [name for name in parquet.schema_arrow.names if name in columns.encodings]
     start = 0
     with duckdb.connect() as connection:

@@ -45,7 +45,8 @@ async def load_transactions(
         if source is not None and source.format is FileFormat.PARQUET and not options.dry_run:
             slow = SlowRows()
             await _load_plain(job, community, source, slow, options, summary)
-            read = partial(source.rows, catalog.columns_of("transactions"), row_filter=slow)
+            columns = catalog.columns_of("transactions", options.date_format)
+            read = partial(source.rows, columns, row_filter=slow)
         batches = _parse(read, community, options)
         await load_batches(job.database, batches, partial(_write_transactions, job, options), options, summary)
     except StaleCommunityError:
@@ -63,7 +64,7 @@ async def _load_plain(
     job: LoadJob, community: Community, source: FileSource, slow: SlowRows, options: LoadOptions, summary: LoadSummary
 ) -> None:
     with source.open() as file:
-        columns = catalog.columns_of("transactions")
+        columns = catalog.columns_of("transactions", options.date_format)
         tables = read_plain_rows(file, columns, community, options.batch_rows, slow, source.set_position)
         announced = 0
         async with prefetch(tables) as prefetched:

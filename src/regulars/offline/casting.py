@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from regulars.aggregations.engines import DUCKDB, SPARK, SqlEngine
+from regulars.core import cells
+from regulars.core.cells import DECIMAL_SIZES
 from regulars.core.field_type import FieldType
+from regulars.core.time_forms import ISO_FORMS, TimeForm
+from regulars.offline import time_cells
 from regulars.offline.errors import InvalidInputError
+from regulars.offline.text_functions import DUCKDB_TEXT, SPARK_TEXT, TextFunctions
 
 
 class TypeFamily(Enum):
@@ -27,25 +32,25 @@ class TypeFamily(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputColumn:
-    """A column of an input: its name in SQL, its type family, and the scale of decimals."""
+    """A column of an input: its name in SQL, its type family, the scale of decimals, and the forms of times in text."""
 
     sql: str
     family: TypeFamily
     scale: int = 0
+    time_forms: tuple[TimeForm, ...] = ISO_FORMS
 
 
 @dataclass(frozen=True, slots=True)
 class CastDialect:
     """SQL generators of an engine for casting.
 
-    `parse_timestamp` parses a string with an offset. `uses_ordinals` is true if the engine encodes profiles, brands and
+    `text` are its functions on text. `uses_ordinals` is true if the engine encodes profiles, brands and
     locations as ordinals, which needs a single machine.
     """
 
     engine: SqlEngine
     string_type: str
-    has_offset: Callable[[str], str]
-    parse_timestamp: Callable[[str], str]
+    text: TextFunctions
     to_utc: Callable[[str], str]
     to_json: Callable[[str], str]
     join_list: Callable[[str], str]
@@ -67,8 +72,6 @@ class CastDialect:
     column_types: Mapping[FieldType, str]
 
 
-_OFFSET = r"[0-9:. ](Z|z|[+-][0-9][0-9](:?[0-9][0-9])?)$"
-
 PARSED_TYPES = {
     *(
         FieldType.TIMESTAMP,
@@ -82,9 +85,6 @@ PARSED_TYPES = {
     *(FieldType.INTEGER, FieldType.INTEGER_LIST),
 }
 """Types that strings must be parsed for, which may fail."""
-
-DECIMAL_SIZES = {FieldType.MONEY: (18, 6), FieldType.RATE: (19, 12), FieldType.QUANTITY: (13, 6)}
-"""Precision and scale of decimal types."""
 
 _SQL_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", FieldType.INTEGER: "BIGINT"} | {
     column_type: f"DECIMAL({digits}, {scale})" for column_type, (digits, scale) in DECIMAL_SIZES.items()
@@ -103,8 +103,7 @@ def _spark_field(name: str) -> str:
 DUCKDB_DIALECT = CastDialect(
     DUCKDB,
     "VARCHAR",
-    has_offset=lambda c: f"(length({c}) > 10 AND regexp_matches({c}, '{_OFFSET}'))",
-    parse_timestamp=lambda c: f"timezone('UTC', TRY_CAST({c} AS TIMESTAMPTZ))",
+    text=DUCKDB_TEXT,
     to_utc=lambda c: f"timezone('UTC', {c})",
     to_json=lambda c: f"CAST(to_json({c}) AS VARCHAR)",
     join_list=lambda c: f"array_to_string({c}, ',')",
@@ -129,8 +128,7 @@ DUCKDB_DIALECT = CastDialect(
 SPARK_DIALECT = CastDialect(
     SPARK,
     "STRING",
-    has_offset=lambda c: f"(length({c}) > 10 AND {c} RLIKE '{_OFFSET}')",
-    parse_timestamp=lambda c: f"TRY_CAST({c} AS TIMESTAMP)",
+    text=SPARK_TEXT,
     to_utc=lambda c: f"CAST({c} AS TIMESTAMP)",
     to_json=lambda c: f"to_json({c})",
     join_list=lambda c: f"array_join({c}, ',')",
@@ -172,7 +170,7 @@ def local_time(column: InputColumn, dialect: CastDialect) -> str:
     """Local time of a timestamp column without an offset; null for values with an offset."""
     c = column.sql
     if column.family is TypeFamily.TEXT:
-        return f"CASE WHEN NOT {dialect.has_offset(c)} THEN TRY_CAST(nullif({c}, '') AS TIMESTAMP) END"
+        return time_cells.local_time(c, column.time_forms, dialect.text)
     return "CAST(NULL AS TIMESTAMP)" if column.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
 
 
@@ -188,9 +186,11 @@ def can_fail(column_type: FieldType, column: InputColumn) -> bool:
     )
 
 
-def is_present(column: InputColumn) -> str:
-    """SQL condition for rows with a value in a column."""
-    return f"{column.sql} <> ''" if column.family is TypeFamily.TEXT else f"{column.sql} IS NOT NULL"
+def is_present(column: InputColumn, dialect: CastDialect) -> str:
+    """SQL condition for rows with a value in a parsed column."""
+    if column.family is TypeFamily.TEXT:
+        return f"{dialect.text.trim(column.sql)} <> ''"
+    return f"{column.sql} IS NOT NULL"
 
 
 def _unchanged(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
@@ -220,26 +220,30 @@ def _exact(column_type: FieldType, column: InputColumn, dialect: CastDialect) ->
     if column.family is TypeFamily.INTEGER:
         return f"TRY_CAST({c} AS DECIMAL({digits - scale}, 0))"
     # A float is read as the decimal that it prints as; values with too many decimal places are rejected, not rounded.
-    text = f"CAST({c} AS {dialect.string_type})" if column.family is TypeFamily.FLOAT else f"nullif(trim({c}), '')"
-    text = c if column.family is TypeFamily.DECIMAL else text
+    text = f"CAST({c} AS {dialect.string_type})" if column.family is TypeFamily.FLOAT else c
+    text = dialect.text.trim(c) if column.family is TypeFamily.TEXT else text
     narrow = f"TRY_CAST({text} AS DECIMAL({digits}, {scale}))"
-    return f"CASE WHEN {narrow} = TRY_CAST({text} AS DECIMAL(38, 25)) THEN {narrow} END"
+    exact = f"CASE WHEN {narrow} = TRY_CAST({text} AS DECIMAL(38, 25)) THEN {narrow} END"
+    if column.family is not TypeFamily.TEXT:
+        return exact
+    plain = f"-?[0-9]{{1,{digits - scale}}}([.][0-9]{{1,{scale}}})?"
+    return f"""CASE WHEN {dialect.text.matches(c, plain)} THEN CAST({c} AS DECIMAL({digits}, {scale}))
+     WHEN {dialect.text.matches(text, cells.NUMBER)} THEN {exact} END"""
 
 
 def _timestamp(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
     c = column.sql
     if column.family is TypeFamily.TEXT:
-        return f"CASE WHEN {dialect.has_offset(c)} THEN {dialect.parse_timestamp(c)} END"
+        return time_cells.instant(c, column.time_forms, dialect.text)
     return dialect.to_utc(c) if column.family is TypeFamily.TIMESTAMP else "CAST(NULL AS TIMESTAMP)"
 
 
 def _integer(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
-    # A string with a decimal point would be rounded.
     c = column.sql
-    is_integer = (
-        f"trim({c}) NOT LIKE '%.%' AND lower({c}) NOT LIKE '%e%'" if column.family is TypeFamily.TEXT else "TRUE"
-    )
-    is_integer = f"{c} = floor({c})" if column.family in (TypeFamily.FLOAT, TypeFamily.DECIMAL) else is_integer
+    if column.family is TypeFamily.TEXT:
+        digits = f"regexp_replace({dialect.text.trim(c)}, '[.]0*', '')"
+        return f"CASE WHEN {dialect.text.matches(dialect.text.trim(c), cells.INTEGER)} THEN TRY_CAST({digits} AS BIGINT) END"
+    is_integer = f"{c} = floor({c})" if column.family in (TypeFamily.FLOAT, TypeFamily.DECIMAL) else "TRUE"
     return f"CASE WHEN {is_integer} THEN TRY_CAST({c} AS BIGINT) END"
 
 
@@ -247,7 +251,10 @@ def _boolean(column_type: FieldType, column: InputColumn, dialect: CastDialect) 
     c = column.sql
     if column.family is TypeFamily.INTEGER:
         return f"CASE {c} WHEN 0 THEN FALSE WHEN 1 THEN TRUE END"
-    return f"CASE lower({c}) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
+    text = f"lower({dialect.text.trim(c)})"
+    words = {"TRUE": cells.TRUE, "FALSE": cells.FALSE}
+    cases = [f"WHEN {text} IN ({', '.join(map(repr, each))}) THEN {value}" for value, each in words.items()]
+    return f"CASE {' '.join(cases)} END"
 
 
 def _joined_list(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:

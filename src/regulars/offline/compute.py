@@ -13,7 +13,6 @@ from regulars.offline import atomic_output, inputs, schema
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
-from regulars.offline.structures import EngineBackend, InputTable
 
 ProgressCallback = Callable[[str], None]
 
@@ -27,6 +26,7 @@ def compute(
     as_of: Any = None,
     values: Sequence[str] | None = None,
     columns: Mapping[str, Any] | None = None,
+    date_format: str | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
     engine: str = "duckdb",
@@ -42,6 +42,7 @@ def compute(
     tables, or Spark DataFrames. `columns` maps column names to those of the input, such as {"profile": "customer_id"}.
     `as_of` defaults to now; later facts are ignored. `values` selects values (default: all): only what they need is
     read, validated and computed; profile_id and calculated_at are always included.
+    Times in text are ISO 8601, or in `date_format`, such as "%m/%d/%Y %H:%M".
     Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
     exact, in `currency`.
     `with_fingerprints` adds the next change and the fingerprint of the facts, which
@@ -70,7 +71,9 @@ def compute(
     tables = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     passed = {name: value for name, value in {**tables, "as_of": entities}.items() if value is not None}
     backend = create_engine(engine, spark, master)
-    registered = {name: _register(backend, name, value, columns) for name, value in passed.items()}
+    registered = {
+        name: inputs.register(backend, _TABLES[name], value, columns, date_format) for name, value in passed.items()
+    }
     select = build_values(backend, registered, spec, progress)
     if target is None:
         return backend.to_table(select)
@@ -91,11 +94,6 @@ def _select(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
 _ALWAYS = ("profile_id", "calculated_at")
 
 _TABLES = {each.name: each for each in schema.TABLES}
-
-
-def _register(backend: EngineBackend, name: str, value: Any, columns: Mapping[str, Any] | None) -> InputTable:
-    table = _TABLES[name]
-    return backend.register(table, inputs.resolve_input(value, table), inputs.map_columns(columns, table))
 
 
 def resolve_as_of(as_of: Any) -> datetime:

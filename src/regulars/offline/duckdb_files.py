@@ -1,6 +1,7 @@
 """Reads files with DuckDB: without format detection, so that no line is skipped, and with readable errors."""
 
 import re
+from collections.abc import Collection, Set
 
 import duckdb
 
@@ -11,7 +12,7 @@ from regulars.offline.schema import TableSpec
 
 # Format detection may take lines that do not match for lines before the header.
 _CSV = """read_csv(
-    '{pattern}', header = true, all_varchar = true, union_by_name = true,
+    {paths}, header = true, all_varchar = true, union_by_name = true,
     delim = '{separator}', quote = '"', escape = '"', comment = '', skip = 0, max_line_size = 16777216
 )"""
 
@@ -25,10 +26,33 @@ def scan(connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableS
         if files.may_be_folder and (names := object_stores.list_files(files.pattern)):
             files = folder_files(files.pattern, names, table)
         register_store(connection, files.pattern)
-    pattern = files.pattern.replace("'", "''")
+    paths = ", ".join(_quoted(each) for each in files.paths or (files.pattern,))
     if files.format == CSV:
-        return _CSV.format(pattern=pattern, separator=files.separator)
-    return f"read_parquet('{pattern}', union_by_name = true)"
+        return _CSV.format(paths=f"[{paths}]", separator=files.separator)
+    return f"read_parquet({paths}, union_by_name = true)"
+
+
+def _quoted(path: str) -> str:
+    return "'" + path.replace("'", "''") + "'"
+
+
+def require_unique_columns(
+    connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableSpec, names: Collection[str], found: Set[str]
+) -> None:
+    """Raises InvalidInputError if a file has one of the columns `names` twice.
+
+    DuckDB renames the second one, to `total_1`; `found` are the names that it returned.
+    """
+    suspects = {name for name in names if any(re.fullmatch(re.escape(name) + r"_[0-9]+", each) for each in found)}
+    if not suspects or files.format != CSV:
+        return
+    paths = ", ".join(_quoted(each) for each in files.paths or (files.pattern,))
+    for (path,) in connection.execute(f"SELECT file FROM glob([{paths}])").fetchall():
+        header = _CSV.format(paths=_quoted(path), separator=files.separator).replace("header = true", "header = false")
+        row = connection.execute(f"SELECT * FROM {header} LIMIT 1").fetchone() or ()
+        for name in sorted(suspects):
+            if row.count(name) > 1:
+                raise InvalidInputError(f"{table.name}.{name} is a column twice: leave one out.")
 
 
 def register_store(connection: duckdb.DuckDBPyConnection, url: str) -> None:

@@ -1,7 +1,9 @@
 """Plan steps from cast input tables to the fact tables that definitions read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from regulars.core import cells
 from regulars.core.field_type import FieldType
 from regulars.offline import casting, dictionary_encoding, line_items
 from regulars.offline.casting import CastDialect
@@ -15,7 +17,8 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
 
     Raises InvalidInputError for a column with a type that can't be cast.
     """
-    columns, error_cases = [], []
+    columns, cells_read = [], []
+    error_cases: list[tuple[str, str, str | None]] = []
     for each in source.spec.columns:
         column = source.columns.get(each.name)
         path = f"{source.spec.name}.{each.name}"
@@ -25,25 +28,36 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
                 columns.append(f"CAST(NULL AS TIMESTAMP) AS {each.name}_local")
             continue
         try:
-            expression = casting.cast(each.type, column, dialect)
+            columns.append(f"{casting.cast(each.type, column, dialect)} AS {each.name}")
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} {error}.") from None
-        columns.append(f"{expression} AS {each.name}")
-        is_valid = f"({expression}) IS NOT NULL"
+        is_valid = f"{each.name} IS NOT NULL"
         if each.type is FieldType.TIMESTAMP:
-            local = casting.local_time(column, dialect)
-            columns.append(f"{local} AS {each.name}_local")
-            is_valid = f"(({expression}) IS NOT NULL OR ({local}) IS NOT NULL)"
+            columns.append(f"{casting.local_time(column, dialect)} AS {each.name}_local")
+            instant = f"coalesce({each.name}, {each.name}_local)"
+            is_valid = f"coalesce({instant} BETWEEN {_FIRST_TIME} AND {_LAST_TIME}, FALSE)"
+        if casting.can_fail(each.type, column):
+            cells_read.append(f"{column.sql} AS {each.name}_cell")
+            is_present = casting.is_present(replace(column, sql=f"{each.name}_cell"), dialect)
+            is_invalid = f"CASE WHEN {is_valid} THEN FALSE ELSE {is_present} END"
+            error_cases.append(
+                (is_invalid, f"{path} must be {cells.input_format(each.type, column.time_forms)}", each.name)
+            )
         if each.required and each.name not in _MAY_BE_EMPTY:
-            number = errors.add(f"{path} is required and must be {each.type.input_format}")
-            error_cases.append(f"WHEN NOT {is_valid} THEN {number}")
-        elif casting.can_fail(each.type, column):
-            number = errors.add(f"{path} must be {each.type.input_format}")
-            error_cases.append(f"WHEN {casting.is_present(column)} AND NOT {is_valid} THEN {number}")
-    cases = "CASE " + " ".join(error_cases) + " END" if error_cases else "NULL"
-    body = ",\n       ".join([*columns, f"CAST({cases} AS INT) AS error_no"])
-    return f"SELECT {body}\nFROM {source.relation}"
+            error_cases.append((f"NOT ({is_valid})", f"{path} is required", None))
+    casts = ",\n       ".join([*columns, *cells_read])
+    rows = f"(SELECT {casts}\nFROM {source.relation}) AS cast_cells"
+    cases = []
+    for condition, message, name in error_cases:
+        first = f"SELECT CAST({name}_cell AS {dialect.string_type}) FROM {rows} WHERE {condition}"
+        number = errors.add(message, name and f"{first} ORDER BY {source.spec.key} LIMIT 1")
+        cases.append(f"WHEN {condition} THEN {number}")
+    error_no = f"CASE {' '.join(cases)} END" if cases else "NULL"
+    names = ", ".join(each.rpartition(" AS ")[2] for each in columns)
+    return f"SELECT {names}, CAST({error_no} AS INT) AS error_no\nFROM {rows}"
 
+
+_FIRST_TIME, _LAST_TIME = "TIMESTAMP '1900-01-01 00:00:00'", "TIMESTAMP '2999-12-31 23:59:59.999999'"
 
 # Rows without a profile are anonymous purchases.
 _MAY_BE_EMPTY = {"profile"}

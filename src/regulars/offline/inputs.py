@@ -2,15 +2,17 @@
 
 import glob
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from regulars.core.time_forms import forms_of
 from regulars.offline.casting import InputColumn
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.schema import TABLES, TableSpec
+from regulars.offline.structures import EngineBackend, InputTable
 
 CSV, PARQUET = "csv", "parquet"
 EXTENSIONS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv")
@@ -19,11 +21,15 @@ _GLOB_CHARACTERS = "*?["
 
 @dataclass(frozen=True, slots=True)
 class InputFiles:
-    """Files of one format: a path or glob pattern, or the URL of an object store that the engine reads."""
+    """Files of one format: a path or glob pattern, or the URL of an object store that the engine reads.
+
+    `paths` are the single files of a pattern, where the engine must read others.
+    """
 
     pattern: str
     format: str
     separator: str = ","
+    paths: tuple[str, ...] = ()
 
     @property
     def is_url(self) -> bool:
@@ -38,6 +44,22 @@ class InputFiles:
             and not any(character in self.pattern for character in _GLOB_CHARACTERS)
             and _extension(self.pattern) is None
         )
+
+
+def register(
+    backend: EngineBackend, table: TableSpec, value: Any, columns: Mapping[str, Any] | None, date_format: str | None
+) -> InputTable:
+    """Registers an input table with an engine; times in text have the `date_format`, by default ISO 8601.
+
+    Raises InvalidInputError if it can't be read or lacks a required column, or for an invalid format.
+    """
+    try:
+        forms = forms_of(date_format)
+    except ValueError as error:
+        raise InputNotFoundError(f"date_format {error}.") from None
+    registered = backend.register(table, resolve_input(value, table), map_columns(columns, table))
+    with_forms = {name: replace(column, time_forms=forms) for name, column in registered.columns.items()}
+    return replace(registered, columns=with_forms)
 
 
 def resolve_input(value: Any, table: TableSpec) -> Any:

@@ -139,9 +139,9 @@ def _list_lines(dialect: CastDialect, errors: RowErrors) -> str:
         columns.append(f"{expression} AS {name}")
         if column_type in casting.PARSED_TYPES:
             number = errors.add(f"transactions.items.{name} must be {column_type.input_format}")
-            error_cases.append(f"WHEN {column.sql} <> '' AND ({expression}) IS NULL THEN {number}")
+            error_cases.append(f"WHEN {casting.is_present(column, dialect)} AND ({expression}) IS NULL THEN {number}")
     amount = InputColumn("d.amount", TypeFamily.TEXT)
-    is_wrong = f"d.amount <> '' AND ({casting.cast(FieldType.MONEY, amount, dialect)}) IS NULL"
+    is_wrong = f"{casting.is_present(amount, dialect)} AND ({casting.cast(FieldType.MONEY, amount, dialect)}) IS NULL"
     number = errors.add(f"transactions.items.discounts.amount must be {FieldType.MONEY.input_format}")
     error_cases.append(f"WHEN {dialect.any_element('listed.line.discounts', is_wrong)} THEN {number}")
     unparsable = errors.add("transactions.items must be a list of objects, or its JSON")

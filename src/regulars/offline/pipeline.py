@@ -10,7 +10,7 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import DUCKDB_BRAND_BITSET, MAX_BITSET_BRANDS, MAX_LOCATIONS
 from regulars.aggregations.fingerprint import LOADABLE_REGISTRY
 from regulars.aggregations.pruning import columns_read, prune
-from regulars.core import countries
+from regulars.core import cells, countries
 from regulars.offline import fact_tables, line_items, schema, values
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import check_timezone, determine_traits, prune_columns
@@ -239,9 +239,15 @@ def raise_on_invalid_rows(backend: EngineBackend, relation: str, key: str, error
         f"WHERE error_no IS NOT NULL GROUP BY error_no ORDER BY error_no"
     )
     messages = [
-        f"{errors.messages[error_no - 1]} ({number:,} row{'' if number == 1 else 's'}"
+        f"{errors.messages[error_no - 1]}{_quoted_cell(backend, errors, error_no)} ({number:,} row{'' if number == 1 else 's'}"
         + (f", such as {key} {first!r})" if first is not None else ")")
         for error_no, number, first in found[:MAX_ERROR_KINDS]
     ]
     if messages:
         raise InvalidInputError("; ".join(messages) + ".")
+
+
+def _quoted_cell(backend: EngineBackend, errors: RowErrors, error_no: int) -> str:
+    query = errors.cell_queries.get(error_no)
+    rows = [] if query is None else backend.fetch(query)
+    return f", not {cells.quote(rows[0][0])}" if rows else ""

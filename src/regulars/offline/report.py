@@ -50,6 +50,7 @@ def compute_report(
     end: str | date | None = None,
     as_of: Any = None,
     columns: Mapping[str, Any] | None = None,
+    date_format: str | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
     community_id: int = 1,
@@ -69,6 +70,7 @@ def compute_report(
     `filter`, `aggregate_by` and `interval` are as in a request, `start` and `end` are its `from` and `to`. `as_of` is
     the instant of the request, by default now. `personal_properties` are excluded from
     the properties of members, in addition to those that always are.
+    Times in text are ISO 8601, or in `date_format`.
     Results are not paged. Returns the result, or None if `output` is a .json, .csv or .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid request.
     """
@@ -85,7 +87,9 @@ def compute_report(
         "locations": locations,
         "products": products,
     }
-    context = ReportContext(timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties))
+    context = ReportContext(
+        timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties), date_format
+    )
     session = open_report_session(
         create_engine(engine, spark, master), tables, RequiredRelations.for_query(query), context, columns, progress
     )
@@ -134,9 +138,7 @@ def open_report_session(
     """Prepares the relations that a report needs on an engine. Raises InvalidInputError for invalid input."""
     required = _required_tables(tables, needs)
     registered = {
-        name: engine.register(
-            _TABLES[name], inputs.resolve_input(value, _TABLES[name]), inputs.map_columns(columns, _TABLES[name])
-        )
+        name: inputs.register(engine, _TABLES[name], value, columns, context.date_format)
         for name, value in tables.items()
         if value is not None and name in required
     }

@@ -43,14 +43,18 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class RowErrors:
-    """Messages of possible errors of a row, numbered from 1."""
+    """Messages of possible errors of a row, numbered from 1; for those about a cell, the SELECT of the first such cell."""
 
     messages: list[str] = field(default_factory=list)
+    cell_queries: dict[int, str] = field(default_factory=dict)
 
-    def add(self, text: str) -> int:
+    def add(self, text: str, cell_query: str | None = None) -> int:
         """Adds a message and returns its number."""
         self.messages.append(text)
-        return len(self.messages)
+        number = len(self.messages)
+        if cell_query is not None:
+            self.cell_queries[number] = cell_query
+        return number
 
 
 class LineLayout(Enum):

@@ -81,7 +81,7 @@ class FileSource:
             if self.format is FileFormat.CSV:
                 yield from read_csv(lines, columns, self.limits)
             else:
-                yield from read_ndjson(lines)
+                yield from read_ndjson(lines, columns)
 
     def _advance(self, size: int) -> None:
         self.position += size

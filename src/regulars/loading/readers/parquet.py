@@ -9,7 +9,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from regulars.facts.columns import Columns
-from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
+from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of
 
 _ROWS_PER_READ = 1000
 
@@ -41,7 +41,12 @@ def read_rows(
                 batch = batch.take(pyarrow.array([each - number + len(batch) - 1 for each in numbers], pyarrow.int64()))
             for row_number, row in zip(numbers, _in_microseconds(batch).to_pylist(), strict=True):
                 values = {name: value for name, value in row.items() if value is not None}
-                yield RawRow(row_number, _encoder.encode(values))
+                errors: dict[str, str] = {}
+                columns.parse_cells(values, errors)
+                if errors:
+                    yield RejectedRow(row_number, errors, external_id_of(_encoder.encode(values)))
+                else:
+                    yield RawRow(row_number, _encoder.encode(values))
             on_read(file.tell())
     except (pyarrow.ArrowException, OSError) as error:
         yield RejectedRow(number + 1, {"": f"can't be read: the file is damaged ({_first_line(error)})"})

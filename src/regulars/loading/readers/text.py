@@ -40,7 +40,7 @@ def split_lines(chunks: Iterable[bytes], limits: FileLimits = UNLIMITED) -> Iter
     size = 0
     is_skipped = False
     try:
-        for chunk in chunks:
+        for chunk in _with_line_feeds(chunks):
             *finished, rest = chunk.split(b"\n")
             if finished:
                 if unfinished:
@@ -52,7 +52,7 @@ def split_lines(chunks: Iterable[bytes], limits: FileLimits = UNLIMITED) -> Iter
                     if len(content) > limits.line_bytes:
                         yield _too_long(number, limits)
                     elif not is_skipped:
-                        yield RawRow(number, _without_marks(number, content))
+                        yield RawRow(number, _without_mark(number, content))
                     is_skipped = False
             if rest and not is_skipped:
                 unfinished.append(rest)
@@ -65,17 +65,29 @@ def split_lines(chunks: Iterable[bytes], limits: FileLimits = UNLIMITED) -> Iter
         return
     if unfinished:
         limits.require_lines(number + 1)
-        yield RawRow(number + 1, _without_marks(number + 1, b"".join(unfinished)))
+        yield RawRow(number + 1, _without_mark(number + 1, b"".join(unfinished)))
+
+
+def _with_line_feeds(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks with each line end, CR LF or a lone CR, as one LF."""
+    is_after_return = False
+    for chunk in chunks:
+        if is_after_return:
+            # The CR at the end of the last chunk has become an LF.
+            chunk = chunk.removeprefix(b"\n")
+            is_after_return = False
+        if b"\r" in chunk:
+            is_after_return = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield chunk
 
 
 def _too_long(number: int, limits: FileLimits) -> RejectedRow:
     return RejectedRow(number, {"": f"is longer than {limits.line_bytes} bytes"})
 
 
-def _without_marks(number: int, content: bytes) -> bytes:
-    if number == 1:
-        content = content.removeprefix(BYTE_ORDER_MARK)
-    return content.removesuffix(b"\r")
+def _without_mark(number: int, content: bytes) -> bytes:
+    return content.removeprefix(BYTE_ORDER_MARK) if number == 1 else content
 
 
 def _text_error(content: bytes) -> str | None:
@@ -92,8 +104,14 @@ def _text_error(content: bytes) -> str | None:
 # NDJSON -------------------------------------------------------------------------------------------------
 
 
-def read_ndjson(lines: Iterable[FileRow]) -> Iterator[FileRow]:
-    """Yields the lines of an NDJSON file that are not empty. Whether they are JSON is checked when they are decoded."""
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_ndjson(lines: Iterable[FileRow], columns: Columns) -> Iterator[FileRow]:
+    """Yields the lines of an NDJSON file that are not empty, with texts parsed as in cells of CSV.
+
+    Whether a line is JSON is checked when it is decoded.
+    """
     for line in lines:
         if isinstance(line, RejectedRow):
             yield line
@@ -101,7 +119,29 @@ def read_ndjson(lines: Iterable[FileRow]) -> Iterator[FileRow]:
             readable = line.content.decode(errors="replace").replace("\0", "")
             yield RejectedRow(line.number, {"": reason}, external_id_of(readable.encode()))
         elif line.content.strip():
-            yield RawRow(line.number, line.content)
+            yield _parse_texts(line, columns)
+
+
+def _parse_texts(line: RawRow, columns: Columns) -> FileRow:
+    try:
+        values: dict[str, msgspec.Raw] = _object_decoder.decode(line.content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return line
+    texts = {
+        name: msgspec.json.decode(raw)
+        for name in columns.parsed
+        if (raw := values.get(name)) is not None and bytes(raw).startswith(b'"')
+    }
+    parsed = dict(texts)
+    errors: dict[str, str] = {}
+    columns.parse_cells(parsed, errors)
+    if errors:
+        return RejectedRow(line.number, errors, external_id_of(line.content))
+    if parsed == texts:
+        return line
+    # A blank text is an empty cell.
+    others = {name: value for name, value in values.items() if name not in texts or name in parsed}
+    return RawRow(line.number, msgspec.json.encode({**others, **parsed}))
 
 
 # CSV ----------------------------------------------------------------------------------------------------
@@ -176,6 +216,7 @@ def _row(record: RawRow, header: Sequence[str], columns: Columns) -> FileRow:
         return RejectedRow(number, {"": reason}, _external_id(text, header))
     values: dict[str, object] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
     errors: dict[str, str] = {}
+    columns.parse_cells(values, errors)
     for name in columns.structured:
         if name in values:
             try:

@@ -10,6 +10,7 @@ from regulars.offline import atomic_output, duckdb_files, writers
 from regulars.offline.casting import DUCKDB_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.inputs import InputFiles, match_columns
+from regulars.offline.line_ends import with_uniform_line_ends
 from regulars.offline.schema import TableSpec
 from regulars.offline.structures import InputTable, PlanStep
 from regulars.storage.spill_folders import spill_folder
@@ -52,6 +53,7 @@ class DuckDBEngine:
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(_SESSION)
+        self._copies: list[Any] = []
         # Spill to the folder for temporary files instead of the current directory. DuckDB creates and removes it.
         self.connection.execute(f"SET temp_directory = '{spill_folder()}'")
 
@@ -85,6 +87,8 @@ class DuckDBEngine:
 
     def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
+        if isinstance(value, InputFiles):
+            value = with_uniform_line_ends(value, self._copies)
         relation = self._relation(table, value)
         try:
             rows = self.connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
@@ -92,7 +96,11 @@ class DuckDBEngine:
             description = value.pattern if isinstance(value, InputFiles) else f"a {type(value).__name__}"
             raise duckdb_files.to_input_error(error, f"{table.name}: {description}") from None
         available = {name: _input_column(name, column_type) for name, column_type, *_ in rows}
-        return InputTable(table, relation, match_columns(table, available, names))
+        matched = match_columns(table, available, names)
+        if isinstance(value, InputFiles):
+            read = [names.get(name, name) for name in matched]
+            duckdb_files.require_unique_columns(self.connection, value, table, read, available.keys())
+        return InputTable(table, relation, matched)
 
     def _relation(self, table: TableSpec, value: Any) -> str:
         if isinstance(value, InputFiles):

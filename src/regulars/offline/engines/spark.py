@@ -135,6 +135,8 @@ class SparkEngine:
         frame.createGlobalTempView(name)
         self._input_views.append(name)
         available = {column: _input_column(column, data_type) for column, data_type in frame.dtypes}
+        if isinstance(value, InputFiles):
+            _require_unique_columns(table, names, frame.columns)
         return InputTable(table, f"global_temp.{name}", match_columns(table, available, names))
 
     def _frame(self, table: TableSpec, value: Any) -> Any:
@@ -232,6 +234,14 @@ def _start_session(master: str | None) -> SparkSession:
         builder = builder.config("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 4)))
     session: SparkSession = builder.master(master or "local[*]").getOrCreate()
     return session
+
+
+def _require_unique_columns(table: TableSpec, names: Mapping[str, str], found: Sequence[str]) -> None:
+    """Raises InvalidInputError for a column that a CSV file has twice: Spark appends its position to each of them."""
+    for each in table.columns:
+        name = names.get(each.name, each.name)
+        if sum(column == f"{name}{position}" for position, column in enumerate(found)) > 1:
+            raise InvalidInputError(f"{table.name}.{name} is a column twice: leave one out.")
 
 
 def _input_column(name: str, data_type: str) -> InputColumn:
