@@ -15,7 +15,6 @@ class TextFunctions:
     `add_microseconds` adds an integer to a timestamp, `instant` casts a common text with an offset to an instant in UTC.
     """
 
-    string_type: str
     matches: Callable[[str, str], str]
     with_groups: Callable[[str, str, int, Callable[[Callable[[int], str]], str]], str]
     trim: Callable[[str], str]
@@ -46,7 +45,6 @@ def _spark_groups(c: str, pattern: str, groups: int, build: Callable[[Callable[[
 
 
 DUCKDB_TEXT = TextFunctions(
-    "VARCHAR",
     matches=lambda c, pattern: f"regexp_full_match({c}, '{pattern}')",
     with_groups=_duckdb_groups,
     trim=lambda c: f"trim({c}, {_BLANKS})",
@@ -55,7 +53,6 @@ DUCKDB_TEXT = TextFunctions(
 )
 
 SPARK_TEXT = TextFunctions(
-    "STRING",
     # \z, because $ also matches before a line end.
     matches=lambda c, pattern: f"({c} RLIKE r'^(?:{pattern})\\z')",
     with_groups=_spark_groups,
