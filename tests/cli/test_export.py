@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import sys
 from pathlib import Path
 
 import polars
 import pytest
 
 from cli.conftest import Command
+from regulars.cli.export import write_to_standard_output
 from regulars.exports import export as exports
 from regulars.exports.compression import OutputFile
+from regulars.exports.export import ExportSummary
 
 MEMBERS = '{"report": "members"}'
 
@@ -72,7 +76,7 @@ def test_all_rows_are_printed(members: str, command: Command) -> None:
     ],
 )
 def test_invalid_options_are_named(
-    command: Command, on_the_server: None, arguments: tuple[str, ...], message: str, tmp_path: Path
+    command: Command, slug: str, arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     done = command(*arguments)
     assert done.code == 2
@@ -112,3 +116,12 @@ def test_progress_goes_to_standard_error(command: Command, members: str, monkeyp
     monkeypatch.setattr("regulars.cli.progress._SECONDS_BETWEEN_LINES", 0.0)
     done = command("export", MEMBERS, "--customer", members, "-o", "members.csv")
     assert done.err == "export: 1,200 rows\n"
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(*_: object, **__: object) -> ExportSummary:
+        raise BrokenPipeError
+
+    with (tmp_path / "output").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert write_to_standard_output(work, None) == 128 + signal.SIGPIPE
