@@ -86,3 +86,15 @@ async def test_a_range_without_events_has_no_groups(database: Database) -> None:
     utc = await create_tenant(database, "UTC", [SampleEvent(NOW)])
     query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:00")
     assert (await statistics(query, [utc], Backends(database), NOW))["statistics"] == []
+
+
+async def test_an_empty_range_says_so(database: Database) -> None:
+    utc = await create_tenant(database, "UTC", [SampleEvent(NOW)])
+    query = build_query(STATS, "2026-11-24T12:00", "2026-11-24T12:00")
+    assert await statistics(query, [utc], Backends(database), NOW) == {
+        "statistics": [],
+        "from": "2026-11-24T12:00:00.000+00:00",
+        "to": "2026-11-24T12:00:00.000+00:00",
+        "empty_range": True,
+        "result_type": "statistics",
+    }

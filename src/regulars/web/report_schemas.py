@@ -117,6 +117,7 @@ def query_schema(reports: Sequence[Report]) -> EndpointSchema:
             _result(
                 "statistics",
                 {"statistics": {"type": "array", "items": _series({"type": "object"})}, "from": _TEXT, "to": _TEXT},
+                {"empty_range": {"const": True, "description": "Present where `from` is `to`."}},
             ),
         ]
     }
@@ -133,9 +134,9 @@ def _series(values: JsonSchema) -> JsonSchema:
     return {"type": "object", "properties": {"label": {"type": "object"}, "values": values}}
 
 
-def _result(kind: str, properties: JsonSchema) -> JsonSchema:
-    properties = {**properties, "result_type": {"const": kind}}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _result(kind: str, properties: JsonSchema, optional: JsonSchema | None = None) -> JsonSchema:
+    required = {**properties, "result_type": {"const": kind}}
+    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
 
 
 def metadata_schema(reports: Sequence[Report]) -> EndpointSchema:

@@ -16,7 +16,7 @@ from regulars.query.query import ReportQuery
 async def statistics(
     query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime
 ) -> dict[str, Any]:
-    """Executes a query of statistics on one snapshot at `now`, over from <= t < to.
+    """Executes a query of statistics on one snapshot at `now`, over from <= t < to. The answer says if `from` is `to`.
 
     Raises InvalidParametersError for a range that ends before it begins, and for money of several currencies.
     """
@@ -41,5 +41,6 @@ async def statistics(
         ],
         "from": period.format(period.start),
         "to": period.format(period.end),
+        **({"empty_range": True} if period.start == period.end else {}),
         "result_type": "statistics",
     }
