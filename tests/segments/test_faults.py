@@ -21,7 +21,7 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.query.query import Comparison, LogicalNode, SegmentReference, resolve_segments
 from regulars.reports.member_fields import MEMBER_FIELDS
 from regulars.reports.members import MEMBERS
-from regulars.segments import candidates, definitions, membership
+from regulars.segments import candidates, changes, definitions, membership
 from segments.segment_client import MEN, WOMEN, SegmentClient, all_of, in_segment, negated, segment_client
 from segments.test_membership import events, listen, maintain
 
@@ -192,3 +192,26 @@ async def test_another_process_maintains_the_community(club: Club, client: Segme
     stopped = SegmentMaintenance(club.database, lambda: True)
     assert await stopped.run_community(club.community.id) == 1
     await maintain(club)
+
+
+async def test_the_segments_of_a_community_have_a_limited_size(
+    client: SegmentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MAX_COMMUNITY_NODES", 1)
+    await client.create("women", WOMEN)
+    assert (await client.errors("POST", "", {"name": "men", "filter": MEN}))["filter"][0]["error"] == "too_many_nodes"
+
+
+async def test_many_errors_of_a_filter_are_reported(client: SegmentClient) -> None:
+    values = [{"type": "in", "field": "gender", "value": [1] * 200}]
+    details = await client.errors("POST", "", {"name": "men", "filter": {"type": "or", "operations": values}})
+    assert len(details["filter"]["operations"]["0"]["value"]) == 100
+
+
+async def test_countries_of_purchases_have_three_letters(club: Club, client: SegmentClient) -> None:
+    await create_profile(club)
+    await client.create("abroad", {"type": "not_equal", "field": "aggregations.likely_country_iso", "value": "NOR"})
+    await client.create("home", {"type": "equal", "field": "aggregations.likely_country", "value": "NOR"})
+    await maintain(club)
+    counts = [(await client.get(f"/{name}/count", at="2026-11-01"))["members_count"] for name in ("abroad", "home")]
+    assert counts == [1, 0]
