@@ -14,6 +14,7 @@ CALLED_BY_OTHERS = {
     "__getattr__": "Python, for regulars.compute",
     "retry": "commands, registered by decorators",
     "set_": "commands, registered by decorators",
+    "send_test": "commands, registered by decorators",
     "do_HEAD": "http.server",
     "version_string": "http.server",
     "log_message": "http.server",
