@@ -41,7 +41,7 @@ SET_UP = re.compile(r"(make|python3 -m venv|venv/bin/|regulars serve|regulars co
 
 def regulars_arguments(command: str) -> Iterator[list[str]]:
     """The arguments of each call of `regulars` in a command line."""
-    for call in re.findall(r"(?:^|\$\(|\| |&& )regulars (.*?)(?:\)$| < .*$| > .*$| &$|$)", command, re.DOTALL):
+    for call in re.findall(r"(?:^|\$\(|\| |&& )regulars (.*?)(?:\)$| \| | < .*$| > .*$| &$|$)", command, re.DOTALL):
         if "[OPTIONS]" not in call:  # a synopsis
             yield shlex.split(call.replace("\\\n", " "))
 
