@@ -207,7 +207,7 @@ def test_integer_ids_with_gaps_may_be_floats() -> None:
     assert compute_spend(frame) == {"7": "5.00"}
     frame["profile"] = [7.5, None]
     assert invalid_input_error(frame) == (
-        "transactions.profile must be a string or an integer (1 row, such as external_id '1')."
+        "transactions.profile must be a string or an integer, not '7.5' (1 row, such as external_id '1')."
     )
 
 

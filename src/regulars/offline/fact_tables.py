@@ -31,14 +31,16 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
             columns.append(f"{casting.cast(each.type, column, dialect)} AS {each.name}")
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} {error}.") from None
-        is_valid = f"{each.name} IS NOT NULL"
+        # Qualified, because some names are keywords of an engine.
+        value = f"cast_cells.{each.name}"
+        is_valid = f"{value} IS NOT NULL"
         if each.type is FieldType.TIMESTAMP:
             columns.append(f"{casting.local_time(column, dialect)} AS {each.name}_local")
-            instant = f"coalesce({each.name}, {each.name}_local)"
+            instant = f"coalesce({value}, {value}_local)"
             is_valid = f"coalesce({instant} BETWEEN {_FIRST_TIME} AND {_LAST_TIME}, FALSE)"
         if casting.can_fail(each.type, column):
             cells_read.append(f"{column.sql} AS {each.name}_cell")
-            is_present = casting.is_present(replace(column, sql=f"{each.name}_cell"), dialect)
+            is_present = casting.is_present(replace(column, sql=f"{value}_cell"), dialect)
             is_invalid = f"CASE WHEN {is_valid} THEN FALSE ELSE {is_present} END"
             error_cases.append(
                 (is_invalid, f"{path} must be {cells.input_format(each.type, column.time_forms)}", each.name)
@@ -53,7 +55,7 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
         number = errors.add(message, name and f"{first} ORDER BY {source.spec.key} LIMIT 1")
         cases.append(f"WHEN {condition} THEN {number}")
     error_no = f"CASE {' '.join(cases)} END" if cases else "NULL"
-    names = ", ".join(each.rpartition(" AS ")[2] for each in columns)
+    names = ", ".join(f"cast_cells.{each.rpartition(' AS ')[2]}" for each in columns)
     return f"SELECT {names}, CAST({error_no} AS INT) AS error_no\nFROM {rows}"
 
 
