@@ -27,13 +27,17 @@ def test_valid_rows_are_loaded_and_invalid_ones_reported(command: Command, slug:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--errors-file", "rejected.csv")
     assert (done.code, done.out) == (1, "sales.csv: 1 accepted, 0 unchanged, 2 rejected\n")
     assert done.err.splitlines() == [
-        "sales.csv, line 3: total invalid decimal string",
+        "sales.csv, line 3: total must be a decimal with at most 6 decimal places, below 10^12 in absolute value, not 'x'",
         "sales.csv, line 4: profile there is no profile M9",
     ]
     with (folder / "rejected.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [
             ["file", "line", "reason"],
-            ["sales.csv", "3", "total invalid decimal string"],
+            [
+                "sales.csv",
+                "3",
+                "total must be a decimal with at most 6 decimal places, below 10^12 in absolute value, not 'x'",
+            ],
             ["sales.csv", "4", "profile there is no profile M9"],
         ]
 
