@@ -1,7 +1,7 @@
 """Measures which lines and branches of the package the tests run, with SlipCover, in every process of pytest-xdist.
 
-SlipCover removes its probes once they have been passed, so that the suite takes half of the time that it takes with a
-tracer. Its own plugin is not used: it also inserts probes into the tests and into pytest's plugins.
+SlipCover compiles probes into the package, which cost much less than a tracer that is called for every line of every
+module. Its own plugin is not used: it also inserts probes into the tests and into pytest's plugins.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ CORE = ("auth", "aggregations", "query", "ingest", "loading", "reports", "rollup
 
 _RESULT_KEY = "coverage"
 
+# Probes are not removed: searching the process for the functions to restore costs more than passing them.
+_NEVER = 1_000_000_000
+
 Coverage = dict[str, Any]
 
 
@@ -38,7 +41,7 @@ class WorkerMeasurement:
     """The plugin of a worker: measures the modules that are imported from now on, and sends the result."""
 
     def __init__(self) -> None:
-        self._probes = slipcover.Slipcover(branch=True)
+        self._probes = slipcover.Slipcover(branch=True, d_miss_threshold=_NEVER)
         slipcover.ImportManager(self._probes, slipcover.FileMatcher(sources=[SOURCE])).__enter__()
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
