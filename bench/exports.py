@@ -82,11 +82,11 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
             rates[name].append(members / use.here)
             database[name].append(1e6 * use.database / members)
             both[name].append(members / (use.here + use.database))
-    shown = {name: findings.record(name, found, "rows/s of its CPU") for name, found in rates.items()}
-    for name, found in database.items():
-        findings.record(f"{name}: CPU of PostgreSQL", found, "µs a row")
-    for name, found in both.items():
-        findings.record(f"{name}: of all CPU", found, "rows/s")
+    shown = {name: findings.record(name, samples, "rows/s of its CPU") for name, samples in rates.items()}
+    for name, samples in database.items():
+        findings.record(f"{name}: CPU of PostgreSQL", samples, "µs a row")
+    for name, samples in both.items():
+        findings.record(f"{name}: of all CPU", samples, "rows/s")
     for file_format, least in LEAST.items():
         claim = f"Members to {file_format.code}: {least:,} rows/s of one core's CPU"
         findings.target_at_least(claim, shown[file_format.code], least, "rows/s")

@@ -151,14 +151,14 @@ async def _by_number(
                 findings.record(f"first computation of {number} segments", 1e6 * used / profiles, "µs of CPU a member")
         buyers = {number: await _Buyer.of(database, club, profiles) for number, club in clubs.items()}
         for rows in (1, BATCH):
-            found: dict[int, list[float]] = {number: [] for number in clubs}
+            measured: dict[int, list[float]] = {number: [] for number in clubs}
             for buyer in buyers.values():
                 await _measure(environment, buyer, 10, rows)
             for _ in range(size.rounds(ROUNDS)):
                 for number, buyer in buyers.items():
-                    found[number].append(await _measure(environment, buyer, max(5, commits // rows), rows))
+                    measured[number].append(await _measure(environment, buyer, max(5, commits // rows), rows))
             noun = "1 purchase" if rows == 1 else f"{rows} purchases"
-            for number, values in found.items():
+            for number, values in measured.items():
                 findings.record(f"{noun}, {number} segments", values, "ms of CPU a commit")
 
 

@@ -70,7 +70,7 @@ def test_all_rows_are_printed(members: str, command: Command) -> None:
         (("export", MEMBERS, "-o", "no/a.csv"), "no/a.csv can't be written: folder no does not exist."),
         (("export", '{"report": "members", "limit": 1}', "-o", "a.csv"), "limit: "),
         (("export", "1", "-o", "a.csv"), "The body must be a JSON object, not a number."),
-        (("export", MEMBERS, "-o", "a.csv", "--customer", "nobody"), "Customer 'nobody' not found."),
+        (("export", MEMBERS, "-o", "a.csv", "--customer", "unknown-club"), "Customer 'unknown-club' not found."),
         (("export", MEMBERS, "-o", "a.csv", "--customer", "id=x"), "X-Customer"),
         (("query", MEMBERS, "--all", "-o", "json"), "-o is 'json'. Allowed with --all: csv, ndjson."),
     ],

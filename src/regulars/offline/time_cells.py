@@ -38,7 +38,7 @@ def _cast(text: str) -> str:
 
 
 def _parse(form: TimeForm, cell: str, text: TextFunctions, *, has_offset: bool) -> str:
-    """The timestamp of a cell; null if it does not have the form, or there is no such day."""
+    """The timestamp of a cell; null if it does not have the form, or if the day does not exist."""
 
     def build(group: Callable[[int], str]) -> str:
         def part(name: TimePart) -> str:

@@ -1,5 +1,5 @@
--- Exports of reports to files, the schedules that request them, and the errors of jobs. Exports and schedules belong to an
--- organization, and row-level security limits a statement to the rows of its organization (isolation.sql).
+-- Exports of reports to files, the schedules that request them, and the errors of jobs. Exports and schedules belong to
+-- an organization, and row-level security limits a statement to the rows of its organization (isolation.sql).
 
 -- Requests of exports at set times. request is the body of the API.
 CREATE TABLE export_schedules (
@@ -21,10 +21,10 @@ CREATE TABLE export_schedules (
 
 CREATE INDEX export_schedules_by_next_run ON export_schedules (organization_id, next_run_at);
 
--- Exports, until they expire. request, community_ids and permits are those at the time of the request. A run of an export
--- increments attempt and writes a file of its own, so a run that was superseded changes nothing. expected_rows are those
--- of the last export of the same request. location is the URL of
--- the object store, or empty for the data folder of host; file_path is the path of the complete file within it.
+-- Exports, until they expire. request, community_ids and permits are those at the time of the request. A run of an
+-- export increments attempt and writes a file of its own, so a run that was superseded changes nothing. expected_rows
+-- are those of the last export of the same request. location is the URL of the object store, or empty for the data
+-- folder of host; file_path is the path of the complete file within it.
 CREATE TABLE exports (
     organization_id       int NOT NULL REFERENCES organizations,
     id                    uuid NOT NULL,
