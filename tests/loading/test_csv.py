@@ -7,6 +7,8 @@ import pytest
 
 from loading.file_reading import HEADER, PROFILES, WriteFile, parsed_rows, read_rows, rejection_reasons
 from regulars.core.errors import ValidationError
+from regulars.loading import transaction_lines
+from regulars.loading.readers import text
 from regulars.loading.readers.rows import RejectedRow
 from regulars.loading.readers.text import MAX_LINES_PER_ROW
 
@@ -167,3 +169,15 @@ def test_quotes_that_are_never_closed_are_read_in_linear_time(write_file: WriteF
     first, *_, last = rejection_reasons(rows).values()
     assert first == "has a quote that is never closed"
     assert re.fullmatch(r"has a quote that is never closed; lines up to \d+ are rejected with it", last)
+
+
+def test_a_line_end_may_be_split_between_two_chunks() -> None:
+    assert b"".join(text._with_line_feeds([b"a\r", b"\nb\r", b"c"])) == b"a\nb\nc"
+
+
+def test_an_error_of_an_item_is_reported_at_its_line() -> None:
+    error = ValidationError({"items.1.quantity": "is too large", "total": "is required"})
+    assert transaction_lines._errors_by_line(2, [2, 3], error) == [
+        RejectedRow(2, {"total": "is required"}),
+        RejectedRow(3, {"quantity": "is too large"}),
+    ]

@@ -10,8 +10,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from clubs import Club
 from loading.file_reading import PROFILES, WriteFile, parsed_rows, read_rows, rejection_reasons
 from regulars.core.errors import ValidationError
+from regulars.loading import catalog
+from regulars.loading.parquet_fast_path import SlowRows, read_plain_rows
 
 
 def parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
@@ -82,3 +85,11 @@ def test_a_file_that_is_not_parquet_is_one_rejection(write_file: WriteFile) -> N
     rows = read_rows(write_file("sales.parquet", b"PAR1 and nothing more"))
     assert list(rejection_reasons(rows)) == [1]
     assert "the file is not Parquet, or it is damaged" in rejection_reasons(rows)[1]
+
+
+def test_texts_of_times_in_another_form_are_read_row_by_row(tmp_path: Path, club: Club) -> None:
+    texts = {"external_id": ["1"], "profile": ["M1"], "transacted_at": ["31.12.2026"], "total": ["5.00"]}
+    columns = catalog.columns_of("transactions", "%d.%m.%Y")
+    with parquet(tmp_path / "sales.parquet", texts).open("rb") as file:
+        tables = read_plain_rows(file, columns, club.community, 10, SlowRows(), lambda size: None)
+        assert list(tables) == []

@@ -8,6 +8,7 @@ import pytest
 
 from api.profile_calls import create_profile, update_profile
 from clubs import Club
+from regulars.query.parser import filters
 from segments.segment_client import MEN, WOMEN, SegmentClient, all_of, in_segment, negated, segment_client
 
 
@@ -219,3 +220,13 @@ async def test_permits_are_required(club: Club) -> None:
 async def test_an_empty_community_has_no_members_in_any_segment(client: SegmentClient) -> None:
     await client.create("either", {"type": "or", "operations": [WOMEN, MEN]})
     assert (await client.get("/either/count"))["members_count"] == 0
+
+
+async def test_the_nodes_of_all_segments_of_a_filter_are_limited(
+    club: Club, client: SegmentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.create("women", WOMEN)
+    monkeypatch.setattr(filters, "MAX_SEGMENT_NODES", 1)
+    answer = await client.query("members", filter=all_of(in_segment("women"), in_segment("women")))
+    assert answer.status_code == 422
+    assert "Segments too large: more than 1 nodes" in answer.text

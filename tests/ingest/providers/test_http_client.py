@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib import request
+from urllib.error import URLError
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -179,3 +181,13 @@ async def test_a_cancelled_request_does_not_cancel_the_fetch_of_others() -> None
     cancelled.cancel()
     answer.set()
     assert await other is await client.certificate(CERTIFICATE_URL)
+
+
+def test_a_request_through_a_proxy_is_connected_by_the_proxy() -> None:
+    through_proxy = request.Request("https://example.com/")
+    through_proxy.set_proxy("127.0.0.1:1", "https")
+    through_proxy.timeout = 5
+    handler = http_client._PublicHandler(ssl.create_default_context(), ())
+    # Nothing listens at the proxy's port. Without the proxy, the name would be resolved.
+    with pytest.raises(URLError, match="Connection refused"):
+        handler.https_open(through_proxy)
