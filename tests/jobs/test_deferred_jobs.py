@@ -312,7 +312,9 @@ async def test_snapshots_are_taken_while_exports_run(database: Database, monkeyp
     await work.defer()
     app = create_app(database)
     async with app.open_async():
-        await app.tasks["take_snapshots"].configure(queueing_lock=None).defer_async(timestamp=0)
+        # Its own lock, because another test may have left the periodic job in the queue.
+        lock = f"take_snapshots_{next(_numbers)}"
+        await app.tasks["take_snapshots"].configure(queueing_lock=lock).defer_async(timestamp=0)
     await asyncio.wait_for(run_until_stopped(database, stopping, WorkerOptions([work.type])), 20)
     assert is_taken.is_set()
 
