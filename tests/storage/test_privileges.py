@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -333,3 +335,17 @@ async def test_row_level_security_can_t_be_disabled_by_a_setting(club: Club) -> 
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             async with scope.savepoint():
                 await scope.fetch("SELECT * FROM locations")
+
+
+def test_the_catalogue_is_read_once_however_many_objects_there_are(database_urls: tuple[str, str]) -> None:
+    def loops_of(plan: dict[str, Any]) -> Iterator[int]:
+        if plan["Node Type"] == "CTE Scan":
+            yield plan["Actual Loops"]
+        for each in plan.get("Plans", ()):
+            yield from loops_of(each)
+
+    with psycopg.connect(database_urls[1]) as connection:
+        statement = f"EXPLAIN (ANALYZE, FORMAT JSON) {privileges.CATALOGUE}"
+        row = connection.execute(statement.encode(), {"role": APP_ROLE}).fetchone()
+    assert row is not None
+    assert set(loops_of(row[0][0]["Plan"])) == {1}

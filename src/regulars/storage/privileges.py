@@ -146,7 +146,7 @@ FUNCTIONS = frozenset(
 
 # Objects of the owner of the tables that are not part of an extension; PUBLIC is grantee 0. The privileges of a role on
 # its own objects are left unchanged, because its functions need them.
-_CATALOGUE = """
+CATALOGUE = """
 WITH table_owner AS (
     SELECT relowner AS owner FROM pg_class WHERE oid = to_regclass('public.organizations')
 ),
@@ -173,16 +173,21 @@ grants AS (
     FROM pg_attribute AS a
     CROSS JOIN LATERAL aclexplode(a.attacl) AS x
     WHERE a.attnum > 0 AND NOT a.attisdropped
+),
+-- Grouped once, because a store has thousands of partitions and sequences.
+grants_by_object AS (
+    SELECT oid, array_agg(privilege) FILTER (WHERE grantee = (SELECT oid FROM app)) AS of_app,
+           array_agg(privilege) FILTER (WHERE grantee = 0) AS of_public
+    FROM grants
+    GROUP BY oid
 )
 SELECT t.kind, t.name, t.is_definer, t.owner = coalesce((SELECT oid FROM app), 0) AS is_own,
-       ARRAY(
-           SELECT h.privilege FROM grants AS h WHERE h.oid = t.oid AND h.grantee = (SELECT oid FROM app)
-       ) AS of_app,
-       ARRAY(SELECT h.privilege FROM grants AS h WHERE h.oid = t.oid AND h.grantee = 0) AS of_public,
+       coalesce(h.of_app, '{}') AS of_app, coalesce(h.of_public, '{}') AS of_public,
        ARRAY(SELECT a.attname::text FROM pg_attribute AS a WHERE t.kind = 'TABLE' AND a.attrelid = t.oid) AS columns
 FROM objects AS t
+LEFT JOIN grants_by_object AS h USING (oid)
 WHERE t.owner = (SELECT owner FROM table_owner)
-    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = t.oid AND d.deptype = 'e')
+    AND t.oid NOT IN (SELECT objid FROM pg_depend WHERE deptype = 'e')
 ORDER BY t.kind, t.name
 """.replace("%", "%%").replace("$role", "%(role)s")
 
@@ -224,7 +229,7 @@ def declared_privileges(kind: str, name: str, is_definer: bool, columns: Collect
 
 def pending_changes(connection: psycopg.Connection, app_role: str) -> Iterator[PrivilegeChange]:
     """Yields the changes from the catalogue to the declaration, revocations first. Any role may call it."""
-    rows = connection.execute(_CATALOGUE.encode(), {"role": app_role}).fetchall()
+    rows = connection.execute(CATALOGUE.encode(), {"role": app_role}).fetchall()
     for kind, name, is_definer, is_own, of_app, of_public, columns in rows:
         if of_public:
             yield PrivilegeChange("REVOKE", frozenset(of_public), kind, name, is_public=True)
