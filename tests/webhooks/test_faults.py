@@ -3,10 +3,14 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from clubs import Club
+from regulars.model import events
+from regulars.model.events import Event
 from regulars.webhooks import client as client_module
 from regulars.webhooks import queue
 from regulars.webhooks.client import WebhookClient
@@ -295,3 +299,40 @@ async def test_one_process_matches_the_events_of_a_community_at_a_time(club: Clu
         assert (await match_events(club.database, club.community.id)).events == 0
     assert (await match_events(club.database, club.community.id)).events == 1
     assert (await match_events(club.database, club.community.id)).events == 0
+
+
+async def test_an_event_whose_payload_cant_be_built_does_not_hold_up_the_others(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher
+) -> None:
+    made = await listen(club, receiver, "*", condition={"==": [{"var": "type"}, "transaction.created"]})
+    profile_id = await create_profile(club)
+    totals_sent = [1, 2, 3]
+    for total in totals_sent:
+        await buy(club, profile_id, total)
+        async with club.database.write_transaction(club.community.id) as scope:
+            # As if an earlier release had stored it differently.
+            await events.store(scope, [Event("aggregation.changed", UUID(profile_id), None, {"before": 1})])
+    await deliver(club, dispatcher)
+    assert totals(receiver, profile_id) == totals_sent
+    failed = [each for each in await deliveries(club, made["id"]) if each["status"] == "failed"]
+    assert [(each["event_type"], each["payload"], each["next_attempt_at"]) for each in failed] == [
+        ("aggregation.changed", None, None)
+    ] * 3
+    assert failed[0]["error"].startswith("The payload can't be built: KeyError.")
+
+
+async def test_an_error_of_the_database_fails_no_payload(
+    club: Club, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await listen(club, receiver, "profile.*")
+    await create_profile(club)
+
+    async def fail(*arguments: object) -> dict[UUID, object]:
+        raise asyncpg.QueryCanceledError("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("regulars.webhooks.payloads.read_current", fail)
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await match_events(club.database, club.community.id)
+    await match_events(club.database, club.community.id)
+    assert [each["status"] for each in await deliveries(club, made["id"])] == ["pending"]

@@ -7,13 +7,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
 from regulars.core.json_logic_evaluation import ConditionTooComplexError, evaluate, is_true
 from regulars.model.events import matches
 from regulars.storage.database import Database, Scope
-from regulars.webhooks.payloads import Payload, PayloadBuilder, StoredEvent
+from regulars.storage.errors import is_system_error
+from regulars.webhooks.payloads import Payload, PayloadBuilder, StoredEvent, message_id
 
 BATCH_EVENTS = 500
 """Maximum number of events that are matched in one transaction."""
@@ -43,14 +45,15 @@ _DELETE_EVENTS = "DELETE FROM webhook_events WHERE community_id = $1 AND id = AN
 _INSERT_DELIVERIES = """
 INSERT INTO webhook_deliveries (
     community_id, webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, status,
-    due_at, created_at
+    due_at, error, created_at
 )
-SELECT $1, webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, 'pending',
-       $2, $2
+SELECT $1, webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body,
+       CASE WHEN error IS NULL THEN 'pending' ELSE 'failed' END, CASE WHEN error IS NULL THEN $2::timestamptz END, error, $2
 FROM unnest(
-    $3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], $8::bigint[], $9::uuid[], $10::text[]
+    $3::bigint[], $4::uuid[], $5::text[], $6::timestamptz[], $7::uuid[], $8::bigint[], $9::uuid[], $10::text[],
+    $11::text[]
 ) WITH ORDINALITY AS delivery (
-    webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, position
+    webhook_id, event_id, event_type, occurred_at, profile_id, transaction_id, ordering_key, body, error, position
 )
 ORDER BY position
 """
@@ -113,7 +116,7 @@ async def _deliveries(
     digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
     needed = {event.id: event for _, event in pairs}
     with_profiles = any(listener.has_condition for listener, _ in pairs)
-    payloads = await PayloadBuilder(scope, digits).build(list(needed.values()), with_profiles=with_profiles)
+    payloads = await _build(PayloadBuilder(scope, digits), list(needed.values()), with_profiles=with_profiles)
     return [
         (listener.id, event, payload)
         for listener, event in pairs
@@ -121,8 +124,26 @@ async def _deliveries(
     ]
 
 
+async def _build(builder: PayloadBuilder, events: Sequence[StoredEvent], *, with_profiles: bool) -> dict[int, Payload]:
+    """The payloads by the id of the event. One that can't be built has an error, and does not hold up the others."""
+    try:
+        return await builder.build(events, with_profiles=with_profiles)
+    except Exception as error:
+        if is_system_error(error) or isinstance(error, asyncpg.PostgresError):
+            raise
+        if len(events) == 1:
+            _log.exception("webhook.payload_failed", webhook_event=message_id(events[0].event_id), type=events[0].type)
+            reason = f"The payload can't be built: {type(error).__name__}. The log has details: webhook.payload_failed."
+            return {events[0].id: Payload(None, {}, reason)}
+    middle = len(events) // 2
+    return {
+        **await _build(builder, events[:middle], with_profiles=with_profiles),
+        **await _build(builder, events[middle:], with_profiles=with_profiles),
+    }
+
+
 def _is_met(listener: _Listener, payload: Payload) -> bool:
-    if not listener.has_condition:
+    if not listener.has_condition or payload.error is not None:
         return True
     try:
         return is_true(evaluate(listener.condition, payload.variables))
@@ -159,4 +180,5 @@ async def _insert(scope: Scope, deliveries: Sequence[tuple[int, StoredEvent, Pay
         [_unowned_transaction(event) for _, event, _ in deliveries],
         [ordering_key(event) for _, event, _ in deliveries],
         [payload.body for _, _, payload in deliveries],
+        [payload.error for _, _, payload in deliveries],
     )

@@ -40,10 +40,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The payload of an event, and the data that conditions are evaluated over."""
+    """The payload of an event, and the data that conditions are evaluated over; or why it has no body."""
 
-    body: str
+    body: str | None
     variables: Mapping[str, Any]
+    error: str | None = None
 
 
 def message_id(event_id: UUID) -> str:
