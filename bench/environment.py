@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from regulars.auth import tokens
+from regulars.auth.permits import REPORTING
 from regulars.bootstrap import schema_statements
 from regulars.clock import system_clock
 from regulars.model import community as communities
@@ -28,10 +29,11 @@ _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 @dataclass(frozen=True)
 class BenchClub:
-    """A community with a token."""
+    """A community with a token of the Profile API and one of the Reporting API."""
 
     id: int
     token: str
+    reporting_token: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class BenchDatabase:
     app_url: str
 
     def create_club(self, slug: str) -> BenchClub:
-        """Creates a community in Norway with a token."""
+        """Creates a community in Norway with its tokens."""
         return asyncio.run(_create_club(self.app_url, slug))
 
     @contextmanager
@@ -76,7 +78,12 @@ async def _create_club(url: str, slug: str) -> BenchClub:
             new = NewCommunity(slug=slug, name=slug, country="NO", timezone=ZONE, currency="NOK")
             community = await communities.create(connection, new, system_clock())
             token = tokens.NewToken(community.organization_id, "bench", community_id=community.id)
-            return BenchClub(community.id, await tokens.create(connection, token, system_clock()))
+            reporting = tokens.NewToken(community.organization_id, "bench reporting", permits=(REPORTING,))
+            return BenchClub(
+                community.id,
+                await tokens.create(connection, token, system_clock()),
+                await tokens.create(connection, reporting, system_clock()),
+            )
 
 
 @dataclass

@@ -2,19 +2,26 @@
 
 import csv
 import os
+import random
 import threading
+import time
+import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
 
-from bench import processes
+from bench import load_generator, processes
 from bench.environment import ZONE, BenchClub, BenchDatabase, BenchEnvironment, fetch_one
 from bench.history import used_by
+from bench.load_generator import Load
+from bench.requests import profile_id, request
 from bench.result import Findings
 from bench.seed_data import seed_profiles, sql
+from bench.serving import RunningServer, serve
 from bench.size import Size
 from regulars.auth.tenants import Tenant
 from regulars.exports.export import ExportSummary, write_export
@@ -33,6 +40,9 @@ PAGED = "pages of 10,000, csv of Python"
 COPIED = "plain COPY of the table, nothing derived"
 LEAST = {ExportFormat.CSV: 200_000, ExportFormat.PARQUET: 200_000, ExportFormat.XLSX: 30_000}
 MOST_MIB = 200
+MOST_BESIDE = 20
+RATE = 200
+CONNECTIONS = 16
 _TIMES = 10
 """Memory is measured by so many times as many members."""
 
@@ -91,7 +101,87 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         claim = f"Members to {file_format.code}: {least:,} rows/s of one core's CPU"
         findings.target_at_least(claim, shown[file_format.code], least, "rows/s")
     findings.record("csv, times the rate of pages", shown["csv"] / shown[PAGED], "")
+    _beside(environment, store, club, members, size, findings)
     _memory(store, club, members, findings)
+
+
+# Requests beside an export --------------------------------------------------------------------------------
+
+
+def _beside(
+    environment: BenchEnvironment, store: BenchDatabase, club: BenchClub, members: int, size: Size, findings: Findings
+) -> None:
+    """What a request costs a server that exports at the same time: all of its CPU, less that of an export alone."""
+    seconds = size.seconds(30)
+    findings.describe(
+        f"Beside an export: reads of random profiles at {RATE} a second for {seconds:g} s, alone and while the same process "
+        f"exports the members to CSV. The CPU of an export alone is subtracted."
+    )
+    alone: list[float] = []
+    beside: list[float] = []
+    slow: dict[str, list[float]] = {"alone": [], "beside an export": []}
+    with serve(environment, store, 1, data_dir=str(environment.folder / "served")) as served:
+        _read(served, club, members, seconds / 10)
+        _await_export(served, club, _request_export(served, club))
+        for _ in range(size.rounds(ROUNDS)):
+            used, load = _read(served, club, members, seconds)
+            alone.append(1e6 * used / load.responses)
+            slow["alone"].append(load.percentile(99))
+            before = served.cpu_seconds()
+            _await_export(served, club, _request_export(served, club))
+            of_export = served.cpu_seconds() - before
+            export_id, before = _request_export(served, club), served.cpu_seconds()
+            _, load = _read(served, club, members, seconds)
+            _await_export(served, club, export_id)
+            beside.append(1e6 * (served.cpu_seconds() - before - of_export) / load.responses)
+            slow["beside an export"].append(load.percentile(99))
+    least = findings.record("a read, alone: CPU of the server", alone, "µs")
+    most = findings.record("a read beside an export: CPU of the server", beside, "µs")
+    for name, values in slow.items():
+        findings.record(f"a read, {name}: p99", values, "ms")
+    claim = f"A request beside a running export: at most {MOST_BESIDE} percent more CPU"
+    findings.target_at_most(claim, 100 * (most / least - 1), MOST_BESIDE, "percent")
+
+
+def _read(served: RunningServer, club: BenchClub, members: int, seconds: float) -> tuple[float, Load]:
+    """Reads random profiles at a fixed rate; returns the CPU seconds of the server."""
+    chance = random.Random(1)
+    requests = (
+        request(club, "GET", f"/api/v3/profiles/{profile_id(club, chance.randint(1, members))}")
+        for _ in range(int(RATE * seconds) + CONNECTIONS)
+    )
+    before = served.cpu_seconds()
+    load = load_generator.open_loop(served.port, requests, CONNECTIONS, seconds, RATE).require(200)
+    return served.cpu_seconds() - before, load
+
+
+def _request_export(served: RunningServer, club: BenchClub) -> str:
+    answer = _call(served, club, "query/export", {"report": "members", "format": "csv"})
+    return str(answer["export"]["id"])
+
+
+def _await_export(served: RunningServer, club: BenchClub, export_id: str) -> None:
+    while (status := _call(served, club, f"exports/{export_id}")["export"]["status"]) != "done":
+        assert status in ("queued", "running"), status
+        time.sleep(0.5)
+
+
+def _call(served: RunningServer, club: BenchClub, path: str, body: object = None) -> dict[str, Any]:
+    call = urllib.request.Request(
+        f"http://127.0.0.1:{served.port}/v1/reporting/{path}",
+        None if body is None else msgspec.json.encode(body),
+        {
+            "Authorization": f"Bearer {club.reporting_token}",
+            "X-Loyalty-Club-Slug": "exports",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(call, timeout=60) as response:  # noqa: S310 - of this machine
+        answer: dict[str, Any] = msgspec.json.decode(response.read())
+        return answer
+
+
+# Memory ---------------------------------------------------------------------------------------------------
 
 
 def _memory(store: BenchDatabase, club: BenchClub, members: int, findings: Findings) -> None:

@@ -195,7 +195,7 @@ async def _by_size(
     few = findings.record("1 purchase, a segment of the seeded members", small, "ms of CPU a commit")
     many = findings.record(f"1 purchase, a segment of {members:,} more members", large, "ms of CPU a commit")
     findings.target_at_most(
-        f"A commit in a community whose segment has {LARGE:,} members: at most {MOST} times that of a small one",
+        f"A commit in a community whose segment has {members:,} members: at most {MOST} times that of a small one",
         many / few,
         MOST,
         "times",
