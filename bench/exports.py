@@ -117,15 +117,15 @@ def _beside(
         f"Beside an export: reads of random profiles at {RATE} a second for {seconds:g} s, alone and while the same process "
         f"exports the members to CSV. The CPU of an export alone is subtracted."
     )
-    alone: list[float] = []
-    beside: list[float] = []
+    costs_alone: list[float] = []
+    costs_beside: list[float] = []
     slow: dict[str, list[float]] = {"alone": [], "beside an export": []}
     with serve(environment, store, 1, data_dir=str(environment.folder / "served")) as served:
         _read(served, club, members, seconds / 10)
         _await_export(served, club, _request_export(served, club))
         for _ in range(size.rounds(ROUNDS)):
             used, load = _read(served, club, members, seconds)
-            alone.append(1e6 * used / load.responses)
+            costs_alone.append(1e6 * used / load.responses)
             slow["alone"].append(load.percentile(99))
             before = served.cpu_seconds()
             _await_export(served, club, _request_export(served, club))
@@ -133,14 +133,14 @@ def _beside(
             export_id, before = _request_export(served, club), served.cpu_seconds()
             _, load = _read(served, club, members, seconds)
             _await_export(served, club, export_id)
-            beside.append(1e6 * (served.cpu_seconds() - before - of_export) / load.responses)
+            costs_beside.append(1e6 * (served.cpu_seconds() - before - of_export) / load.responses)
             slow["beside an export"].append(load.percentile(99))
-    least = findings.record("a read, alone: CPU of the server", alone, "µs")
-    most = findings.record("a read beside an export: CPU of the server", beside, "µs")
+    read_alone = findings.record("a read, alone: CPU of the server", costs_alone, "µs")
+    read_beside = findings.record("a read beside an export: CPU of the server", costs_beside, "µs")
     for name, values in slow.items():
         findings.record(f"a read, {name}: p99", values, "ms")
     claim = f"A request beside a running export: at most {MOST_BESIDE} percent more CPU"
-    findings.target_at_most(claim, 100 * (most / least - 1), MOST_BESIDE, "percent")
+    findings.target_at_most(claim, 100 * (read_beside / read_alone - 1), MOST_BESIDE, "percent")
 
 
 def _read(served: RunningServer, club: BenchClub, members: int, seconds: float) -> tuple[float, Load]:

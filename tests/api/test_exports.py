@@ -130,6 +130,16 @@ async def test_an_export_of_all_customers_has_their_columns(client: ExportClient
     assert narrowed["community_ids"] == [client.reporting.clubs[1].id]
 
 
+async def test_a_token_for_exports_of_all_customers_can_wait_for_them_and_delete_them(client: ExportClient) -> None:
+    token = await client.reporting.new_token(("Reporting:Api:TenantsExport", "Reporting:Api:Report:Samples"))
+    created = await client.request(path=TENANTS_EXPORT, customer=None, token=token)
+    path = f"/{created.json()['export']['id']}"
+    await client.run_all()
+    assert (await client.get(path, token)).json()["export"]["status"] == "done"
+    assert (await client.get(f"{path}/file", token)).status_code == 200
+    assert (await client.request(token=token)).status_code == 403
+
+
 async def test_every_error_of_a_request_is_in_the_shape_of_the_request(client: ExportClient) -> None:
     answer = await client.request(
         {

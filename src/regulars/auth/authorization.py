@@ -25,13 +25,20 @@ class Caller(Enum):
 class Access:
     """The access rule of an endpoint.
 
-    `permit` is the permit that a token needs. `subject` is the path parameter with the only profile that the endpoint
-    reads or changes. Without a subject, tokens that are bound to a profile are denied.
+    `permit` is the permit that a token needs, or `alternative_permit` if there is one. `subject` is the path parameter
+    with the only profile that the endpoint reads or changes. Without a subject, tokens that are bound to a profile are
+    denied.
     """
 
     caller: Caller
     permit: str = ""
     subject: str = ""
+    alternative_permit: str = ""
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """The permits of which a token needs one."""
+        return (self.permit, self.alternative_permit) if self.alternative_permit else (self.permit,)
 
     @property
     def accepted_kinds(self) -> frozenset[PrincipalKind]:
@@ -79,7 +86,7 @@ def authorize(access: Access, principal: Principal, path: Mapping[str, str]) -> 
             raise missing_credential(access)
         raise AccessDenied(403, _wrong_kind(access, principal.kind))
     if access.caller is not Caller.PROVIDER:
-        permits.require_permit(principal.permits, access.permit)
+        permits.require_any_permit(principal.permits, access.permits)
     if principal.kind is PrincipalKind.PROFILE and not _is_profile(path[access.subject], principal.profile_id):
         raise AccessDenied(403, _OTHER_PROFILE)
 

@@ -1,6 +1,6 @@
 """Permits of the Profile API and the Reporting API."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from regulars.auth.errors import AccessDenied
@@ -84,8 +84,15 @@ def has_permit(granted: Iterable[str], permit: str) -> bool:
 
 def require_permit(granted: Iterable[str], permit: str) -> None:
     """Raises AccessDenied, 403, with the name of the permit if it is not granted."""
-    if not has_permit(granted, permit):
+    require_any_permit(granted, (permit,))
+
+
+def require_any_permit(granted: Iterable[str], allowed: Sequence[str]) -> None:
+    """Raises AccessDenied, 403, with the names of the permits if none is granted."""
+    granted = tuple(granted)
+    if not any(has_permit(granted, each) for each in allowed):
         raise AccessDenied(
             403,
-            f"The token lacks the permit {permit}. `regulars token create --permit {permit}` creates a token with it.",
+            f"The token lacks the permit {' or '.join(allowed)}. "
+            f"`regulars token create --permit {allowed[0]}` creates a token with it.",
         )

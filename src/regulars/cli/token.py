@@ -54,7 +54,7 @@ def create(
 
     Reports need the permit Reporting:Api:Query and a permit of the report, such as
     Reporting:Api:Report:MembersGroupedCount. Exports and their schedules need Reporting:Api:Export and the permit of the
-    report; to export each customer with its columns, a token needs Reporting:Api:TenantsExport as well.
+    report; to export each customer with its columns, a token needs Reporting:Api:TenantsExport.
 
     For a point of sale: `regulars token create --community cdnow --permit Profile:Read --permit Transaction:Write`
 

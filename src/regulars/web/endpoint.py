@@ -68,7 +68,7 @@ class Endpoint:
     the token has access to. `media_types` are those of a response that is a file.
 
     `caller`, `permit` and `subject` declare the access: who may call the endpoint, which permit a token needs, and
-    which path parameter is the profile that the request is about.
+    which path parameter is the profile that the request is about. A token with `alternative_permit` may call it, too.
     """
 
     method: str
@@ -92,13 +92,14 @@ class Endpoint:
     caller: Caller = Caller.COMMUNITY
     permit: str = ""
     subject: str = ""
+    alternative_permit: str = ""
     access: Access = field(init=False)
     tag: str = ""
     query_params: Mapping[str, str] = field(default_factory=dict)
     is_group_commit: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject))
+        object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject, self.alternative_permit))
 
     @property
     def has_body(self) -> bool:

@@ -60,7 +60,7 @@ def operation_security(access: Access) -> dict[str, Any]:
     described: dict[str, Any] = {"security": [{scheme: roles} for scheme in _SCHEMES_OF[access.caller]]}
     if not access.permit or access.caller is Caller.MEMBER:
         return described
-    text = f"Requires the permit `{access.permit}`."
+    text = f"Requires the permit {' or '.join(f'`{each}`' for each in access.permits)}."
     if access.subject:
         text += " A token that is bound to a profile may call it for that profile."
     return {**described, "description": text, "x-permit": access.permit}

@@ -165,6 +165,12 @@ def _endpoint(method: str, path: str, summary: str, handler: Any, **more: Any) -
     return Endpoint(method, f"/v1/reporting/{path}", summary, report_handler=handler, **declared)
 
 
+def _export_endpoint(method: str, path: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    """An endpoint about requested exports, of one customer or of all that the token has access to."""
+    declared = {"needs_customer": False, "alternative_permit": permits.TENANTS_EXPORT, **more}
+    return _endpoint(method, path, summary, handler, **declared)
+
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "POST",
@@ -184,15 +190,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         needs_customer=False,
         schema=export_schemas.request_schema(),
     ),
-    _endpoint("GET", "exports", "List exports, latest first", _list, needs_customer=False, schema=export_schemas.LIST),
-    _endpoint("GET", "exports/{id}", "Get an export", _get, needs_customer=False, schema=export_schemas.EXPORT),
-    _endpoint(
+    _export_endpoint("GET", "exports", "List exports, latest first", _list, schema=export_schemas.LIST),
+    _export_endpoint("GET", "exports/{id}", "Get an export", _get, schema=export_schemas.EXPORT),
+    _export_endpoint(
         "GET",
         "exports/{id}/file",
         "Download the file of an export, or ranges of it",
         _file,
         caller=Caller.DOWNLOAD,
-        needs_customer=False,
         media_types=export_schemas.MEDIA_TYPES,
         query_params={
             "signature": "Of a signed link, the `url` of the export. With it no token is needed.",
@@ -200,12 +205,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "organization": "Of a signed link.",
         },
     ),
-    _endpoint(
+    _export_endpoint(
         "DELETE",
         "exports/{id}",
         "Cancel an export that waits or runs, or delete one that has ended",
         _delete,
-        needs_customer=False,
         schema=export_schemas.EXPORT,
     ),
 )
