@@ -9,8 +9,8 @@ from bench import render, result
 
 TINY = 0.001
 
-QUICK = ("reads", "recompute", "query_planning", "geo")
-LONG = ("writes", "country")
+QUICK = ("recompute", "query_planning", "geo")
+LONG = ("reads", "writes", "country")
 
 
 @pytest.mark.parametrize(

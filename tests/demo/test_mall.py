@@ -17,7 +17,7 @@ def as_bytes(rows: list[TransactionRecord] | list[ProfileRecord] | list[Membersh
 
 
 def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime, receipts: list[TransactionRecord]) -> None:
-    assert as_bytes(list(mall.transactions(as_of=as_of))) == as_bytes(receipts)
+    assert as_bytes(list(islice(mall.transactions(as_of=as_of), 3_000))) == as_bytes(receipts[:3_000])
     assert as_bytes(list(mall.profiles(as_of=as_of))) == as_bytes(list(mall.profiles(as_of=as_of)))
     assert list(mall.products()) == list(mall.products())
 
@@ -60,8 +60,8 @@ def test_the_large_club_is_generated_lazily(as_of: datetime) -> None:
     "as_of",
     [
         datetime(2024, 2, 29, 23, 30, tzinfo=UTC),
-        datetime(2025, 1, 1, tzinfo=UTC),
-        datetime(2026, 11, 29, 3, tzinfo=UTC),
+        pytest.param(datetime(2025, 1, 1, tzinfo=UTC), marks=pytest.mark.long),
+        pytest.param(datetime(2026, 11, 29, 3, tzinfo=UTC), marks=pytest.mark.long),
     ],
 )
 def test_nothing_happens_at_or_after_as_of(as_of: datetime) -> None:

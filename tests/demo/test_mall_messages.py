@@ -54,8 +54,8 @@ def test_the_same_seed_and_moment_give_the_same_messages(
 ) -> None:
     in_oslo = as_of.astimezone(OSLO)
     assert list(islice(mall.sending_events(as_of=as_of, seed=2), 100)) != sending_events[:100]
-    assert list(mall.sending_events(as_of=in_oslo)) == sending_events
-    assert list(mall.sendings(as_of=in_oslo)) == list(mall.sendings(as_of=as_of))
+    assert list(islice(mall.sending_events(as_of=in_oslo), 5_000)) == sending_events[:5_000]
+    assert list(islice(mall.sendings(as_of=in_oslo), 1_000)) == list(islice(mall.sendings(as_of=as_of), 1_000))
 
 
 def test_another_half_year_has_its_own_sales() -> None:

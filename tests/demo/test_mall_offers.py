@@ -27,7 +27,7 @@ def test_the_same_seed_and_moment_give_the_same_offers(
     as_of: datetime, offers: dict[str, OfferRecord], offer_events: list[OfferEventRecord]
 ) -> None:
     assert list(islice(mall.offer_events(as_of=as_of, seed=2), 50)) != offer_events[:50]
-    assert list(mall.offer_events(as_of=as_of)) == offer_events
+    assert list(islice(mall.offer_events(as_of=as_of), 2_000)) == offer_events[:2_000]
     assert {row["external_id"]: row for row in mall.offers(as_of=as_of)} == offers
     assert list(mall.offer_collections()) == list(mall.offer_collections())
 

@@ -23,7 +23,7 @@ def utm(visit: LinkVisitRecord) -> dict[str, str]:
 
 def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime, link_visits: list[LinkVisitRecord]) -> None:
     assert list(islice(mall.link_visits(as_of=as_of, seed=2), 50)) != link_visits[:50]
-    assert list(mall.link_visits(as_of=as_of)) == link_visits
+    assert list(islice(mall.link_visits(as_of=as_of), 2_000)) == link_visits[:2_000]
 
 
 def test_visits_have_a_sending_an_offer_or_neither(
