@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from cli.conftest import Command
@@ -96,3 +97,27 @@ def test_a_member_is_named_by_an_id(command: Command, slug: str) -> None:
     assert result.code == 2
     assert "neither the id of a member, such as 17, nor that of a profile" in result.err
     assert command("segment", "list", "--community", "all=all").code == 2
+
+
+def test_a_segment_that_cant_be_evaluated_is_noted(
+    command: Command, members: str, database_urls: tuple[str, str]
+) -> None:
+    assert command("segment", "create", "women", WOMEN, "--community", members).code == 0
+    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+        # As if a release had removed the field. The new version makes the processes read the filters again.
+        owner.execute(
+            b"""
+            WITH club AS (
+                UPDATE communities SET segments_version = gen_random_uuid() WHERE slug = %s RETURNING id
+            )
+            UPDATE segment_versions
+            SET filter = '{"type": "equal", "field": "shoe_size", "value": 44}'
+            WHERE community_id = (SELECT id FROM club)
+            """,
+            [members],
+        )
+    noted = command("doctor").out
+    assert (
+        f"note: Segment 'women' of {members} can't be evaluated, so no member enters or leaves it: filter.field: Unknown "
+        f"field 'shoe_size'"
+    ) in noted

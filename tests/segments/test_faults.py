@@ -22,6 +22,7 @@ from regulars.query.query import Comparison, LogicalNode, SegmentReference, reso
 from regulars.reports.member_fields import MEMBER_FIELDS
 from regulars.reports.members import MEMBERS
 from regulars.segments import candidates, changes, definitions, membership
+from regulars.segments.invalid import list_invalid
 from segments.segment_client import MEN, WOMEN, SegmentClient, all_of, in_segment, negated, segment_client
 from segments.test_membership import events, listen, maintain
 
@@ -60,6 +61,9 @@ async def test_a_segment_of_a_removed_field_is_invalid_and_affects_nothing_else(
         assert (await client.errors("GET", f"/{name}/count"))["segment"][0]["error"] == "invalid_segment"
     answer = await client.query("members", filter=in_segment("women"))
     assert answer.json()["details"]["filter"]["segment"][0]["error"] == "invalid_segment"
+    invalid = [each for each in await list_invalid(club.database) if each.community == club.community.slug]
+    assert {each.name for each in invalid} == {"women", "others"}
+    assert all("filter.field: Unknown field 'gender'" in each.problem for each in invalid)
     with structlog.testing.capture_logs() as logs:
         await maintain(club)
         await maintain(club)

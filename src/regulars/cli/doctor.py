@@ -16,6 +16,7 @@ from regulars.cli.options import CommonOptions, load_settings
 from regulars.cli.progress import format_table
 from regulars.core.redaction import REDACTED, redact
 from regulars.core.timestamps import format_timestamp
+from regulars.segments.invalid import list_invalid
 from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
 from regulars.storage.database import Database
@@ -145,19 +146,30 @@ def _examine(urls: bootstrap.DatabaseUrls) -> list[Issue]:
             print(f"{parent}: {count} partitions, {first} to {last}")
     issues += [Issue(each.message, each.fatal) for each in asyncio.run(_safety_findings(urls.app))]
     if not pending:
-        issues += asyncio.run(_disabled_webhooks(urls.app))
+        issues += asyncio.run(_failures(urls.app))
     return issues
 
 
-async def _disabled_webhooks(url: str) -> list[Issue]:
+async def _failures(url: str) -> list[Issue]:
+    """Disabled webhooks and invalid segments."""
     async with Database(url, 1) as database:
-        return [
+        webhooks, segments = await list_disabled(database), await list_invalid(database)
+    return [
+        *(
             Issue(
                 f"Webhook {each.id} of {each.community} is disabled since {format_timestamp(each.disabled_at)}: "
                 f"{each.reason} It continues with what is undelivered once it is active again."
             )
-            for each in await list_disabled(database)
-        ]
+            for each in webhooks
+        ),
+        *(
+            Issue(
+                f"Segment {each.name!r} of {each.community} can't be evaluated, so no member enters or leaves it: "
+                f"{each.problem} Change its filter."
+            )
+            for each in segments
+        ),
+    ]
 
 
 async def _safety_findings(url: str) -> list[safety.SafetyFinding]:

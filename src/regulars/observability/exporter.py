@@ -20,6 +20,7 @@ from regulars.loading.batches import LoadSummary
 from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
+from regulars.segments.invalid import list_invalid
 from regulars.storage.database import Database
 from regulars.webhooks import backlog as webhook_backlog
 from regulars.webhooks.client import Attempt
@@ -173,6 +174,7 @@ class MetricsExporter:
                         metrics.JOBS_FAILED.name: jobs["failed"],
                         metrics.WEBHOOK_BACKLOG.name: webhooks.undelivered,
                         metrics.WEBHOOKS_DISABLED.name: webhooks.disabled,
+                        metrics.SEGMENTS_INVALID.name: len(await list_invalid(self._database)),
                         **await measure_fact_types(self._database),
                     }
                 except Exception:

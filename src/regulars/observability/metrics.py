@@ -214,6 +214,11 @@ WEBHOOK_BACKLOG = MetricSpec(
 WEBHOOKS_DISABLED = MetricSpec(
     "regulars_webhooks_disabled", MetricType.GAUGE, "Webhooks that were disabled because their deliveries failed."
 )
+SEGMENTS_INVALID = MetricSpec(
+    "regulars_segments_invalid",
+    MetricType.GAUGE,
+    "Segments whose filters can't be evaluated, for example because a field was removed; no member enters or leaves them.",
+)
 
 
 def database_metrics() -> tuple[MetricSpec, ...]:
@@ -225,5 +230,5 @@ def database_metrics() -> tuple[MetricSpec, ...]:
     )
     return (
         *(DATABASE_UP, REFRESH_BACKLOG, REFRESH_LAG, JOBS_QUEUED, JOBS_RUNNING, JOBS_FAILED),
-        *(WEBHOOK_BACKLOG, WEBHOOKS_DISABLED, *of_facts),
+        *(WEBHOOK_BACKLOG, WEBHOOKS_DISABLED, SEGMENTS_INVALID, *of_facts),
     )
