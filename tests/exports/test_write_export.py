@@ -6,12 +6,14 @@ import asyncio
 import gzip
 import io
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pytest
 from backports import zstd
 
@@ -21,6 +23,7 @@ from regulars.exports import record_rows
 from regulars.exports.compression import FileCompression
 from regulars.exports.export import ExportSummary, require_exportable, write_export
 from regulars.exports.formats import ExportFormat
+from regulars.exports.writers.writer import ExportWriter
 from regulars.query.bucket_windows import BucketWindows
 from regulars.query.errors import ErrorCollector, InvalidParametersError
 from regulars.query.parser.request import parse_whole_query
@@ -247,6 +250,28 @@ async def test_progress_counts_rows(clubs: ExportClubs, monkeypatch: pytest.Monk
     assert counted == sorted(counted)
     assert counted[-1] == summary.rows
     assert (tmp_path / "file.csv").stat().st_size == summary.bytes
+
+
+@pytest.mark.parametrize("file_format", ExportFormat, ids=lambda each: each.code)
+async def test_rows_are_never_all_in_memory(
+    clubs: ExportClubs, file_format: ExportFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_rows, "CHUNK_BYTES", 1)
+    batches: list[weakref.ref[pa.RecordBatch]] = []
+    alive: list[int] = []
+
+    write = file_format.writer.write
+
+    def count(writer: ExportWriter, batch: pa.RecordBatch) -> None:
+        batches.append(weakref.ref(batch))
+        alive.append(sum(each() is not None for each in batches))
+        write(writer, batch)
+
+    monkeypatch.setattr(file_format.writer, "write", count)
+    _, summary = await export(clubs, clubs.tenants(2), BODY, file_format)
+    assert summary.rows > 10
+    assert len(batches) > 1
+    assert set(alive) == {1}
 
 
 # Faults -------------------------------------------------------------------------------------------------------
