@@ -1,6 +1,7 @@
 """The OpenAPI document, and the page where the API can be tried."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from regulars.reports.registry import REPORTS
 from regulars.reports.report import Report
 from regulars.web import report_examples, report_schemas
 from regulars.web.openapi import openapi_document
+from regulars.web.schema_components import SchemaComponents
 
 DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)
 
@@ -190,3 +192,79 @@ async def test_a_body_with_another_content_type_than_json_is_415(club: Club, kin
 def test_a_field_that_accepts_a_list_or_an_object_is_documented_as_either() -> None:
     for schema, field in (("Profile", "custom_fields"), ("Transaction", "payments")):
         assert {"array", "object"} <= set(DOCUMENT["components"]["schemas"][schema]["properties"][field]["type"])
+
+
+def schemas(node: Any) -> Iterator[dict[str, Any]]:
+    """All schemas within a part of the document."""
+    if isinstance(node, dict):
+        yield from (each for each in [node.get("schema")] if each is not None)
+        for key, each in node.items():
+            if key not in ("example", "examples", "default"):
+                yield from schemas(each)
+        yield node
+    elif isinstance(node, list):
+        for each in node:
+            yield from schemas(each)
+
+
+def is_array(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return kind == "array" or (isinstance(kind, list) and "array" in kind)
+
+
+def test_every_array_has_items_and_every_instant_a_format() -> None:
+    for schema in schemas(DOCUMENT):
+        assert not is_array(schema) or "items" in schema, schema
+    for name, component in DOCUMENT["components"]["schemas"].items():
+        if name.endswith("In"):
+            continue
+        for field, schema in component.get("properties", {}).items():
+            if field.endswith("_at"):
+                assert schema["format"] in ("date-time", "utc-date-time"), (name, field)
+
+
+def test_every_operation_has_a_description_and_a_schema_of_its_response() -> None:
+    for path, method, operation in operations():
+        assert len(operation["description"]) > len(operation["summary"]) + 10, path
+        for status, response in operation["responses"].items():
+            if status.startswith("2") and "content" in response:
+                for content in response["content"].values():
+                    assert set(content["schema"]) & {"$ref", "properties", "oneOf", "format"}, (method, path)
+
+
+def test_what_several_operations_return_is_a_component() -> None:
+    seen: dict[bytes, str] = {}
+    for path, _, operation in operations():
+        for response in operation["responses"].values():
+            if "application/json" not in response.get("content", {}):
+                continue
+            schema = response["content"]["application/json"]["schema"]
+            assert "$ref" in schema or seen.setdefault(msgspec.json.encode(schema), path) == path, (path, schema)
+
+
+def test_two_schemas_with_one_title_are_an_error() -> None:
+    components = SchemaComponents()
+    components.extract({"title": "One", "type": "string"})
+    with pytest.raises(ValueError, match="two different schemas have the title One"):
+        components.extract({"title": "One", "type": "integer"})
+
+
+async def test_a_deleted_profile_is_returned_with_all_fields(club: Club) -> None:
+    fields = set(DOCUMENT["components"]["schemas"]["Profile"]["required"])
+    created = await club.http.post("/api/v3/profiles", json={"profile_type": "deleted"})
+    assert set(created.json()["data"]) == fields
+    active = await club.http.post("/api/v3/profiles", json={})
+    path = f"/api/v3/profiles/{active.json()['data']['id']}/update-type"
+    deleted = await club.http.put(path, json={"profile_type": "deleted"})
+    assert set(deleted.json()["data"]) == fields
+
+
+async def test_an_import_of_bytes_names_its_format(club: Club) -> None:
+    headers, rows = {"Content-Type": "application/octet-stream"}, b"external_id\nm1\n"
+    answers = [
+        await club.http.post(f"/v1/import/profiles{query}", content=rows, headers=headers)
+        for query in ("?format=csv", "", "?format=xml")
+    ]
+    assert [each.status_code for each in answers] == [200, 415, 422]
+    assert answers[0].json()["accepted"] == 1
+    assert answers[2].json()["errors"] == {"format": ["must be one of csv, ndjson; found: xml"]}

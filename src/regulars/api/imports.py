@@ -14,6 +14,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from regulars.api.profile import response_schemas
 from regulars.auth import permits
 from regulars.core.errors import NotFoundError, field_error
 from regulars.facts.columns import Columns
@@ -49,6 +50,9 @@ RETRY_AFTER_SECONDS = 10
 
 _log = structlog.get_logger("regulars.imports")
 
+BINARY_MEDIA_TYPE = "application/octet-stream"
+"""Of clients that send bytes without saying what they are: the query parameter `format` does."""
+
 _FORMATS = {
     "text/csv": FileFormat.CSV,
     "application/csv": FileFormat.CSV,
@@ -59,6 +63,8 @@ _FORMATS = {
     "application/x-jsonlines": FileFormat.NDJSON,
     "application/json": FileFormat.NDJSON,
 }
+
+_FORMATS_BY_NAME = {"csv": FileFormat.CSV, "ndjson": FileFormat.NDJSON}
 
 _COMPRESSIONS = {
     "": Compression.NONE,
@@ -127,8 +133,16 @@ def _columns(entity: str, date_format: str | None) -> Columns:
 
 def _file_format(request: Request) -> FileFormat:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == BINARY_MEDIA_TYPE and (name := request.query_params.get("format", "")):
+        if name not in _FORMATS_BY_NAME:
+            raise field_error("format", f"must be one of {', '.join(_FORMATS_BY_NAME)}; found: {name[:100]}")
+        return _FORMATS_BY_NAME[name]
     if kind not in _FORMATS:
-        raise ApiError(415, f"The Content-Type is {kind[:100] or 'missing'}. Allowed: application/x-ndjson, text/csv.")
+        raise ApiError(
+            415,
+            f"The Content-Type is {kind[:100] or 'missing'}. Allowed: "
+            "application/x-ndjson, text/csv, or application/octet-stream with `?format=csv` or `?format=ndjson`.",
+        )
     return _FORMATS[kind]
 
 
@@ -283,11 +297,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/v1/import/{entity}",
         "Import a file of rows: NDJSON or CSV, optionally compressed with gzip or zstd",
         stream_handler=_import,
+        schema=response_schemas.IMPORT,
         permit=permits.IMPORT_WRITE,
         tag="imports",
         query_params={
             "create_profiles": "`1` creates profiles that transactions refer to and that do not exist.",
             "date_format": "The format of times in text, such as `%m/%d/%Y %H:%M`. Default: ISO 8601.",
+            "format": "`csv` or `ndjson`, for a body whose Content-Type is application/octet-stream.",
             "dry_run": "`1` validates the rows without storing them.",
         },
     ),

@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
 }
 
 _RESPONSE: Mapping[str, Any] = {
+    "title": "ProviderResult",
     "type": "object",
     "properties": {
         **{name: {"type": "integer", "description": _DESCRIPTIONS[name]} for name in EVENT_OUTCOMES},
@@ -61,7 +62,10 @@ def _endpoint(provider: Provider) -> Endpoint:
             _request_schema(provider),
             _RESPONSE,
             {"delivered": (provider.example, _RESPONSE_EXAMPLE)},
-            provider.media_type,
+            # Amazon sends JSON as text; generators of clients support it as JSON only.
+            (provider.media_type, "application/json")
+            if provider.media_type == "text/plain"
+            else (provider.media_type,),
         ),
         caller=Caller.PROVIDER,
         tag="providers",

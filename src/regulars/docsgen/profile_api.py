@@ -9,7 +9,7 @@ from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
 from regulars.docsgen.markdown import anchor, cell, table
 from regulars.web.endpoint import Endpoint
-from regulars.web.openapi import openapi_document
+from regulars.web.openapi import FILTER_DESCRIPTION, openapi_document
 
 _INTRODUCTION = """# Profile API
 
@@ -31,6 +31,10 @@ named stay; `delete_existing_items` replaces all.
 $ export TOKEN=$(regulars token create --organization "My club" --community club)
 $ curl -s localhost:8080/api/v3/profiles -H "Authorization: Bearer $TOKEN"
 ```
+
+`/api/openapi.json` describes all endpoints in OpenAPI 3.1, from which generators make typed clients
+(`openapi-python-client generate --url http://localhost:8080/api/openapi.json`). Instants in responses are UTC,
+`YYYY-MM-DD HH:MM:SS`.
 
 A response has its object in `data`. An error has a `message`, and for invalid fields `errors` by the path of the field:
 
@@ -65,7 +69,7 @@ Any request may get 400, 422 or 503; requests with a token also 401, 403 and 429
 """
 
 _COMMON_ERRORS = frozenset(("400", "401", "403", "422", "429", "503"))
-_COMMON_PARAMETERS = frozenset(("page[size]", "page[number]", "sort", "filter", "Idempotency-Key", "X-Namespace"))
+_COMMON_PARAMETERS = frozenset(("page[size]", "page[number]", "sort", "Idempotency-Key", "X-Namespace"))
 _TAGS = ("profiles", "transactions", "aggregations", "claims", "locations", "products", "brands", "imports", "webhooks")
 """The order of the sections; others follow."""
 
@@ -120,7 +124,7 @@ def _endpoint(document: Mapping[str, Any], endpoint: Endpoint) -> Iterator[str]:
         (
             (f"`{each['name']}`", each["in"], each.get("description", ""))
             for each in operation["parameters"]
-            if each["name"] not in _COMMON_PARAMETERS
+            if each["name"] not in _COMMON_PARAMETERS and not each["name"].startswith("filter[")
         ),
     )
     if endpoint.request_model is not None:
@@ -168,7 +172,7 @@ def _list_parameters(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             ]
             yield f"`{name}`", f"{parameter['description']} {', '.join(limits).capitalize()}."
     yield "`sort`", "Fields, separated by commas; `-` sorts in descending order: `sort=-created_at,id`."
-    yield "`filter`", _parameter(operation, "filter")["description"]
+    yield "`filter`", FILTER_DESCRIPTION
 
 
 def _parameter(operation: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -66,4 +66,6 @@ class ExportFormat(Enum):
         return f"{name}{self.extension}{compression.suffix if compression is not None else ''}"
 
 
+BINARY_MEDIA_TYPE = "application/octet-stream"
+
 FORMATS_BY_CODE = {each.code: each for each in ExportFormat}

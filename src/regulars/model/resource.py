@@ -19,7 +19,8 @@ class ResourceField:
     """A field: its name in JSON, its type, and its SQL expression (the column of its name if `sql` is empty).
 
     A field that is not visible only filters and sorts, such as `location.name`. A multivalued one, such as
-    `tags.handle`, only filters: its `sql` is a query, and a resource matches if one of the values does.
+    `tags.handle`, only filters: its `sql` is a query, and a resource matches if one of the values does. An object or a
+    list of objects `embeds` a resource, with all of its visible fields.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ResourceField:
     is_visible: bool = True
     is_multivalued: bool = False
     description: str = ""
+    embeds: "Resource | None" = None
 
 
 @dataclass(frozen=True, slots=True)

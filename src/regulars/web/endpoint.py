@@ -38,13 +38,13 @@ ReportQueryHandler = Callable[[ReportRequest], PricedQuery]
 class EndpointSchema:
     """JSON Schemas of the request body, if there is one, and of the response, with pairs of examples by name.
 
-    `media_type` is the type of the request body.
+    `media_types` are the types of the request body.
     """
 
     request: Mapping[str, Any] | None
     response: Mapping[str, Any]
     examples: Mapping[str, tuple[object, object]]
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = ("application/json",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class Endpoint:
     - `provider` verifies and parses a webhook.
 
     `request_model` is the struct that the request body must fit, `request_example` an example of it. `resource` is the
-    resource in the response, a list of it if `is_list`. `schema` describes both if they are neither. `is_group_commit`
+    resource in the response, a list of it if `is_list`. `schema` describes both if they are neither; every endpoint that
+    responds with a body has one of them. `is_group_commit`
     says that `read_handler` writes, in one commit with concurrent requests. `may_return_404` says that the body refers
     to something that must exist, `may_return_201` that the status is 201 if a row is created.
 

@@ -1,63 +1,70 @@
 """JSON Schemas of the Reporting API, with an example of each report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from regulars.reports.report import Report
+from regulars.reports.report import Report, ReportFormat
 from regulars.rollups.intervals import Interval
 from regulars.web import report_examples
 from regulars.web.endpoint import EndpointSchema, JsonSchema
+from regulars.web.resource_schemas import object_schema
+from regulars.web.schema_components import reference
 
 _TEXT: JsonSchema = {"type": "string"}
-_FILTER: JsonSchema = {"anyOf": [{"$ref": "#/components/schemas/ReportFilter"}, {"type": "null"}]}
+_TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"]}
+TIME: JsonSchema = {"type": "string", "format": "date-time"}
+TIME_OR_NULL: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
+FILTER: JsonSchema = reference("ReportFilter")
+_FILTER_OR_NULL: JsonSchema = {"anyOf": [FILTER, {"type": "null"}]}
 
 COMPARISONS = ("equal", "not_equal", "in", "not_in", "starts_with", "contains")
 ORDERINGS = ("greater_than", "greater_or_equal_to", "less_than", "less_or_equal_to", "between")
 
-COMPONENTS: Mapping[str, JsonSchema] = {
-    "ReportFilter": {
+# The nodes of a filter are components of their own: generators of clients resolve a reference to an object from within
+# it, but not one to a union.
+_FILTER_NODES: Sequence[JsonSchema] = (
+    {
+        "title": "FilterGroup",
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "enum": ["and", "or"]},
+            "operations": {"type": "array", "minItems": 1, "items": FILTER},
+        },
+        "required": ["type", "operations"],
+    },
+    {
+        "title": "FilterNegation",
+        "type": "object",
+        "properties": {"type": {"const": "not"}, "operation": FILTER},
+        "required": ["type", "operation"],
+    },
+    {
+        "title": "FilterComparison",
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "enum": [*COMPARISONS, *ORDERINGS]},
+            "field": {**_TEXT, "description": "A filterable field; within an object by dot."},
+            "value": {"description": "Of the field's type; for `in`, `not_in` and `between` an array."},
+        },
+        "required": ["type", "field", "value"],
+    },
+    {
+        "title": "FilterSegment",
+        "type": "object",
+        "properties": {
+            "type": {"const": "in_segment"},
+            "segment": {**_TEXT, "description": "The name of a segment, in reports of members."},
+        },
+        "required": ["type", "segment"],
+    },
+)
+
+COMPONENTS: Sequence[JsonSchema] = (
+    {
         "title": "ReportFilter",
         "description": "A tree of at most 10 levels and 100 nodes.",
-        "oneOf": [
-            {
-                "type": "object",
-                "properties": {
-                    "type": {"enum": ["and", "or"]},
-                    "operations": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"$ref": "#/components/schemas/ReportFilter"},
-                    },
-                },
-                "required": ["type", "operations"],
-            },
-            {
-                "type": "object",
-                "properties": {
-                    "type": {"const": "not"},
-                    "operation": {"$ref": "#/components/schemas/ReportFilter"},
-                },
-                "required": ["type", "operation"],
-            },
-            {
-                "type": "object",
-                "properties": {
-                    "type": {"enum": [*COMPARISONS, *ORDERINGS]},
-                    "field": {**_TEXT, "description": "A filterable field; within an object by dot."},
-                    "value": {"description": "Of the field's type; for `in`, `not_in` and `between` an array."},
-                },
-                "required": ["type", "field", "value"],
-            },
-            {
-                "type": "object",
-                "properties": {
-                    "type": {"const": "in_segment"},
-                    "segment": {**_TEXT, "description": "The name of a segment, in reports of members."},
-                },
-                "required": ["type", "segment"],
-            },
-        ],
+        "oneOf": _FILTER_NODES,
     },
-    "ReportError": {
+    {
         "title": "ReportError",
         "type": "object",
         "properties": {
@@ -67,15 +74,25 @@ COMPONENTS: Mapping[str, JsonSchema] = {
         },
         "required": ["error"],
     },
-}
+)
 
 
 def _name(reports: Sequence[Report]) -> JsonSchema:
-    return {**_TEXT, "enum": [each.name for each in reports]}
+    return {"title": "ReportName", **_TEXT, "enum": [each.name for each in reports]}
 
 
-def _object(required: Sequence[str], properties: JsonSchema) -> JsonSchema:
-    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+def request_object(title: str, required: Sequence[str], properties: JsonSchema) -> JsonSchema:
+    """The component of a request, which has no other properties."""
+    closed = {"required": list(required), "additionalProperties": False}
+    return {"title": title, "type": "object", "properties": properties, **closed}
+
+
+_INTERVAL: JsonSchema = {
+    "title": "ReportInterval",
+    **_TEXT,
+    "enum": ["auto", *(each.code for each in Interval)],
+    "description": "Timeseries only.",
+}
 
 
 def query_properties(reports: Sequence[Report]) -> JsonSchema:
@@ -83,9 +100,9 @@ def query_properties(reports: Sequence[Report]) -> JsonSchema:
     time = {**_TEXT, "description": "ISO 8601; without an offset, in the time zone of the customers."}
     return {
         "report": _name(reports),
-        "filter": _FILTER,
-        "aggregate_by": {"type": ["string", "null"], "description": "The name of an aggregation of the report."},
-        "interval": {"enum": ["auto", *(each.code for each in Interval)], "description": "Timeseries only."},
+        "filter": _FILTER_OR_NULL,
+        "aggregate_by": {**_TEXT_OR_NULL, "description": "The name of an aggregation of the report."},
+        "interval": _INTERVAL,
         "from": time,
         "to": time,
     }
@@ -93,58 +110,155 @@ def query_properties(reports: Sequence[Report]) -> JsonSchema:
 
 def query_schema(reports: Sequence[Report]) -> EndpointSchema:
     """The schema of report queries."""
-    request = _object(
+    request = request_object(
+        "ReportQuery",
         ["report"],
         {
             **query_properties(reports),
-            "page_info": {"type": ["string", "null"], "description": "The `next_page_info` of the previous page."},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1000},
+            "page_info": {**_TEXT_OR_NULL, "description": "The `next_page_info` of the previous page."},
+            # Without a `default`, which generated clients would send, and only records have a limit.
+            "limit": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10_000,
+                "description": "Records only: how many a page has, without it 1,000.",
+            },
         },
     )
-    response = {
-        "oneOf": [
-            _result("records", {"records": {"type": "array", "items": {"type": "object"}}, "pagination": _PAGINATION}),
-            _result(
-                "timeseries",
-                {
-                    "interval": _TEXT,
-                    "range_timezone": _TEXT,
-                    "time_buckets": {"type": "array", "items": _TEXT},
-                    "series": {"type": "array", "items": _series({"type": "array"})},
-                    "data_points": {"type": "integer"},
-                },
-            ),
-            _result(
-                "statistics",
-                {"statistics": {"type": "array", "items": _series({"type": "object"})}, "from": _TEXT, "to": _TEXT},
-                {"empty_range": {"const": True, "description": "Present where `from` is `to`."}},
-            ),
-        ]
-    }
     examples = {
         each.name: (report_examples.example_request(each), report_examples.example_response(each)) for each in reports
     }
-    return EndpointSchema(request, response, examples)
+    return EndpointSchema(request, _RESULT, examples)
 
 
-_PAGINATION = {"type": "object", "properties": {"next_page_info": {"type": ["string", "null"]}}}
-
-
-def _series(values: JsonSchema) -> JsonSchema:
-    return {"type": "object", "properties": {"label": {"type": "object"}, "values": values}}
+_LABEL: JsonSchema = {"type": "object", "description": "The fields of the group and their values."}
+_VALUES: JsonSchema = {"type": "array", "items": {"type": ["number", "null"]}}
 
 
 def _result(kind: str, properties: JsonSchema, optional: JsonSchema | None = None) -> JsonSchema:
-    required = {**properties, "result_type": {"const": kind}}
-    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
+    every = {**properties, "result_type": {"const": kind}, **(optional or {})}
+    return object_schema(every, f"Report{kind.capitalize()}", tuple(optional or ()))
+
+
+_RESULT: JsonSchema = {
+    "title": "ReportResult",
+    "description": "Which of them depends on the report.",
+    "oneOf": [
+        _result(
+            "records",
+            {
+                "records": {"type": "array", "items": {"type": "object"}},
+                "pagination": object_schema({"next_page_info": _TEXT_OR_NULL}, "ReportPagination"),
+            },
+        ),
+        _result(
+            "timeseries",
+            {
+                "interval": _TEXT,
+                "range_timezone": _TEXT,
+                "time_buckets": {
+                    "type": "array",
+                    "items": {**_TEXT, "description": "ISO 8601; without an offset if there are several time zones."},
+                },
+                "series": {
+                    "type": "array",
+                    "items": object_schema({"label": _LABEL, "values": _VALUES}, "ReportSeries"),
+                },
+                "data_points": {"type": "integer"},
+            },
+            {
+                "truncated": {"type": "boolean", "description": "Present if data points were cut off."},
+            },
+        ),
+        _result(
+            "statistics",
+            {
+                "statistics": {
+                    "type": "array",
+                    "items": object_schema(
+                        {
+                            "label": _LABEL,
+                            "values": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+                        },
+                        "ReportStatistic",
+                    ),
+                },
+                "from": _TEXT,
+                "to": _TEXT,
+            },
+            {"empty_range": {"type": "boolean", "description": "Present where `from` is `to`."}},
+        ),
+    ],
+}
+
+_VALUE = object_schema({"value": {}, "description": _TEXT}, "ReportFieldValue")
+_FIELD = object_schema(
+    {
+        "name": _TEXT,
+        "type": _TEXT,
+        "description": _TEXT,
+        "filterable": {"type": "boolean"},
+        "readonly": {"type": "boolean"},
+        "shown": {"type": "boolean"},
+        "filterable_by": {**_TEXT, "description": "For fields that are filtered by a header."},
+        "operations": {"type": "array", "items": _TEXT, "description": "The comparisons that filters allow."},
+        "values": {"type": "array", "items": _VALUE, "description": "The values of an enum."},
+    },
+    "ReportField",
+    ("filterable_by", "operations", "values"),
+)
+_LABEL_FIELDS = {"type": "array", "items": object_schema({"key": _TEXT, "type": _TEXT}, "ReportLabel")}
+_RETURNED_FIELD = object_schema(
+    {"key": _TEXT, "type": _TEXT, "description": _TEXT}, "ReportReturnedField", ("description",)
+)
+_AGGREGATION = object_schema(
+    {
+        "name": _TEXT,
+        "description": _TEXT,
+        "labels": {**_LABEL_FIELDS, "description": "Of the series, in timeseries."},
+        "returned_fields": {"type": "array", "items": _RETURNED_FIELD, "description": "In records and statistics."},
+    },
+    "ReportAggregation",
+    ("labels", "returned_fields"),
+)
+_METADATA = object_schema(
+    {
+        "name": _TEXT,
+        "format": {"type": "string", "enum": [each.value for each in ReportFormat]},
+        "description": _TEXT,
+        "permit": _TEXT,
+        "cost": {"type": "integer"},
+        "fields": {"type": "array", "items": _FIELD},
+        "aggregations": {"type": "array", "items": _AGGREGATION},
+        "intervals": {"type": "array", "items": _TEXT, "description": "In timeseries."},
+    },
+    "ReportMetadata",
+    ("intervals",),
+)
 
 
 def metadata_schema(reports: Sequence[Report]) -> EndpointSchema:
     """The schema of report metadata."""
-    return EndpointSchema(_object([], {"report": _name(reports)}), {"type": "object"}, {})
+    response = object_schema(
+        {
+            "report": {**_METADATA},
+            "reports": {"type": "array", "items": _METADATA, "description": "Without `report` in the request."},
+        },
+        "ReportMetadataResponse",
+        ("report", "reports"),
+    )
+    return EndpointSchema(request_object("ReportMetadataQuery", [], {"report": _name(reports)}), response, {})
 
 
 def field_metadata_schema(reports: Sequence[Report]) -> EndpointSchema:
     """The schema of field metadata."""
-    properties = {"report": _name(reports), "field": _TEXT, "filter": _FILTER, "from": _TEXT, "to": _TEXT}
-    return EndpointSchema(_object(["report", "field"], properties), {"type": "object"}, {})
+    properties = {
+        "report": _name(reports),
+        "field": _TEXT,
+        "filter": _FILTER_OR_NULL,
+        "from": _TEXT_OR_NULL,
+        "to": _TEXT_OR_NULL,
+    }
+    values = {"type": "array", "items": object_schema({"value": {}, "count": {"type": "integer"}}, "FieldValueCount")}
+    response = object_schema({"report": _TEXT, "field": _TEXT, "values": values}, "FieldMetadata")
+    return EndpointSchema(request_object("FieldMetadataQuery", ["report", "field"], properties), response, {})

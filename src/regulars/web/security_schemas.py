@@ -58,9 +58,18 @@ def operation_security(access: Access) -> dict[str, Any]:
     """The security of an operation; the roles of its security schemes, and `x-permit`, are its permit."""
     roles = [access.permit] if access.permit else []
     described: dict[str, Any] = {"security": [{scheme: roles} for scheme in _SCHEMES_OF[access.caller]]}
-    if not access.permit or access.caller is Caller.MEMBER:
-        return described
+    is_named = access.permit and access.caller is not Caller.MEMBER
+    return {**described, "x-permit": access.permit} if is_named else described
+
+
+def access_description(access: Access) -> str:
+    """Who may call an operation, in a sentence."""
+    match access.caller:
+        case Caller.MEMBER:
+            return "Requires a member's own token, created by POST /id/api/v1/auth/token."
+        case Caller.PROVIDER:
+            return "Requires the signature of the provider."
+        case Caller.ANYONE:
+            return "Requires no token."
     text = f"Requires the permit {' or '.join(f'`{each}`' for each in access.permits)}."
-    if access.subject:
-        text += " A token that is bound to a profile may call it for that profile."
-    return {**described, "description": text, "x-permit": access.permit}
+    return f"{text} A token that is bound to a profile may call it for that profile." if access.subject else text

@@ -10,13 +10,16 @@ from msgspec import Meta
 
 from regulars.aggregations import explain, history, serialization
 from regulars.aggregations.aggregation import Aggregation
+from regulars.aggregations.definitions import FIRST_VERSION_ORDER
 from regulars.aggregations.reader import ProfileValues
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
+from regulars.core.field_type import FieldType
 from regulars.core.timestamps import format_timestamp, parse_timestamp
 from regulars.ingest.commit import refresh_derived
+from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.model.profiles import lookup
 from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
@@ -172,10 +175,25 @@ async def reject_write(context: RequestContext) -> None:
 VALUES_RESOURCE = Resource(
     "aggregations",
     "aggregations AS r",
-    tuple(ResourceField(each.name, each.type, description=each.description) for each in serialization.ALL_AGGREGATIONS),
+    tuple(
+        ResourceField(
+            each.name,
+            each.type,
+            description=each.description,
+            embeds=EMBEDDED_LOCATIONS if each.type is FieldType.LOCATION else None,
+        )
+        for each in serialization.ALL_AGGREGATIONS
+    ),
     key="profile_id",
 )
 """The values of a profile as a resource, for OpenAPI and documentation."""
+
+_FIRST_VERSION = Resource(
+    "aggregations of version 1",
+    "aggregations AS r",
+    tuple(field for name in FIRST_VERSION_ORDER if (field := VALUES_RESOURCE.field(name)) is not None),
+    key="profile_id",
+)
 
 _AS_OF = {"as_of": "A past instant, ISO 8601; without it, the current values."}
 _NAME = {"name": "The name of an aggregation."}
@@ -199,6 +217,7 @@ ENDPOINTS = (
         "/profiles/{id}/aggregations",
         "Get all values in the format of API version 1",
         read_handler=read_values_v1,
+        schema=response_schemas.bare_values(_FIRST_VERSION),
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
@@ -218,6 +237,7 @@ ENDPOINTS = (
         f"{_PATH}/explain",
         "Explain a value: the facts that contribute to it",
         read_handler=explain_value,
+        schema=response_schemas.EXPLANATION,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
@@ -228,6 +248,7 @@ ENDPOINTS = (
         f"{_PATH}/history",
         "Get the history of a value",
         read_handler=value_history,
+        schema=response_schemas.HISTORY,
         permit=permits.PROFILE_READ,
         subject="id",
         tag=_TAG,
@@ -242,6 +263,7 @@ ENDPOINTS = (
         "/api/v3/profiles/aggregations/query",
         "Get the values of many profiles",
         read_handler=query_values,
+        schema=response_schemas.selected_values(VALUES_RESOURCE),
         request_model=AggregationsQuery,
         request_example=examples.AGGREGATIONS_QUERY,
         permit=permits.PROFILE_READ,
@@ -262,6 +284,7 @@ ENDPOINTS = (
         f"{_MEMBER_PATH}/calculate",
         "Recalculate the member's own values",
         write_handler=recalculate,
+        resource=VALUES_RESOURCE,
         caller=Caller.MEMBER,
         permit=permits.PROFILE_READ,
         tag="members",

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
@@ -77,6 +77,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         f"{_PATH}/batch.json",
         "Create or update many locations by external id",
         write_handler=_write_batch,
+        schema=response_schemas.BATCH,
         request_model=LocationBatch,
         request_example=examples.LOCATIONS,
         permit=permits.LOCATION_WRITE,

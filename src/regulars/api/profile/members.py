@@ -2,7 +2,7 @@
 
 import msgspec
 
-from regulars.api.profile import examples, profile_subresources, profiles
+from regulars.api.profile import examples, profile_subresources, profiles, response_schemas
 from regulars.auth import member_tokens, permits
 from regulars.auth.authorization import Caller
 from regulars.auth.member_tokens import MemberIdentity
@@ -37,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/id/api/v1/auth/token",
         "Create a member token",
         read_handler=_create_token,
+        schema=response_schemas.MEMBER_TOKEN,
         may_return_404=True,
         request_model=MemberTokenIn,
         request_example=examples.MEMBER_TOKEN,

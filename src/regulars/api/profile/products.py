@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
@@ -129,6 +129,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         f"{_PATH}/batch.json",
         "Create or update many products by external id, else by name and brand",
         write_handler=_write_batch,
+        schema=response_schemas.BATCH,
         request_model=ProductBatch,
         request_example=examples.PRODUCTS,
         permit=permits.PRODUCT_WRITE,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
@@ -217,6 +217,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         f"{_PATH}/attributes/comms",
         "Get the communication preferences of a profile",
         read_handler=_read_comms,
+        schema=response_schemas.COMMS,
         permit=permits.PROFILE_READ,
         subject="id",
         tag="profiles",
@@ -227,6 +228,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             f"{_PATH}{path}",
             "Update the communication preferences of a profile, and with them its consents and statuses",
             write_handler=_write_comms,
+            schema=response_schemas.COMMS,
             request_model=dict[str, Any],
             request_example=examples.COMMS,
             permit=permits.PROFILE_WRITE,

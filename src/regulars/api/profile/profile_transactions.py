@@ -1,5 +1,6 @@
 """The transactions of one profile: as a list, by local date, and by purchased product."""
 
+from regulars.api.profile import response_schemas
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
@@ -85,6 +86,7 @@ def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[
             f"{base_path}/group_transactions",
             "List a profile's transactions by local date",
             read_handler=_by_date,
+            schema=response_schemas.TRANSACTION_DAYS,
             query_params=INCLUDES,
             caller=caller,
             permit=permits.TRANSACTION_READ,

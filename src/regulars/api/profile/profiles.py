@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.api.profile.profile_includes import IncludeLoader, ProfileJson, parse_includes
 from regulars.auth import permits
@@ -15,7 +15,7 @@ from regulars.model import erasure, identities, member_handles, merge
 from regulars.model.import_batches import IMPORT_BATCHES
 from regulars.model.profiles import lookup, profiles
 from regulars.model.profiles.lookup import ProfileRef
-from regulars.model.profiles.profiles import PROFILES
+from regulars.model.profiles.profiles import ALL_PROFILES, PROFILES
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
@@ -50,13 +50,12 @@ async def _fetch(context: RequestContext, profile_id: UUID, includes: list[Inclu
 
 
 async def _representation(uow: UnitOfWork, profile_id: UUID) -> dict[str, object]:
-    return data_envelope(await PROFILES.fetch_one(uow, profile_id))
+    # A request may have deleted it.
+    return data_envelope(await ALL_PROFILES.fetch_one(uow, profile_id))
 
 
 async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     profile_id = await profiles.create(uow, context.body)
-    if context.body.profile_type == "deleted":
-        return data_envelope({"id": profile_id, "profile_type": "deleted"})
     return await _representation(uow, profile_id)
 
 
@@ -89,8 +88,6 @@ async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]
     _require_type(context, context.body.profile_type)
     await _require_own_fields(context, uow, profile_id)
     await profiles.update(uow, profile_id, context.body)
-    if context.body.profile_type == "deleted":
-        return data_envelope({"id": profile_id, "profile_type": "deleted"})
     return await _representation(uow, profile_id)
 
 
@@ -110,8 +107,6 @@ async def _update_type(context: RequestContext, uow: UnitOfWork) -> dict[str, ob
     profile_type = row.columns["profile_type"]
     _require_type(context, profile_type)
     await profiles.set_type(uow, profile_id, profile_type)
-    if profile_type == "deleted":
-        return data_envelope({"id": profile_id, "profile_type": "deleted"})
     return await _representation(uow, profile_id)
 
 
@@ -299,6 +294,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/availability",
         "Check whether an e-mail address or a phone number is available",
         read_handler=_availability,
+        schema=response_schemas.AVAILABILITY,
         request_model=AvailabilityIn,
         request_example=examples.AVAILABILITY,
         permit=permits.PROFILE_READ,
@@ -319,6 +315,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/batch.json",
         "Create or update many profiles",
         write_handler=_batch,
+        schema=response_schemas.BATCH,
         request_model=ProfilesIn,
         request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,
@@ -328,6 +325,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/batch",
         "Create or update many profiles, with the response of a queued batch",
         write_handler=_queue,
+        schema=response_schemas.QUEUED_BATCH,
         request_model=ProfilesIn,
         request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,

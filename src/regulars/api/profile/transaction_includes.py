@@ -10,7 +10,7 @@ import msgspec
 from regulars.auth import permits
 from regulars.core.errors import field_error
 from regulars.model.products.products import PRODUCTS
-from regulars.model.profiles.profiles import PROFILES
+from regulars.model.profiles.profiles import ALL_PROFILES
 from regulars.storage.database import Scope
 from regulars.web.context import RequestContext
 
@@ -18,9 +18,8 @@ TransactionJson = dict[str, Any]
 
 INCLUDES = {"include": "Related rows to add, separated by commas: `profile`, `product`."}
 
-# Deleted products and profiles are included as well, although they are no longer listed.
+# Deleted products are included as well, as deleted profiles are, although they are no longer listed.
 _ALL_PRODUCTS = replace(PRODUCTS, where="true")
-_ALL_PROFILES = replace(PROFILES, where="true")
 
 _items_decoder = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
 
@@ -43,7 +42,7 @@ async def add_includes(scope: Scope, transactions: Iterable[TransactionJson], na
     rows = list(transactions)
     if "profile" in names:
         owners = {each["profile_id"] for each in rows} - {None}
-        profiles = await _ALL_PROFILES.fetch_many(scope, sorted(owners))
+        profiles = await ALL_PROFILES.fetch_many(scope, sorted(owners))
         for each in rows:
             each["profile"] = profiles.get(each["profile_id"])
     if "product" in names:

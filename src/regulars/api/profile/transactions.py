@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_representation
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, parse_includes
@@ -258,6 +258,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/batch.json",
         "Create many transactions",
         read_handler=_batch,
+        schema=response_schemas.BATCH,
         is_group_commit=True,
         request_model=TransactionsBody,
         request_example=examples.TRANSACTIONS,
@@ -267,6 +268,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/queue",
         "Create one or many transactions, with the response of a queued batch",
         read_handler=_queue,
+        schema=response_schemas.QUEUED_BATCH,
         is_group_commit=True,
         request_model=TransactionsBody,
         request_example=examples.TRANSACTIONS,

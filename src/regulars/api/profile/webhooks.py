@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from regulars.api.profile import examples
+from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import permits
 from regulars.model import webhook_deliveries, webhooks
@@ -13,6 +13,7 @@ from regulars.model.webhooks import WEBHOOKS, RotationIn, WebhookIn
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint, EndpointSchema
 from regulars.web.envelopes import data_envelope, page_envelope
+from regulars.web.resource_schemas import data_schema, object_schema
 from regulars.webhooks.payloads import message_id
 from regulars.webhooks.ping import send_ping
 
@@ -79,13 +80,14 @@ async def _test(context: RequestContext) -> dict[str, object]:
     )
 
 
-def _data_schema(properties: dict[str, Any], example: dict[str, object]) -> EndpointSchema:
-    data = {"type": "object", "properties": properties, "required": list(properties)}
-    response = {"type": "object", "properties": {"data": data}, "required": ["data"]}
-    return EndpointSchema(None, response, {"example": (None, {"data": example})})
+def _data_schema(title: str, properties: dict[str, Any], example: dict[str, object]) -> EndpointSchema:
+    return response_schemas.response(
+        data_schema(object_schema(properties, title), f"{title}Response"), {"data": example}
+    )
 
 
 _TEST_SCHEMA = _data_schema(
+    "WebhookTest",
     {
         "delivery_id": {"type": "integer"},
         "event_id": {"type": "string"},
@@ -197,7 +199,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_resend_range,
         request_model=ResendIn,
         request_example=examples.WEBHOOK_RESEND,
-        schema=_data_schema({"deliveries": {"type": "integer"}}, {"deliveries": 120}),
+        schema=_data_schema("ResentDeliveries", {"deliveries": {"type": "integer"}}, {"deliveries": 120}),
         permit=permits.WEBHOOK_WRITE,
         tag="webhooks",
     ),

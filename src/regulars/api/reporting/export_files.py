@@ -16,7 +16,7 @@ from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal, PrincipalKind
 from regulars.exports import export_table
 from regulars.exports.export_table import Export, ExportStatus
-from regulars.exports.formats import FORMATS_BY_CODE
+from regulars.exports.formats import BINARY_MEDIA_TYPE, FORMATS_BY_CODE
 from regulars.exports.run import host_name
 from regulars.exports.stores import FOLDER_LOCATION, FolderStore, ObjectStore, StoreError, export_folder, open_store
 from regulars.web.context import AppContext
@@ -74,6 +74,8 @@ async def file_response(app: AppContext, export: Export, request: Request) -> Re
     # The file is what was requested, also if it is compressed: it has no Content-Encoding.
     compression = export.request.get("compression")
     media_type = f"application/{compression}" if compression else FORMATS_BY_CODE[export.request["format"]].media_type
+    if request.headers.get("accept", "") == BINARY_MEDIA_TYPE:
+        media_type = BINARY_MEDIA_TYPE
     try:
         store = await asyncio.to_thread(open_store, app.settings, export.location)
         if export.location == FOLDER_LOCATION:

@@ -3,14 +3,14 @@
 from regulars.exports.compression import COMPRESSIONS_BY_CODE
 from regulars.exports.cron import ALLOWED_FORMS
 from regulars.exports.export_table import ExportStatus
-from regulars.exports.formats import FORMATS_BY_CODE
+from regulars.exports.formats import BINARY_MEDIA_TYPE, FORMATS_BY_CODE
 from regulars.exports.schedule import MAX_NAME_LENGTH
 from regulars.model.webhooks import MAX_URL_LENGTH
 from regulars.reports.registry import REPORTS
 from regulars.web import report_schemas
 from regulars.web.endpoint import EndpointSchema, JsonSchema
 
-_TIME: JsonSchema = {"type": ["string", "null"], "description": "UTC, ISO 8601."}
+_TIME: JsonSchema = {**report_schemas.TIME_OR_NULL, "description": "UTC, ISO 8601."}
 _TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"]}
 _COUNT_OR_NULL: JsonSchema = {"type": ["integer", "null"]}
 
@@ -19,29 +19,39 @@ _DELETED = "deleted"
 MEDIA_TYPES = tuple(
     dict.fromkeys(
         [
+            # The first is what generated clients use: bytes.
+            BINARY_MEDIA_TYPE,
             *(each.media_type for each in FORMATS_BY_CODE.values()),
             *(f"application/{code}" for code in COMPRESSIONS_BY_CODE),
         ]
     )
 )
-"""The media types of files."""
+"""The media types of files: that of the format, or bytes for a client that accepts nothing else."""
 
 FILE_PROPERTIES: JsonSchema = {
     "format": {
+        "title": "ExportFormat",
+        "type": "string",
         "enum": list(FORMATS_BY_CODE),
         "description": " ".join(f"`{code}`: {each.description}" for code, each in FORMATS_BY_CODE.items()),
     },
     "compression": {
-        "enum": [*COMPRESSIONS_BY_CODE, None],
+        "anyOf": [
+            {"title": "ExportCompression", "type": "string", "enum": list(COMPRESSIONS_BY_CODE)},
+            {"type": "null"},
+        ],
         "description": "Compresses the file. Without it, only parquet and arrow are compressed, by themselves.",
     },
 }
 
 _EXPORT: JsonSchema = {
+    "title": "Export",
     "type": "object",
     "properties": {
         "id": {"type": "string", "format": "uuid"},
         "status": {
+            "title": "ExportStatus",
+            "type": "string",
             "enum": [*(each.value for each in ExportStatus), _DELETED],
             "description": "An export that waits or runs is cancelled by DELETE, one that has ended is deleted.",
         },
@@ -62,7 +72,7 @@ _EXPORT: JsonSchema = {
         "snapshot_at": {**_TIME, "description": "The instant of the data."},
         "finished_at": _TIME,
         "expires_at": {**_TIME, "description": "When the export and its file are deleted."},
-        "schedule_id": {**_TEXT_OR_NULL, "description": "The schedule that requested it."},
+        "schedule_id": {**_TEXT_OR_NULL, "format": "uuid", "description": "The schedule that requested it."},
         "file_name": _TEXT_OR_NULL,
         "url": {
             **_TEXT_OR_NULL,
@@ -111,8 +121,12 @@ _DONE_EXAMPLE = {
 }
 
 
-def _object(required: list[str], properties: JsonSchema) -> JsonSchema:
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+def _object(required: list[str], properties: JsonSchema, title: str = "") -> JsonSchema:
+    closed = {"required": required, "additionalProperties": False}
+    return {**({"title": title} if title else {}), "type": "object", "properties": properties, **closed}
+
+
+_EXPORT_RESPONSE = _object(["export"], {"export": _EXPORT}, "ExportResponse")
 
 
 def request_schema() -> EndpointSchema:
@@ -128,8 +142,8 @@ def request_schema() -> EndpointSchema:
         },
     }
     return EndpointSchema(
-        _object(["report", "format"], properties),
-        _object(["export"], {"export": _EXPORT}),
+        _object(["report", "format"], properties, "NewExport"),
+        _EXPORT_RESPONSE,
         {"members": ({"report": "members", "format": "parquet"}, {"export": _QUEUED_EXAMPLE})},
     )
 
@@ -154,6 +168,7 @@ _TARGET: JsonSchema = {
     ]
 }
 _SCHEDULE: JsonSchema = {
+    "title": "ExportSchedule",
     "type": "object",
     "properties": {
         "id": {"type": "string", "format": "uuid"},
@@ -169,11 +184,16 @@ _SCHEDULE: JsonSchema = {
             "type": "array",
             "description": "The latest 10.",
             "items": {
+                "title": "ExportScheduleRun",
                 "type": "object",
                 "properties": {
                     "export_id": {"type": "string", "format": "uuid"},
                     "scheduled_for": _TIME,
-                    "status": {"enum": [each.value for each in ExportStatus]},
+                    "status": {
+                        "title": "ExportRunStatus",
+                        "type": "string",
+                        "enum": [each.value for each in ExportStatus],
+                    },
                     "rows": {"type": "integer"},
                     "error": _TEXT_OR_NULL,
                 },
@@ -202,7 +222,7 @@ _SCHEDULE_EXAMPLE = {
     "updated_at": "2026-12-01T12:00:00.000000Z",
     "runs": [],
 }
-_SCHEDULE_RESPONSE = _object(["export_schedule"], {"export_schedule": _SCHEDULE})
+_SCHEDULE_RESPONSE = _object(["export_schedule"], {"export_schedule": _SCHEDULE}, "ExportScheduleResponse")
 
 
 def schedule_schema() -> EndpointSchema:
@@ -227,7 +247,7 @@ def schedule_schema() -> EndpointSchema:
         },
     }
     return EndpointSchema(
-        _object(["name", "cron", "report", "format"], properties),
+        _object(["name", "cron", "report", "format"], properties, "NewExportSchedule"),
         _SCHEDULE_RESPONSE,
         {"weekly": (_SCHEDULE_REQUEST, {"export_schedule": _SCHEDULE_EXAMPLE})},
     )
@@ -236,13 +256,13 @@ def schedule_schema() -> EndpointSchema:
 SCHEDULE = EndpointSchema(None, _SCHEDULE_RESPONSE, {"weekly": (None, {"export_schedule": _SCHEDULE_EXAMPLE})})
 SCHEDULES = EndpointSchema(
     None,
-    _object(["export_schedules"], {"export_schedules": {"type": "array", "items": _SCHEDULE}}),
+    _object(["export_schedules"], {"export_schedules": {"type": "array", "items": _SCHEDULE}}, "ExportScheduleList"),
     {"one": (None, {"export_schedules": [_SCHEDULE_EXAMPLE]})},
 )
 
-EXPORT = EndpointSchema(None, _object(["export"], {"export": _EXPORT}), {"done": (None, {"export": _DONE_EXAMPLE})})
+EXPORT = EndpointSchema(None, _EXPORT_RESPONSE, {"done": (None, {"export": _DONE_EXAMPLE})})
 LIST = EndpointSchema(
     None,
-    _object(["exports"], {"exports": {"type": "array", "items": _EXPORT, "description": "At most 100."}}),
+    _object(["exports"], {"exports": {"type": "array", "items": _EXPORT, "description": "At most 100."}}, "ExportList"),
     {"one": (None, {"exports": [_DONE_EXAMPLE]})},
 )

@@ -7,6 +7,7 @@ _TEXT: JsonSchema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
 _TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"], "maxLength": MAX_TEXT_LENGTH}
 _COUNTRY = "ISO 3166-1 alpha-2 or alpha-3, or the English name."
 _POINT: JsonSchema = {
+    "title": "Coordinates",
     "type": "object",
     "properties": {
         "lat": {"type": "number", "minimum": -90, "maximum": 90},
@@ -16,8 +17,9 @@ _POINT: JsonSchema = {
 }
 
 
-def _object(required: list[str], properties: JsonSchema) -> JsonSchema:
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+def _object(required: list[str], properties: JsonSchema, title: str = "") -> JsonSchema:
+    closed = {"required": required, "additionalProperties": False}
+    return {**({"title": title} if title else {}), "type": "object", "properties": properties, **closed}
 
 
 def _or_null(schema: JsonSchema) -> JsonSchema:
@@ -31,7 +33,7 @@ _PLACE = _object(
     ],
     {
         "id": {"type": "string", "description": "`geonames:<id>` or `location:<community_id>:<id>`; stable."},
-        "type": {"enum": ["town", "location"]},
+        "type": {"type": "string", "enum": ["town", "location"]},
         "name": {"type": "string"},
         "city": {"type": ["string", "null"]},
         "country": {"type": ["string", "null"], "description": "ISO 3166-1 alpha-2."},
@@ -42,6 +44,7 @@ _PLACE = _object(
         "coordinates": _or_null(_POINT),
         "distance_km": {"type": ["number", "null"], "description": "Distance from `near`, if the request has it."},
     },
+    "Place",
 )
 
 _OSLO = {
@@ -100,7 +103,11 @@ COORDINATES = EndpointSchema(
                 "type": "array",
                 "description": "One for each location, in their order; null if unknown.",
                 "items": _or_null(
-                    _object(["lat", "lng", "place_id"], {**_POINT["properties"], "place_id": {"type": "string"}})
+                    _object(
+                        ["lat", "lng", "place_id"],
+                        {**_POINT["properties"], "place_id": {"type": "string"}},
+                        "PlaceCoordinates",
+                    )
                 ),
             }
         },
@@ -131,14 +138,16 @@ SEARCH = EndpointSchema(
         {
             "query": {**_TEXT, "description": "A name or a part of one; accents and case are ignored."},
             "country": {**_TEXT_OR_NULL, "description": _COUNTRY},
-            "near": _or_null({**_POINT, "additionalProperties": False}),
+            "near": _or_null({**_POINT, "title": "Point", "additionalProperties": False}),
             "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_PLACES, "default": DEFAULT_LIMIT},
         },
     ),
-    response=_object(["places"], {"places": {"type": "array", "items": _PLACE}}),
+    response=_object(["places"], {"places": {"type": "array", "items": _PLACE}}, "PlaceList"),
     examples={"oslo": ({"query": "oslo", "country": "NO"}, {"places": [_OSLO, _STORE]})},
 )
 
 PLACE = EndpointSchema(
-    request=None, response=_object(["place"], {"place": _PLACE}), examples={"oslo": (None, {"place": _OSLO})}
+    request=None,
+    response=_object(["place"], {"place": _PLACE}, "PlaceResponse"),
+    examples={"oslo": (None, {"place": _OSLO})},
 )

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from regulars.segments.changes import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from regulars.web import report_schemas
 from regulars.web.endpoint import EndpointSchema, JsonSchema
+from regulars.web.report_schemas import FILTER
 
-_FILTER: JsonSchema = {"$ref": "#/components/schemas/ReportFilter"}
-_TIME: JsonSchema = {"type": "string", "description": "UTC, ISO 8601."}
-_TIME_OR_NULL: JsonSchema = {"type": ["string", "null"], "description": "UTC, ISO 8601."}
+_TIME: JsonSchema = {**report_schemas.TIME, "description": "UTC, ISO 8601."}
+_TIME_OR_NULL: JsonSchema = {**report_schemas.TIME_OR_NULL, "description": "UTC, ISO 8601."}
 _NUMBER_OR_NULL: JsonSchema = {"type": ["integer", "null"], "description": "Null if it is suppressed."}
 _NAME: JsonSchema = {
     "type": "string",
@@ -17,9 +18,9 @@ _NAME: JsonSchema = {
 _DESCRIPTION: JsonSchema = {"type": "string", "maxLength": MAX_DESCRIPTION_LENGTH}
 
 
-def _object(properties: JsonSchema, optional: Sequence[str] = ()) -> JsonSchema:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+def _object(properties: JsonSchema, optional: Sequence[str] = (), title: str = "") -> JsonSchema:
+    closed = {"required": [name for name in properties if name not in optional], "additionalProperties": False}
+    return {**({"title": title} if title else {}), "type": "object", "properties": properties, **closed}
 
 
 _SEGMENT = _object(
@@ -27,9 +28,10 @@ _SEGMENT = _object(
         "name": _NAME,
         "community_id": {"type": "integer"},
         "description": _DESCRIPTION,
-        "filter": {**_FILTER, "description": "The filter as it was sent."},
+        "filter": FILTER,
         "version": {"type": "integer", "description": "Raised by each change of the filter."},
         "state": {
+            "type": "string",
             "enum": ["active", "computing", "invalid"],
             "description": "`computing`: the first memberships of this version are being stored, and there are no events "
             "yet. `invalid`: see `problem`.",
@@ -38,7 +40,8 @@ _SEGMENT = _object(
         "known_since": {**_TIME_OR_NULL, "description": "Since when memberships of this version are known (`at`)."},
         "created_at": _TIME,
         "updated_at": _TIME,
-    }
+    },
+    title="Segment",
 )
 
 AT_RISK = {
@@ -60,18 +63,18 @@ _AT_RISK_SEGMENT = {
     "created_at": "2026-11-24T08:00:00.120000Z",
     "updated_at": "2026-11-24T08:00:00.120000Z",
 }
-_ONE = _object({"segment": _SEGMENT})
+_ONE = _object({"segment": _SEGMENT}, title="SegmentResponse")
 _ONE_EXAMPLE = {"segment": _AT_RISK_SEGMENT}
-_MASKED: JsonSchema = {"const": True, "description": "Suppressed: the count is too small to be shown."}
+_MASKED: JsonSchema = {"type": "boolean", "description": "Suppressed: the count is too small to be shown."}
 
 LIST = EndpointSchema(
     request=None,
-    response=_object({"segments": {"type": "array", "items": _SEGMENT}}),
+    response=_object({"segments": {"type": "array", "items": _SEGMENT}}, title="SegmentList"),
     examples={"at-risk": (None, {"segments": [_AT_RISK_SEGMENT]})},
 )
 
 CREATE = EndpointSchema(
-    request=_object({"name": _NAME, "description": _DESCRIPTION, "filter": _FILTER}, ("description",)),
+    request=_object({"name": _NAME, "description": _DESCRIPTION, "filter": FILTER}, ("description",), "NewSegment"),
     response=_ONE,
     examples={
         "at-risk": (
@@ -84,7 +87,7 @@ CREATE = EndpointSchema(
 SHOW = EndpointSchema(request=None, response=_ONE, examples={"at-risk": (None, _ONE_EXAMPLE)})
 
 UPDATE = EndpointSchema(
-    request=_object({"description": _DESCRIPTION, "filter": _FILTER}, ("description", "filter")),
+    request=_object({"description": _DESCRIPTION, "filter": FILTER}, ("description", "filter"), "SegmentUpdate"),
     response=_ONE,
     examples={"description": ({"description": _AT_RISK_SEGMENT["description"]}, _ONE_EXAMPLE)},
 )
@@ -101,7 +104,7 @@ VERSIONS = EndpointSchema(
                 "items": _object(
                     {
                         "version": {"type": "integer"},
-                        "filter": _FILTER,
+                        "filter": FILTER,
                         "cause": {
                             "type": "string",
                             "description": "`created`, `changed`, `segment <name> changed` or `valid again`.",
@@ -111,10 +114,12 @@ VERSIONS = EndpointSchema(
                         "started_at": _TIME,
                         "ended_at": _TIME_OR_NULL,
                         "known_since": _TIME_OR_NULL,
-                    }
+                    },
+                    title="SegmentVersion",
                 ),
             }
-        }
+        },
+        title="SegmentVersionList",
     ),
     examples={
         "at-risk": (
@@ -139,7 +144,7 @@ VERSIONS = EndpointSchema(
 
 COUNT = EndpointSchema(
     request=None,
-    response=_object({"members_count": _NUMBER_OR_NULL, "masked": _MASKED, "at": _TIME}, ("masked",)),
+    response=_object({"members_count": _NUMBER_OR_NULL, "masked": _MASKED, "at": _TIME}, ("masked",), "SegmentCount"),
     examples={"at-risk": (None, {"members_count": 1284, "at": "2026-11-24T09:30:00.000000Z"})},
 )
 
@@ -147,12 +152,16 @@ MEMBERS = EndpointSchema(
     request=None,
     response=_object(
         {
-            "records": {"type": "array", "items": _object({"id": {"type": ["integer", "null"]}})},
-            "pagination": _object({"next_page_info": {"type": ["string", "null"]}}),
+            "records": {
+                "type": "array",
+                "items": _object({"id": {"type": ["integer", "null"]}}, title="SegmentMember"),
+            },
+            "pagination": _object({"next_page_info": {"type": ["string", "null"]}}, title="SegmentPagination"),
             "result_type": {"const": "records"},
             "at": _TIME,
         },
         ("at",),
+        "SegmentMembers",
     ),
     examples={
         "at-risk": (
@@ -181,7 +190,8 @@ EXPLAIN = EndpointSchema(
                 "`in_segment` the `filter` of the other segment.",
             },
             "at": _TIME,
-        }
+        },
+        title="SegmentExplanation",
     ),
     examples={
         "at-risk": (
@@ -229,6 +239,7 @@ OVERLAP = EndpointSchema(
             "at": _TIME,
         },
         ("masked",),
+        "SegmentOverlap",
     ),
     examples={"two": (None, {"both": 312, "only_first": 972, "only_second": 84, "at": "2026-11-24T09:30:00.000000Z"})},
 )

@@ -71,6 +71,11 @@ _EXTRAS = (
 )
 
 _BRAND = "CASE WHEN b.id IS NOT NULL THEN json_build_object('id', b.id, 'name', b.name) END"
+_EMBEDDED_BRANDS = Resource(
+    "product brand",
+    "brands AS r",
+    (ResourceField("id", FieldType.INTEGER), ResourceField("name", FieldType.STRING)),
+)
 _VARIANTS = f"""(
     SELECT coalesce(json_agg({variants.json_object_sql("v")} ORDER BY v.id), '[]')
     FROM product_variants AS v
@@ -85,11 +90,11 @@ PRODUCTS = Resource(
         ResourceField("external_id", FieldType.STRING),
         ResourceField("name", FieldType.STRING),
         ResourceField("title", FieldType.STRING, "r.name", description="The same as name."),
-        ResourceField("brand", FieldType.OBJECT, _BRAND, description="`{id, name}`, or null."),
+        ResourceField("brand", FieldType.OBJECT, _BRAND, description="`{id, name}`, or null.", embeds=_EMBEDDED_BRANDS),
         ResourceField("brand.id", FieldType.INTEGER, "r.brand_id", is_visible=False),
         ResourceField("brand.name", FieldType.STRING, "b.name", is_visible=False),
         ResourceField("brand_id", FieldType.INTEGER, "r.brand_id", is_visible=False),
-        ResourceField("variants", FieldType.LIST, _VARIANTS),
+        ResourceField("variants", FieldType.LIST, _VARIANTS, embeds=variants.VARIANTS),
         *(extra.resource_field("r") for extra in _EXTRAS),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),

@@ -1,6 +1,7 @@
 """Profiles of a community: the resource that the API shows, and writes of one or many profiles."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 from uuid import UUID
@@ -110,8 +111,8 @@ PROFILES = Resource(
         ResourceField("joined_at", FieldType.TIMESTAMP),
         ResourceField("joined_location_id", FieldType.INTEGER),
         ResourceField("preferred_location_id", FieldType.INTEGER),
-        ResourceField("identities", FieldType.LIST, _subresource_sql(IDENTITIES)),
-        ResourceField("addresses", FieldType.LIST, _subresource_sql(ADDRESSES)),
+        ResourceField("identities", FieldType.LIST, _subresource_sql(IDENTITIES), embeds=IDENTITIES),
+        ResourceField("addresses", FieldType.LIST, _subresource_sql(ADDRESSES), embeds=ADDRESSES),
         ResourceField("attributes", FieldType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),
         ResourceField("tags", FieldType.LIST),
         ResourceField("statuses", FieldType.LIST),
@@ -140,6 +141,9 @@ PROFILES = Resource(
     ),
     where="r.deleted_at IS NULL",
 )
+
+ALL_PROFILES = replace(PROFILES, where="true")
+"""Profiles including deleted ones."""
 
 # One by one -----------------------------------------------------------------------------------------------
 

@@ -19,11 +19,13 @@ from regulars.core.errors import ValidationError
 from regulars.core.field_type import FieldType
 from regulars.core.validation import Id
 from regulars.model.community import Community
+from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.model.profiles import lookup
 from regulars.model.resource import Resource, ResourceField
 from regulars.model.transactions import line_items
 from regulars.model.transactions.line_items import (
     ITEM_FIELDS,
+    ITEMS,
     ItemIn,
     ItemRow,
     SoldSummary,
@@ -326,6 +328,11 @@ _ITEMS = f"""(
 )"""
 
 _PLACE_FIELDS = ("id", "name", "external_id", "external_code", "type", "timezone")
+_EMBEDDED_PLACES = Resource(
+    "transaction location",
+    "locations AS r",
+    tuple(each for each in EMBEDDED_LOCATIONS.fields if each.name in _PLACE_FIELDS),
+)
 _PLACE = f"""(
     SELECT json_build_object({", ".join(f"'{name}', l.{name}" for name in _PLACE_FIELDS)})
     FROM locations AS l
@@ -346,7 +353,7 @@ TRANSACTIONS = Resource(
         ResourceField("external_id", FieldType.STRING),
         ResourceField("profile_id", FieldType.UUID),
         ResourceField("location_id", FieldType.INTEGER),
-        ResourceField("location", FieldType.OBJECT, _PLACE),
+        ResourceField("location", FieldType.OBJECT, _PLACE, embeds=_EMBEDDED_PLACES),
         ResourceField("transacted_at", FieldType.TIMESTAMP),
         ResourceField("timezone", FieldType.STRING),
         ResourceField("total", FieldType.NUMBER),
@@ -365,7 +372,7 @@ TRANSACTIONS = Resource(
         ResourceField("tags", FieldType.LIST, "coalesce(r.details -> 'tags', '[]')"),
         _detail("meta", FieldType.OBJECT),
         ResourceField("payments", FieldType.OBJECT, "coalesce(r.details -> 'payments', '[]')"),
-        ResourceField("items", FieldType.LIST, _ITEMS),
+        ResourceField("items", FieldType.LIST, _ITEMS, embeds=ITEMS),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),
         _place_field("name", FieldType.STRING),
