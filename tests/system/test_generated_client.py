@@ -26,9 +26,9 @@ def generate(folder: Path) -> str:
     document, config = folder / "openapi.json", folder / "config.yml"
     document.write_bytes(msgspec.json.encode(openapi_document(ENDPOINTS)))
     config.write_text("post_hooks: []\n")
-    options = ("--path", document, "--config", config, "--meta", "none", "--output-path", folder / "regulars_client")
-    command = [BIN / "openapi-python-client", "generate", *options]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    options = ["--path", document, "--config", config, "--meta", "none", "--output-path", folder / "regulars_client"]
+    command = [str(each) for each in (BIN / "openapi-python-client", "generate", *options)]
+    return subprocess.check_output(command, stderr=subprocess.STDOUT, text=True)
 
 
 async def reporting_token(database_url: str, organization_id: int) -> str:
