@@ -17,7 +17,7 @@ async def test_a_brand_is_created_read_renamed_and_deleted(club: Club) -> None:
     response = await club.http.post(BRANDS_URL, json={"name": "Acme", "external_id": 7})
     brand = response.json()["data"]
     assert response.status_code == 201
-    assert list(brand) == ["id", "external_id", "name", "created_at", "updated_at"]
+    assert list(brand) == ["id", "external_id", "name", "handle", "created_at", "updated_at"]
     assert (brand["name"], brand["external_id"]) == ("Acme", "7")
     renamed = (await club.http.put(f"{BRANDS_URL}/{brand['id']}", json={"name": "Acme Corp"})).json()["data"]
     assert renamed == brand | {"name": "Acme Corp"}

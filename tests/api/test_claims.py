@@ -58,7 +58,7 @@ async def test_a_claim_attaches_an_existing_transaction(club: Club) -> None:
         "transaction_receipt_ref": "r1",
         "transaction_transacted_at": "2026-10-01 12:00:00",
         "transaction_timezone": "UTC",
-        "transaction_total": 99.9,
+        "transaction_total": "99.9",
         "transaction_location_external_code": "10",
         "created_at": "2026-11-01 00:00:00",
         "updated_at": "2026-11-01 00:00:00",

@@ -201,12 +201,8 @@ async def test_lists_are_filtered_sorted_and_paged(club: Club) -> None:
     paged = await get_json(club, "transactions", **{"page[size]": "3", "page[number]": "2"})
     assert (paged["meta"]["total"], len(paged["data"])) == (4, 1)
     assert (await get_json(club, f"profiles/{member}/transactions"))["meta"]["total"] == 3
-    assert [
-        each["id"]
-        for each in (await get_json(club, f"profiles/{member}/find-transactions", **{"filter[total][gt]": "20"}))[
-            "data"
-        ]
-    ] == [ids[2]]
+    found_one = await get_json(club, f"profiles/{member}/find-transactions", **{"filter[total][gt]": "20"})
+    assert found_one["data"]["id"] == ids[2]
     await get_json(club, "transactions", 422, **{"filter[items]": "1"})
 
 

@@ -42,8 +42,8 @@ PROFILE_API: Mapping[str, str] = {
 FULL_PROFILE_API = tuple(dict.fromkeys(f"{each.partition(':')[0]}:*" for each in PROFILE_API))
 """All permits of the Profile API: the default of a community's token."""
 
-MEMBER_PERMITS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ)
-"""The permits of a member's own token, limited to the member's profile."""
+MEMBER_PERMITS = (PROFILE_READ, PROFILE_WRITE, TRANSACTION_READ, LOCATION_READ)
+"""The permits of a member's own token, limited to the member's profile and to locations."""
 
 # The Reporting API -----------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class FieldType(Enum):
     COUNTRY_ALPHA_3 = _Traits("string", aggregation_name="ISO 3166-1 alpha-3", column_type="text")
     """Stored as alpha-2, alpha-3 in JSON."""
     BOOLEAN = _Traits("boolean", "boolean", input_format="true or false (also yes or no, 1 or 0)")
+    FLAG_OR_COUNT = _Traits("boolean or integer")
+    """True, false or a number."""
     DATE = _Traits("string", "date", "date", "date")
     TIMESTAMP = _Traits(
         "date-time",

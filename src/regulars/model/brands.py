@@ -9,6 +9,8 @@ from msgspec import UNSET
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, field_error
 from regulars.core.field_type import FieldType
+from regulars.model import passthrough_fields
+from regulars.model.passthrough_fields import PassthroughField
 from regulars.model.repository import EntityTable, Row, changed_columns
 from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
@@ -19,7 +21,10 @@ class BrandIn(msgspec.Struct, frozen=True, kw_only=True):
 
     external_id: validation.Code = UNSET
     name: validation.Text = UNSET
+    handle: validation.Text = UNSET
 
+
+_EXTRAS = (PassthroughField("handle", FieldType.STRING),)
 
 BRANDS = Resource(
     "brand",
@@ -28,6 +33,7 @@ BRANDS = Resource(
         ResourceField("id", FieldType.INTEGER),
         ResourceField("external_id", FieldType.STRING),
         ResourceField("name", FieldType.STRING),
+        *(extra.resource_field("r") for extra in _EXTRAS),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),
     ),
@@ -36,7 +42,7 @@ BRANDS = Resource(
 
 TABLE = EntityTable(
     "brands",
-    {"external_id": "text", "name": "text"},
+    {"external_id": "text", "name": "text", "extra": "jsonb"},
     unique_fields={"brands_by_external_id": "external_id", "brands_by_name": "name"},
 )
 
@@ -46,22 +52,23 @@ def validate_name(value: str) -> str | None:
     return validation.check_text(value) or None
 
 
-def _checked(brand: BrandIn) -> dict[str, Any]:
+def _checked(brand: BrandIn) -> tuple[dict[str, Any], dict[str, Any]]:
     reader = validation.FieldReader()
     reader.read("external_id", brand.external_id, validation.check_code)
     reader.read("name", brand.name, validate_name)
-    columns = reader.result()
+    passthrough_fields.read_fields(reader, _EXTRAS, brand)
+    columns, extra = passthrough_fields.split(_EXTRAS, reader.result())
     if "name" in columns and columns["name"] is None:
         raise field_error("name", "must not be empty")
-    return columns
+    return columns, extra
 
 
 async def create(uow: UnitOfWork, brand: BrandIn) -> int:
     """Creates a brand and returns its ID. Raises ValidationError."""
-    columns = _checked(brand)
+    columns, extra = _checked(brand)
     if "name" not in columns:
         raise field_error("name", "is required")
-    return await TABLE.insert_one(uow, {"external_id": None, **columns})
+    return await TABLE.insert_one(uow, {"external_id": None, **columns, "extra": passthrough_fields.merge({}, extra)})
 
 
 async def update(uow: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
@@ -69,11 +76,11 @@ async def update(uow: UnitOfWork, brand_id: int, brand: BrandIn) -> None:
 
     Raises ValidationError and NotFoundError.
     """
-    columns = _checked(brand)
+    columns, extra = _checked(brand)
     found = await TABLE.lock_rows(uow, "id = $2", brand_id)
     if not found:
         raise NotFoundError(f"There is no brand {brand_id}.")
-    after: Row = {**found[0], **columns}
+    after: Row = {**found[0], **columns, "extra": passthrough_fields.merge(found[0]["extra"], extra)}
     if changed := changed_columns(found[0], after):
         await TABLE.update(uow, [after])
         if "name" in changed:
@@ -99,5 +106,5 @@ async def get_or_create_ids(uow: UnitOfWork, names: Collection[str]) -> dict[str
         found |= {row["name"]: row["id"] for row in rows}
         requested -= found.keys()
         # A concurrent insert of the same row has committed when this returns, so the next query finds it.
-        await TABLE.insert(uow, [{"external_id": None, "name": each} for each in sorted(requested)])
+        await TABLE.insert(uow, [{"external_id": None, "name": each, "extra": {}} for each in sorted(requested)])
     return found

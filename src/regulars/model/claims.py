@@ -24,7 +24,9 @@ CLAIMS = Resource(
         ResourceField("transaction_receipt_ref", FieldType.STRING, "r.receipt_ref"),
         ResourceField("transaction_transacted_at", FieldType.TIMESTAMP, "r.transacted_at"),
         ResourceField("transaction_timezone", FieldType.STRING, "r.timezone"),
-        ResourceField("transaction_total", FieldType.NUMBER, "r.total"),
+        # Compared as a number; shown as a text, as clients of the public API expect.
+        ResourceField("transaction_total", FieldType.NUMBER, "r.total", is_visible=False),
+        ResourceField("transaction_total", FieldType.STRING, "r.total::text"),
         ResourceField("transaction_location_external_code", FieldType.STRING, "r.location_external_code"),
         ResourceField("created_at", FieldType.TIMESTAMP),
         ResourceField("updated_at", FieldType.TIMESTAMP),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -134,6 +134,13 @@ def _uuid(text: str) -> UUID:
         raise ValueError("must be a UUID") from None
 
 
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a date, YYYY-MM-DD") from None
+
+
 def _string(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not hold a NUL character")
@@ -146,6 +153,7 @@ _READERS: dict[FieldType, Callable[[str], object]] = {
     FieldType.STRING: _string,
     FieldType.BOOLEAN: _boolean,
     FieldType.TIMESTAMP: parse_timestamp,
+    FieldType.DATE: _date,
     FieldType.UUID: _uuid,
 }
 
@@ -229,13 +237,13 @@ def _order(resource: Resource, text: str) -> str:
     return ", ".join([*parts, resource._key_sql()])
 
 
-def parse_list_query(resource: Resource, query: Mapping[str, str]) -> ListQuery:
+def parse_list_query(resource: Resource, query: Mapping[str, str], bound: Sequence[object] = ()) -> ListQuery:
     """Parses a query string: `filter[f]=v`, `filter[f][op]=v`, `sort`, `page[size]` and `page[number]`.
 
-    Raises ValidationError.
+    `bound` are the values of $2 and following in the `from_clause` of the resource. Raises ValidationError.
     """
     conditions: list[str] = []
-    values: list[object] = []
+    values: list[object] = list(bound)
     for key, text in query.items():
         if not key.startswith("filter"):
             continue

@@ -24,7 +24,11 @@ MAX_PREVIOUS_VALID_SECONDS = 7 * 86_400
 """Longest time for which a previous secret signs as well."""
 
 WebhookUrl = Annotated[str, msgspec.Meta(max_length=MAX_URL_LENGTH)] | msgspec.UnsetType | None
-RetryCount = Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType | None
+Retry = bool | Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType | None
+"""Whether deliveries are repeated, or how often."""
+
+_FLAG_CODES = {True: -1, False: -2}
+"""How the column of a Retry stores a Boolean, beside counts from 0."""
 
 
 class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +39,8 @@ class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
     namespace: validation.Text = UNSET
     user_id: validation.Id = UNSET
     is_active: validation.Bool = UNSET
-    retry_daily: RetryCount = UNSET
-    retry_hourly: RetryCount = UNSET
+    retry_daily: Retry = UNSET
+    retry_hourly: Retry = UNSET
     queue: validation.Text = UNSET
     condition: Any = UNSET
 
@@ -44,8 +48,22 @@ class WebhookIn(msgspec.Struct, frozen=True, kw_only=True):
 _TRIGGER = "A type of event, a group such as `profile.*`, or `*`."
 _CONDITION = "JSON Logic over `{profile, aggregations, old, new}`; null is always."
 _NAMESPACE = "Events of callers that send this `X-Namespace` are not delivered."
-_STORED_ONLY = "Stored and returned, without effect: failed deliveries are repeated for three days."
+_STORED_ONLY = (
+    "True, false or a number. Stored and returned, without effect: failed deliveries are repeated for three days."
+)
 _DISABLED = "When it was disabled because its deliveries failed; null if it was not."
+
+
+def _retry_fields(name: str) -> tuple[ResourceField, ResourceField]:
+    """The field of a Retry, and the number that it is filtered and sorted by: 1 for true, 0 for false."""
+    true, false = _FLAG_CODES[True], _FLAG_CODES[False]
+    number = f"CASE r.{name} WHEN {true} THEN 1 WHEN {false} THEN 0 ELSE r.{name} END"
+    shown = f"CASE r.{name} WHEN {true} THEN 'true' WHEN {false} THEN 'false' ELSE to_jsonb(r.{name}) END"
+    return (
+        ResourceField(name, FieldType.INTEGER, number, is_visible=False),
+        ResourceField(name, FieldType.FLAG_OR_COUNT, shown, description=_STORED_ONLY),
+    )
+
 
 WEBHOOKS = Resource(
     "webhook",
@@ -59,8 +77,8 @@ WEBHOOKS = Resource(
         ResourceField("namespace", FieldType.STRING, description=_NAMESPACE),
         ResourceField("user_id", FieldType.INTEGER),
         ResourceField("is_active", FieldType.BOOLEAN),
-        ResourceField("retry_daily", FieldType.INTEGER, description=_STORED_ONLY),
-        ResourceField("retry_hourly", FieldType.INTEGER, description=_STORED_ONLY),
+        *_retry_fields("retry_daily"),
+        *_retry_fields("retry_hourly"),
         ResourceField("queue", FieldType.STRING),
         ResourceField("condition", FieldType.OBJECT, description=_CONDITION),
         ResourceField("disabled_at", FieldType.TIMESTAMP, description=_DISABLED),
@@ -106,6 +124,10 @@ def validate_url(value: str) -> str:
     return value
 
 
+def _retry_code(value: bool | int) -> int:
+    return _FLAG_CODES[value] if isinstance(value, bool) else value
+
+
 def _trigger(value: str) -> str:
     if not validation.check_text(value).strip():
         raise ValueError("must not be empty")
@@ -124,8 +146,8 @@ def _checked(webhook: WebhookIn) -> dict[str, Any]:
     reader.read("queue", webhook.queue, validation.check_text)
     reader.read("user_id", webhook.user_id, int)
     reader.read("is_active", webhook.is_active, bool, null_value=True)
-    reader.read("retry_daily", webhook.retry_daily, int)
-    reader.read("retry_hourly", webhook.retry_hourly, int)
+    reader.read("retry_daily", webhook.retry_daily, _retry_code)
+    reader.read("retry_hourly", webhook.retry_hourly, _retry_code)
     reader.read("condition", webhook.condition, _condition)
     for name in ("trigger", "url"):
         if name in reader.columns and reader.columns[name] is None:

@@ -18,7 +18,7 @@ _VALUES = {each.name: each for each in REGISTRY.stored}
 
 
 @cache
-def _alpha_3(code: str) -> str:
+def alpha_3_sql(code: str) -> str:
     """The expression of a country's code of three letters."""
     codes = sorted(set(codes_by_name().values()))
     listed, results = (", ".join(f"'{each}'" for each in found) for found in (codes, map(alpha_3, codes)))
@@ -31,7 +31,7 @@ def _column(name: str) -> str:
     if value is None:
         return f"m.{name}"
     is_country = value.type is FieldType.COUNTRY_ALPHA_3
-    return f"{_alpha_3(f'v.{name}')} AS {name}" if is_country else f"v.{name}"
+    return f"{alpha_3_sql(f'v.{name}')} AS {name}" if is_country else f"v.{name}"
 
 
 _COLUMN = re.compile(r"\br\.(\w+)")

@@ -212,7 +212,9 @@ class Database:
     ) -> AsyncIterator[Scope]:
         async with self.pool.acquire() as connection:
             try:
-                await connection.execute(f"{begin}; SET LOCAL regulars.community_id = '{int(community_id)}'; {first}")
+                # Statements that show what depends on the day read the time of the clock as well.
+                settings = f"SET LOCAL regulars.community_id = '{int(community_id)}'; SET LOCAL regulars.now = '{self.clock()}'"
+                await connection.execute(f"{begin}; {settings}; {first}")
                 yield Scope(connection, community_id, self.clock())
                 status = await connection.execute(f"{last}; COMMIT")
                 if status != "COMMIT" and begin == _BEGIN_WRITE:

@@ -155,7 +155,7 @@ def _operation(
 
 def _description(endpoint: Endpoint) -> str:
     sentences = [f"{endpoint.summary}.", security.access_description(endpoint.access)]
-    if endpoint.is_list:
+    if endpoint.is_list or endpoint.is_search:
         sentences.append(f"Filters: {FILTER_DESCRIPTION}")
     return " ".join(sentences)
 
@@ -177,7 +177,8 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
     if endpoint.is_list and endpoint.resource is not None:
         for name, (text, schema) in _PAGING.items():
             yield {"name": name, "in": "query", "description": text, "schema": schema}
-        yield from _list_parameters(endpoint.resource)
+    if (endpoint.is_list or endpoint.is_search) and endpoint.resource is not None:
+        yield from _list_parameters(endpoint.listed_resource or endpoint.resource)
     if endpoint.accepts_idempotency_key:
         text = (
             "The same key and request return the export that was created first, as long as it exists; the same key with "

@@ -25,6 +25,7 @@ _JSON_TYPES: Mapping[str, JsonSchema] = {
     "boolean": {"type": "boolean"},
     "date-time": TIMESTAMP,
     "uuid": {"type": "string", "format": "uuid"},
+    "boolean or integer": {"type": ["boolean", "integer"]},
     "array": {"type": "array", "items": {}},
     "object": ANYTHING,
 }
@@ -112,6 +113,6 @@ def _field(field: ResourceField, *, is_nullable: bool) -> JsonSchema:
             return {"type": ["array", "null"], "items": embedded, **described}
         return {**or_null(embedded), **described}
     schema = dict(_SPECIAL_TYPES.get(field.type) or _JSON_TYPES[field.type.json_type])
-    if is_nullable and isinstance(schema["type"], str):
-        schema["type"] = [schema["type"], "null"]
+    if is_nullable and "null" not in schema["type"]:
+        schema["type"] = [*([schema["type"]] if isinstance(schema["type"], str) else schema["type"]), "null"]
     return {**schema, **described}

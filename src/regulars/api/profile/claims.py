@@ -5,6 +5,7 @@ from typing import Any
 from regulars.api.profile import examples
 from regulars.api.profile.crud import get_representation
 from regulars.auth import permits
+from regulars.auth.authorization import Caller
 from regulars.core.errors import NotFoundError
 from regulars.ingest import claims
 from regulars.model import claims as facts
@@ -16,9 +17,6 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope, page_envelope
-
-_PATH = "/api/v3/profiles/{id}/transactions"
-_TAG = "claims"
 
 
 async def _list(context: RequestContext) -> dict[str, object]:
@@ -53,36 +51,45 @@ async def _unattach(context: RequestContext, uow: UnitOfWork) -> dict[str, objec
     return await get_representation(TRANSACTIONS, uow, transaction_id)
 
 
-def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
-    permit = permits.TRANSACTION_READ if more.get("read_handler") else permits.TRANSACTION_WRITE
-    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, subject="id", tag=_TAG, **more)
+def claim_endpoints(
+    base_path: str, caller: Caller = Caller.COMMUNITY, subject: str = "", tag: str = "claims"
+) -> tuple[Endpoint, ...]:
+    """The endpoints of the claims of the profile at `base_path`. A member changes the own profile with a claim."""
+    write_permit = permits.PROFILE_WRITE if caller is Caller.MEMBER else permits.TRANSACTION_WRITE
+
+    def endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
+        permit = permits.TRANSACTION_READ if more.get("read_handler") else write_permit
+        full_path = f"{base_path}/transactions{path}"
+        return Endpoint(method, full_path, summary, caller=caller, permit=permit, subject=subject, tag=tag, **more)
+
+    return (
+        endpoint("GET", "/claims", "List a profile's claims", read_handler=_list, resource=CLAIMS, is_list=True),
+        endpoint(
+            "POST",
+            "/claims",
+            "Claim a purchase that has no profile",
+            write_handler=_create,
+            request_model=ClaimIn,
+            request_example=examples.CLAIM,
+            resource=CLAIMS,
+            status=201,
+        ),
+        endpoint("GET", "/claims/{claim}", "Get a claim", read_handler=_read, resource=CLAIMS),
+        endpoint(
+            "DELETE",
+            "/claims/{claim}",
+            "Withdraw a claim; the transaction that it matched stays with the profile",
+            write_handler=_delete,
+            status=204,
+        ),
+        endpoint(
+            "GET",
+            "/{transaction_id}/unattach",
+            "Detach a transaction from its profile",
+            write_handler=_unattach,
+            resource=TRANSACTIONS,
+        ),
+    )
 
 
-ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", "/claims", "List a profile's claims", read_handler=_list, resource=CLAIMS, is_list=True),
-    _endpoint(
-        "POST",
-        "/claims",
-        "Claim a purchase that has no profile",
-        write_handler=_create,
-        request_model=ClaimIn,
-        request_example=examples.CLAIM,
-        resource=CLAIMS,
-        status=201,
-    ),
-    _endpoint("GET", "/claims/{claim}", "Get a claim", read_handler=_read, resource=CLAIMS),
-    _endpoint(
-        "DELETE",
-        "/claims/{claim}",
-        "Withdraw a claim; the transaction that it matched stays with the profile",
-        write_handler=_delete,
-        status=204,
-    ),
-    _endpoint(
-        "GET",
-        "/{transaction_id}/unattach",
-        "Detach a transaction from its profile",
-        write_handler=_unattach,
-        resource=TRANSACTIONS,
-    ),
-)
+ENDPOINTS: tuple[Endpoint, ...] = claim_endpoints("/api/v3/profiles/{id}", subject="id")

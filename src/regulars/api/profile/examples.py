@@ -8,8 +8,9 @@ _PROFILE_ID = "019a2f3e-6b1c-7c5d-9a0b-2f4c8e6d1a37"
 
 ADDRESS: Example = {"address_line_1": "Storgata 1", "postcode": "0155", "city": "Oslo", "country_iso_3": "NOR"}
 AGGREGATIONS_QUERY: Example = {"profile_ids": [_PROFILE_ID], "names": ["spend_12m", "shop_count"]}
+ATTRIBUTES: Example = {"size_shoe": "42"}
 AVAILABILITY: Example = {"email": "kari@example.com"}
-BRAND: Example = {"external_id": "nord", "name": "Nord"}
+BRAND: Example = {"external_id": "nord", "name": "Nord", "handle": "nord"}
 CLAIM: Example = {
     "transaction_receipt_ref": "000123",
     "transaction_transacted_at": "2026-11-20 14:05:00",
@@ -42,8 +43,10 @@ PROFILE: Example = {
     "mobile_phone": "+4740000001",
     "birth_year": 1985,
 }
+OWN_PROFILE: Example = {"first_name": "Kari", "birth_year": 1985}
 PROFILES: Example = {"profiles": [PROFILE], "match_criteria": "email"}
 PROFILE_SEARCH: Example = {"type": "email", "id": "kari@example.com"}
+PROFILE_SYNC: Example = {"updated_at": "2026-11-01 00:00:00"}
 PROFILE_TYPE: Example = {"profile_type": "active"}
 TRANSACTION_ITEM: Example = {"name": "Boots", "sku": "B-42", "quantity": 1, "price_current": 499.0, "price_sell": 349.0}
 TRANSACTION: Example = {

@@ -1,12 +1,16 @@
-"""Member tokens, and the endpoints that a member may call with one: the own profile and its subresources."""
+"""Member tokens, and the endpoints that a member may call with one: the own profile, its subresources, and locations."""
 
 import msgspec
 
-from regulars.api.profile import examples, profile_subresources, profiles, response_schemas
+from regulars.api.profile import claims, examples, profile_subresources, profiles, response_schemas
+from regulars.api.profile.crud import get_handler, list_handler
+from regulars.api.profile.profiles import ProfileTypeIn
 from regulars.auth import member_tokens, permits
 from regulars.auth.authorization import Caller
 from regulars.auth.member_tokens import MemberIdentity
+from regulars.model.locations import LOCATIONS
 from regulars.model.profiles.profiles import PROFILES
+from regulars.model.profiles.schema import ProfileIn
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.envelopes import data_envelope
@@ -54,5 +58,51 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         permit=permits.PROFILE_READ,
         tag="members",
     ),
+    Endpoint(
+        "PUT",
+        MEMBER_PATH,
+        "Update the own profile",
+        write_handler=profiles.update_profile,
+        request_model=ProfileIn,
+        request_example=examples.OWN_PROFILE,
+        resource=PROFILES,
+        caller=Caller.MEMBER,
+        permit=permits.PROFILE_WRITE,
+        tag="members",
+    ),
+    Endpoint(
+        "PUT",
+        f"{MEMBER_PATH}/update-type",
+        "Set the type of the own profile",
+        write_handler=profiles.update_type,
+        request_model=ProfileTypeIn,
+        request_example=examples.PROFILE_TYPE,
+        resource=PROFILES,
+        caller=Caller.MEMBER,
+        permit=permits.PROFILE_WRITE,
+        tag="members",
+    ),
     *profile_subresources.subresource_endpoints(MEMBER_PATH, Caller.MEMBER, tag="members"),
+    *claims.claim_endpoints(MEMBER_PATH, Caller.MEMBER, tag="members"),
+    Endpoint(
+        "GET",
+        "/id/api/v1/locations",
+        "List locations",
+        read_handler=list_handler(LOCATIONS),
+        resource=LOCATIONS,
+        is_list=True,
+        caller=Caller.MEMBER,
+        permit=permits.LOCATION_READ,
+        tag="members",
+    ),
+    Endpoint(
+        "GET",
+        "/id/api/v1/locations/{id}",
+        "Get a location",
+        read_handler=get_handler(LOCATIONS),
+        resource=LOCATIONS,
+        caller=Caller.MEMBER,
+        permit=permits.LOCATION_READ,
+        tag="members",
+    ),
 )

@@ -1,9 +1,10 @@
-"""Adds what `include` names to profiles: the segments that they are in."""
+"""Adds what `include` names to profiles: the segments that they are in, and their values."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from regulars.aggregations.reader import read_current
 from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import PrincipalKind
 from regulars.core.errors import field_error
@@ -30,7 +31,16 @@ async def _add_segments(context: RequestContext, scope: Scope, rows: list[Profil
         row["segments"] = found[profile_id]
 
 
-_LOADERS: Mapping[str, IncludeLoader] = {"segments": _add_segments}
+async def _add_values(context: RequestContext, scope: Scope, rows: list[ProfileJson]) -> None:
+    """Adds the values of each profile."""
+    profile_ids = [UUID(str(row["id"])) for row in rows]
+    found = await read_current(scope, profile_ids, scope.now)
+    for profile_id, row in zip(profile_ids, rows, strict=True):
+        values = found.get(profile_id)
+        row["aggregations"] = None if values is None else values.values()
+
+
+_LOADERS: Mapping[str, IncludeLoader] = {"aggregations": _add_values, "segments": _add_segments}
 
 
 def parse_includes(context: RequestContext) -> list[IncludeLoader]:

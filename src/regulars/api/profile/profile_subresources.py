@@ -1,8 +1,10 @@
-"""Subresources of a profile: addresses, identities, and communication preferences."""
+"""Subresources of a profile: addresses, identities, and attributes such as communication preferences."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET
 
 from regulars.api.profile import examples, response_schemas
@@ -13,7 +15,8 @@ from regulars.model import addresses, consents, identities, member_handles
 from regulars.model.addresses import ADDRESSES, AddressIn
 from regulars.model.identities import IDENTITIES, IdentityIn
 from regulars.model.profiles import lookup, profiles
-from regulars.model.profiles.profiles import COMMS_SQL
+from regulars.model.profiles.profiles import COMMS_SQL, PROFILES
+from regulars.model.profiles.schema import ProfileIn
 from regulars.model.resource import Resource, fetch_page, parse_list_query, serialize
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
@@ -159,10 +162,57 @@ async def _write_comms(context: RequestContext, uow: UnitOfWork) -> dict[str, ob
     return await _comms(uow, profile_id)
 
 
+# Attributes ----------------------------------------------------------------------------------------------
+
+
+async def _attributes(scope: Scope, profile_id: UUID) -> dict[str, Any]:
+    profile = await PROFILES.fetch_one(scope, profile_id)
+    attributes: dict[str, Any] = msgspec.json.decode(profile["attributes"])
+    return attributes
+
+
+async def _read_attributes(context: RequestContext) -> dict[str, object]:
+    """The attributes of a profile; with a name in the path, the named group of them, empty if nothing is stored."""
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        attributes = await _attributes(scope, context.path_uuid())
+    name = context.path_params.get("name")
+    return data_envelope(attributes if name is None else attributes.get(name) or {})
+
+
+async def _write_attributes(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    """Updates attributes of a profile: those in the body change, the others stay, and null removes one."""
+    profile_id, name, body = context.path_uuid(), context.path_params.get("name"), context.body
+    if name is not None:
+        await lookup.fetch_one_for_update(uow, profile_id)
+        stored = (await _attributes(uow, profile_id)).get(name)
+        merged = {**(stored if isinstance(stored, dict) else {}), **body}
+        body = {name: {key: value for key, value in merged.items() if value is not None} or None}
+    await profiles.update(uow, profile_id, ProfileIn(attributes=body))
+    attributes = await _attributes(uow, profile_id)
+    return data_envelope(attributes if name is None else attributes.get(name) or {})
+
+
+def _attribute_endpoints(endpoint: Callable[..., Endpoint]) -> Iterator[Endpoint]:
+    comms = {"schema": response_schemas.COMMS}
+    written_comms = {**comms, "request_model": dict[str, Any], "request_example": examples.COMMS}
+    yield endpoint(
+        "GET", "/attributes/comms", "Get the communication preferences of a profile", read_handler=_read_comms, **comms
+    )
+    for path in ("/attributes/comms", "/comms"):
+        summary = "Update the communication preferences of a profile, and with them its consents and statuses"
+        yield endpoint("PUT", path, summary, write_handler=_write_comms, **written_comms)
+    attributes = {"schema": response_schemas.ATTRIBUTES}
+    written = {**attributes, "request_model": dict[str, Any], "request_example": examples.ATTRIBUTES}
+    for path, of in (("/attributes", "attributes"), ("/attributes/{name}", "a group of attributes")):
+        yield endpoint("GET", path, f"Get {of} of a profile", read_handler=_read_attributes, **attributes)
+        summary = f"Update {of} of a profile: those in the body change, null removes one"
+        yield endpoint("PUT", path, summary, write_handler=_write_attributes, **written)
+
+
 def subresource_endpoints(
     base_path: str, caller: Caller = Caller.COMMUNITY, subject: str = "", tag: str = "profiles"
 ) -> tuple[Endpoint, ...]:
-    """The endpoints of the addresses and identities of the profile at `base_path`."""
+    """The endpoints of the addresses, identities and attributes of the profile at `base_path`."""
 
     def endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:
         permit = permits.PROFILE_READ if method == "GET" else permits.PROFILE_WRITE
@@ -205,36 +255,9 @@ def subresource_endpoints(
             endpoint("PUT", path, f"Update an identity {by}", write_handler=_update_identity, **identity),
             endpoint("DELETE", path, f"Delete an identity {by}", write_handler=_delete_identity, status=204),
         ]
-    return tuple(endpoints)
+    return (*endpoints, *_attribute_endpoints(endpoint))
 
 
 _PATH = "/api/v3/profiles/{id}"
 
-ENDPOINTS: tuple[Endpoint, ...] = (
-    *subresource_endpoints(_PATH, subject="id"),
-    Endpoint(
-        "GET",
-        f"{_PATH}/attributes/comms",
-        "Get the communication preferences of a profile",
-        read_handler=_read_comms,
-        schema=response_schemas.COMMS,
-        permit=permits.PROFILE_READ,
-        subject="id",
-        tag="profiles",
-    ),
-    *(
-        Endpoint(
-            "PUT",
-            f"{_PATH}{path}",
-            "Update the communication preferences of a profile, and with them its consents and statuses",
-            write_handler=_write_comms,
-            schema=response_schemas.COMMS,
-            request_model=dict[str, Any],
-            request_example=examples.COMMS,
-            permit=permits.PROFILE_WRITE,
-            subject="id",
-            tag="profiles",
-        )
-        for path in ("/attributes/comms", "/comms")
-    ),
-)
+ENDPOINTS: tuple[Endpoint, ...] = subresource_endpoints(_PATH, subject="id")

@@ -1,18 +1,21 @@
 """The transactions of one profile: as a list, by local date, and by purchased product."""
 
+from dataclasses import replace
+
 from regulars.api.profile import response_schemas
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
 from regulars.auth import permits
 from regulars.auth.authorization import Caller
+from regulars.core.errors import NotFoundError
 from regulars.model import community as communities
 from regulars.model.profiles import lookup
-from regulars.model.resource import fetch_page, parse_list_query
+from regulars.model.resource import PageRequest, fetch_page, parse_list_query
 from regulars.model.transactions import purchased_products
 from regulars.model.transactions.purchased_products import PURCHASED_PRODUCTS
 from regulars.model.transactions.schema import TRANSACTIONS
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
-from regulars.web.envelopes import page_envelope
+from regulars.web.envelopes import data_envelope, page_envelope
 
 _PROFILE_PATH = "/api/v3/profiles/{id}"
 _MEMBER_PATH = "/id/api/v1/profiles/me"
@@ -29,6 +32,36 @@ async def _list(context: RequestContext) -> dict[str, object]:
         rows, total = await fetch_page(TRANSACTIONS, scope, query, "r.profile_id = {0}", profile_id)
         await add_includes(scope, rows, names)
     return page_envelope(context, rows, total, query.page.number, query.page.size)
+
+
+async def _find(context: RequestContext) -> dict[str, object]:
+    """The latest transaction of a profile that the filters select. Raises NotFoundError if there is none."""
+    query, names, profile_id = (
+        parse_list_query(TRANSACTIONS, {"sort": "-transacted_at", **context.query_params}),
+        parse_includes(context),
+        context.path_uuid(),
+    )
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        await lookup.require_active(scope, profile_id)
+        rows, _ = await fetch_page(
+            TRANSACTIONS, scope, replace(query, page=PageRequest(1, 1)), "r.profile_id = {0}", profile_id
+        )
+        if not rows:
+            raise NotFoundError("The profile has no transaction that the filters select.")
+        await add_includes(scope, rows, names)
+    return data_envelope(rows[0])
+
+
+async def _read(context: RequestContext) -> dict[str, object]:
+    names, profile_id = parse_includes(context), context.path_uuid()
+    transaction_id = context.path_integer("transaction_id")
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        await lookup.require_active(scope, profile_id)
+        shown = await TRANSACTIONS.fetch_one(scope, transaction_id)
+        if shown["profile_id"] != profile_id:
+            raise NotFoundError(f"There is no transaction {transaction_id} of this profile.")
+        await add_includes(scope, [shown], names)
+    return data_envelope(shown)
 
 
 async def _products(context: RequestContext) -> dict[str, object]:
@@ -60,26 +93,45 @@ async def _by_date(context: RequestContext) -> dict[str, object]:
 
 
 def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoint, ...]:
-    lists = {
-        "transactions": "List a profile's transactions",
-        "find-transactions": "Search a profile's transactions",
-    }
     return (
-        *(
-            Endpoint(
-                "GET",
-                f"{base_path}/{path}",
-                summary,
-                read_handler=_list,
-                resource=TRANSACTIONS,
-                is_list=True,
-                query_params=INCLUDES,
-                caller=caller,
-                permit=permits.TRANSACTION_READ,
-                subject=subject,
-                tag=tag,
-            )
-            for path, summary in lists.items()
+        Endpoint(
+            "GET",
+            f"{base_path}/transactions",
+            "List a profile's transactions",
+            read_handler=_list,
+            resource=TRANSACTIONS,
+            is_list=True,
+            query_params=INCLUDES,
+            caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
+            tag=tag,
+        ),
+        Endpoint(
+            "GET",
+            f"{base_path}/transactions/{{transaction_id}}",
+            "Get a transaction of a profile",
+            read_handler=_read,
+            resource=TRANSACTIONS,
+            query_params=INCLUDES,
+            caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
+            tag=tag,
+        ),
+        Endpoint(
+            "GET",
+            f"{base_path}/find-transactions",
+            "Find a profile's latest transaction that the filters select",
+            read_handler=_find,
+            resource=TRANSACTIONS,
+            is_search=True,
+            may_return_404=True,
+            query_params=INCLUDES,
+            caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
+            tag=tag,
         ),
         Endpoint(
             "GET",

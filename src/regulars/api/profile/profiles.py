@@ -8,12 +8,14 @@ import msgspec
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.api.profile.profile_includes import IncludeLoader, ProfileJson, parse_includes
+from regulars.api.profile.profile_values import PROFILES_WITH_VALUES, listed_profiles
 from regulars.auth import permits
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.core.timestamps import parse_timestamp
 from regulars.model import erasure, identities, member_handles, merge
 from regulars.model.import_batches import IMPORT_BATCHES
-from regulars.model.profiles import lookup, profiles
+from regulars.model.profiles import lookup, profiles, sync
 from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.profiles import ALL_PROFILES, PROFILES
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
@@ -26,18 +28,27 @@ from regulars.web.envelopes import data_envelope, page_envelope
 
 
 async def _list(context: RequestContext) -> dict[str, object]:
-    query = parse_list_query(PROFILES, context.query_params)
     includes = parse_includes(context)
     async with context.app.database.read_transaction(context.community_id) as scope:
-        rows, total = await fetch_page(PROFILES, scope, query)
+        listed = await listed_profiles(scope, context.query_params)
+        query = parse_list_query(listed.resource, context.query_params, listed.bound)
+        rows, total = await fetch_page(listed.resource, scope, query)
         for include in includes:
             await include(context, scope, rows)
     return page_envelope(context, rows, total, query.page.number, query.page.size)
 
 
 async def read_profile(context: RequestContext) -> dict[str, object]:
-    """The profile in the path, or the member's own."""
-    return await _fetch(context, context.path_uuid(), parse_includes(context))
+    """The profile in the path, or the member's own.
+
+    With `identity[handle]=h`, the path has the identifier of the profile's identity with that handle.
+    """
+    includes, handle = parse_includes(context), context.query_params.get("identity[handle]", "")
+    if not handle or context.principal.is_profile_bound:
+        return await _fetch(context, context.path_uuid(), includes)
+    async with context.app.database.read_transaction(context.community_id) as scope:
+        profile_id = await find_profile_id(scope, handle, context.path_params["id"])
+    return await _fetch(context, profile_id, includes)
 
 
 async def _fetch(context: RequestContext, profile_id: UUID, includes: list[IncludeLoader]) -> dict[str, object]:
@@ -83,7 +94,8 @@ def _require_type(context: RequestContext, profile_type: object) -> None:
         context.require_permit(permits.PROFILE_ERASE)
 
 
-async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+async def update_profile(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    """Updates the profile in the path, or the member's own."""
     profile_id = context.path_uuid()
     _require_type(context, context.body.profile_type)
     await _require_own_fields(context, uow, profile_id)
@@ -101,13 +113,34 @@ class ProfileTypeIn(msgspec.Struct, frozen=True):
     profile_type: str
 
 
-async def _update_type(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+async def update_type(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    """Sets the type of the profile in the path, or of the member's own."""
     profile_id = context.path_uuid()
     row = validate(ProfileIn(profile_type=context.body.profile_type))
     profile_type = row.columns["profile_type"]
     _require_type(context, profile_type)
     await profiles.set_type(uow, profile_id, profile_type)
     return await _representation(uow, profile_id)
+
+
+# Synchronisation ------------------------------------------------------------------------------------------
+
+
+class ProfileSyncIn(msgspec.Struct, frozen=True):
+    """Since when profiles have been updated, ISO 8601 or UTC; without it, all of them. `since` is another name of it."""
+
+    updated_at: str | None = None
+    since: str | None = None
+
+
+async def _sync(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
+    text = context.body.updated_at or context.body.since
+    try:
+        since = None if text is None else parse_timestamp(text)
+    except ValueError as error:
+        raise field_error("updated_at", str(error)) from None
+    await sync.record_updates(uow, since)
+    return data_envelope({"message": "Profiles queued for sync."})
 
 
 # Search --------------------------------------------------------------------------------------------------
@@ -249,7 +282,11 @@ async def _read_batch(context: RequestContext) -> dict[str, object]:
 
 
 _PATH = "/api/v3/profiles"
-_INCLUDE = {"include": "`segments` adds the names of the segments that the profile is in."}
+_INCLUDE = {
+    "include": "`aggregations` adds the values of the profile, `segments` the names of the segments that it is in; several "
+    "are separated by commas."
+}
+_IDENTITY = {"identity[handle]": "The handle of an identity, whose identifier the path has instead of the id."}
 
 
 def _endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:
@@ -263,6 +300,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "List profiles",
         read_handler=_list,
         resource=PROFILES,
+        listed_resource=PROFILES_WITH_VALUES,
         is_list=True,
         query_params=_INCLUDE,
         permit=permits.PROFILE_READ,
@@ -288,6 +326,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PROFILES,
         permit=permits.PROFILE_READ,
         may_return_404=True,
+    ),
+    _endpoint(
+        "POST",
+        "/sync",
+        "Send `profile.updated` of the profiles updated since an instant to webhooks again",
+        write_handler=_sync,
+        schema=response_schemas.MESSAGE,
+        request_model=ProfileSyncIn,
+        request_example=examples.PROFILE_SYNC,
+        permit=permits.PROFILE_WRITE,
     ),
     _endpoint(
         "POST",
@@ -344,7 +392,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Get a profile",
         read_handler=read_profile,
         resource=PROFILES,
-        query_params=_INCLUDE,
+        query_params={**_INCLUDE, **_IDENTITY},
         permit=permits.PROFILE_READ,
         subject="id",
     ),
@@ -352,7 +400,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PUT",
         "/{id}",
         "Update a profile",
-        write_handler=_update,
+        write_handler=update_profile,
         request_model=ProfileIn,
         request_example=examples.PROFILE,
         resource=PROFILES,
@@ -372,7 +420,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "PUT",
         "/{id}/update-type",
         "Set the type of a profile; a deleted one that becomes active joins again",
-        write_handler=_update_type,
+        write_handler=update_type,
         request_model=ProfileTypeIn,
         request_example=examples.PROFILE_TYPE,
         resource=PROFILES,

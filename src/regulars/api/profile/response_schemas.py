@@ -71,6 +71,8 @@ EXPLANATION = response(
 _CHANGE = object_schema({"at": TIMESTAMP, "value": {}}, "ValueChange")
 HISTORY = response(data_schema({"type": "array", "items": _CHANGE}, "HistoryResponse"))
 
+MESSAGE = response(data_schema(object_schema({"message": _TEXT}, "Message"), "MessageResponse"))
+
 # Profiles --------------------------------------------------------------------------------------------------------
 
 _HOLDER = object_schema({"id": _UUID, "full_name": {"type": ["string", "null"]}}, "ProfileSummary")
@@ -94,6 +96,10 @@ COMMS = response(
         "CommsResponse",
     ),
     {"data": examples.COMMS},
+)
+
+ATTRIBUTES = response(
+    data_schema({"type": "object", "description": "By name."}, "AttributesResponse"), {"data": examples.ATTRIBUTES}
 )
 
 MEMBER_TOKEN = response(

@@ -15,6 +15,7 @@ from regulars.model.addresses import ADDRESSES
 from regulars.model.concurrency import UniqueConflictError, retry_on_conflict
 from regulars.model.consents import COMMS_ATTRIBUTES
 from regulars.model.identities import IDENTITIES
+from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.model.profiles import lookup
 from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
@@ -80,6 +81,46 @@ def _location_field(kind: str, name: str) -> ResourceField:
     )
 
 
+def _embedded_location(kind: str) -> ResourceField:
+    pairs = ", ".join(
+        f"'{each.name}', "
+        + (
+            f"to_char(place.{each.name}, 'YYYY-MM-DD HH24:MI:SS')"
+            if each.type is FieldType.TIMESTAMP
+            else f"place.{each.name}"
+        )
+        for each in EMBEDDED_LOCATIONS.fields
+    )
+    return ResourceField(
+        f"{kind}_location",
+        FieldType.OBJECT,
+        f"""(
+            SELECT json_build_object({pairs})
+            FROM locations AS place
+            WHERE place.community_id = r.community_id AND place.id = r.{kind}_location_id
+        )""",
+        embeds=EMBEDDED_LOCATIONS,
+    )
+
+
+# Days are added to the first of the month, so that 29 February is 1 March in other years.
+_BIRTH_DATE = "make_date(r.birth_year, r.birth_month, 1) + (r.birth_day - 1)"
+
+_NEXT_BIRTHDAY = """(
+    SELECT min(birthday.day)
+    FROM communities AS home
+    CROSS JOIN LATERAL (
+        SELECT (
+            coalesce(nullif(current_setting('regulars.now', TRUE), '')::timestamptz, now()) AT TIME ZONE home.timezone
+        )::date AS day
+    ) AS today
+    CROSS JOIN generate_series(0, 1) AS years
+    CROSS JOIN LATERAL (
+        SELECT make_date(date_part('year', today.day)::int + years, r.birth_month, 1) + (r.birth_day - 1) AS day
+    ) AS birthday
+    WHERE home.id = r.community_id AND birthday.day >= today.day
+)"""
+
 _BLANK_COMMS = msgspec.json.encode(dict.fromkeys(COMMS_ATTRIBUTES)).decode()
 
 COMMS_SQL = f"""(
@@ -101,16 +142,31 @@ PROFILES = Resource(
         ResourceField("title", FieldType.STRING),
         ResourceField("first_name", FieldType.STRING),
         ResourceField("last_name", FieldType.STRING),
+        ResourceField(
+            "full_name",
+            FieldType.STRING,
+            "nullif(concat_ws(' ', r.first_name, r.last_name), '')",
+            description="Read only.",
+        ),
         ResourceField("email", FieldType.STRING, description="Unique in a community, without case."),
         ResourceField("gender", FieldType.STRING),
         ResourceField("mobile_phone", FieldType.STRING, description="Unique in a community."),
         ResourceField("birth_day", FieldType.INTEGER),
         ResourceField("birth_month", FieldType.INTEGER),
         ResourceField("birth_year", FieldType.INTEGER),
+        ResourceField("birth_date", FieldType.DATE, _BIRTH_DATE, description="Read only; null without a year."),
+        ResourceField(
+            "next_birthday",
+            FieldType.DATE,
+            _NEXT_BIRTHDAY,
+            description="Read only: today or later, on the date of the community; 29 February is 1 March in other years.",
+        ),
         ResourceField("currency", FieldType.STRING),
         ResourceField("joined_at", FieldType.TIMESTAMP),
         ResourceField("joined_location_id", FieldType.INTEGER),
+        _embedded_location("joined"),
         ResourceField("preferred_location_id", FieldType.INTEGER),
+        _embedded_location("preferred"),
         ResourceField("identities", FieldType.LIST, _subresource_sql(IDENTITIES), embeds=IDENTITIES),
         ResourceField("addresses", FieldType.LIST, _subresource_sql(ADDRESSES), embeds=ADDRESSES),
         ResourceField("attributes", FieldType.OBJECT, f"r.attributes || jsonb_build_object('comms', {COMMS_SQL})"),

@@ -15,7 +15,7 @@ PURCHASED_PRODUCTS = Resource(
     """(
     SELECT sale.community_id, sale.profile_id, line.product_id, line.product_variant_id,
            coalesce(variant.sku, line.sku) AS sku,
-           min(line.id) AS id,
+           min(line.id) AS first_item_id,
            (array_agg(line.name ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS name,
            (array_agg(line.brand ORDER BY sale.transacted_at DESC, line.id DESC))[1] AS line_brand,
            sum(line.quantity) AS quantity,
@@ -36,7 +36,12 @@ PURCHASED_PRODUCTS = Resource(
              coalesce(variant.sku, line.sku)
 ) AS r""",
     (
-        ResourceField("id", FieldType.INTEGER, description="The ID of the first item that sold it."),
+        ResourceField(
+            "id",
+            FieldType.INTEGER,
+            "coalesce(r.product_variant_id, r.first_item_id)",
+            description="The ID of the variant; without one, of the first item that sold it.",
+        ),
         ResourceField("product_id", FieldType.INTEGER),
         ResourceField("product_variant_id", FieldType.INTEGER),
         ResourceField("sku", FieldType.STRING),
@@ -55,7 +60,10 @@ PURCHASED_PRODUCTS = Resource(
         ResourceField("transactions_count", FieldType.INTEGER),
         ResourceField("first_transacted_at", FieldType.TIMESTAMP),
         ResourceField("last_transacted_at", FieldType.TIMESTAMP),
+        # Products bought at or after an instant: their latest purchase was.
+        ResourceField("transacted_at", FieldType.TIMESTAMP, "r.last_transacted_at", is_visible=False),
     ),
+    key="first_item_id",
 )
 """The sold items of a profile's transactions, one row per product, variant and SKU."""
 
