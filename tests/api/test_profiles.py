@@ -109,6 +109,7 @@ async def test_an_update_leaves_other_fields_unchanged(club: Club) -> None:
     after = await update_profile(club, profile["id"], first_name="Kåre", title=None)
     assert after == profile | {
         "first_name": "Kåre",
+        "full_name": "Kåre Nordmann",
         "title": None,
         "updated_at": "2026-11-02 00:00:00",
     }
