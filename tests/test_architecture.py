@@ -12,7 +12,19 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # Each package may import those before it, and itself.
 LAYERS = (
-    *("clock", "settings", "core", "storage", "auth", "model", "rollups", "facts", "aggregations", "reports"),
+    *(
+        "clock",
+        "settings",
+        "core",
+        "file_dialects",
+        "storage",
+        "auth",
+        "model",
+        "rollups",
+        "facts",
+        "aggregations",
+        "reports",
+    ),
     *("query", "geo", "segments", "offline", "verify", "ingest", "loading", "exports"),
     *("webhooks", "jobs", "web", "observability", "api"),
     *("demo", "bootstrap", "cli", "docsgen"),

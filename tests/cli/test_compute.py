@@ -42,7 +42,7 @@ def test_columns_time_zone_currency_and_other_tables_are_options(command: Comman
     (folder / "people.csv").write_text("external_id,joined_at\nM1,2026-10-01\nM2,\nM3,\n")
     (folder / "goods.csv").write_text("external_id,brand\np,Ash\n")
     result = command(
-        *("compute", "--transactions", "sales.csv", "--map", "profile=customer", *NOW),
+        *("compute", "--transactions", "sales.csv", "--column", "profile=customer", *NOW),
         *("--locations", "stores.csv", "--map", "locations.external_id=store"),
         *("--profiles", "people.csv", "--products", "goods.csv"),
         *("--timezone", "Europe/Oslo", "--currency", "nok", "-o", "values.csv"),
@@ -64,7 +64,7 @@ def test_an_entity_table_gives_values_at_each_instant(command: Command, folder: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--timezone", "Mars"), "--timezone 'Mars' must be an IANA time zone such as Europe/Oslo."),
+        (("--timezone", "Mars"), "--timezone must be an IANA time zone such as Europe/Oslo, not 'Mars'."),
         (("--currency", "XQZ"), "--currency 'XQZ' must be an ISO 4217 currency such as NOK."),
         (
             ("--as-of", "yesterday"),
@@ -73,11 +73,11 @@ def test_an_entity_table_gives_values_at_each_instant(command: Command, folder: 
         ((*NOW, "--entities", "sales.csv"), "Use either --as-of or --entities."),
         (("--entities", "none"), "as_of: file none does not exist."),
         (("--master", "local[1]"), "--master requires --engine spark."),
-        (("--map", "profile"), "--map 'profile' must be NAME=INPUT_NAME, such as profile=customer_id."),
+        (("--map", "profile"), "--column must be OURS=THEIRS, such as profile=customer_id, not 'profile'."),
         (("--map", "who=x"), "columns: unknown column who of transactions. Allowed: external_id, profile, "),
         (
             ("--map", "profile=customer"),
-            "transactions has no column customer. Found: external_id, profile, transacted_at, total, location. Map ",
+            "transactions has no column customer. Found: external_id, profile, transacted_at, total, location. Name ",
         ),
         (("--locations", "stores.csv"), "locations: file stores.csv does not exist."),
     ],

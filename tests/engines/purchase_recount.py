@@ -20,6 +20,7 @@ from engines.input_tables import Tables, to_tables
 from engines.random_clubs import by_profile
 from oracle import Facts, Item, Transaction, expected_values
 from regulars.offline.purchase_facts import PurchaseSelection
+from regulars.offline.registration import InputReading
 from regulars.offline.report import open_report_session, parse_offline_query
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from reports.member_recount import age_group
@@ -133,5 +134,5 @@ def open_session(
         purchases=PurchaseSelection(fields, min(one.start for one in each), max(one.end for one in each))
     )
     context = ReportContext(facts.community.timezone, facts.community.currency, now)
-    files = open_report_session(runner, tables, needs, context, None, lambda stage: None)
+    files = open_report_session(runner, tables, needs, context, InputReading(), lambda stage: None)
     return lambda body: files.execute(parse_offline_query(body, engine))

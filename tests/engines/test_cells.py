@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loading.cell_cases import COLUMNS, cases_of
-from regulars.core.time_forms import forms_of
+from regulars.core.cells import ISO_CELLS
 from regulars.offline import casting
 from regulars.offline.casting import InputColumn, TypeFamily
 
@@ -24,7 +24,7 @@ def test_spark_reads_the_same_values(kind: str, spark: Any) -> None:
     # Years are checked beside the cast.
     cases = [each for each in cases_of(kind) if each.cell not in ("0000-10-01", "1899-12-31T23:59:59", "3000-01-01")]
     engine.create_lookup("cells", ("number", "cell"), [(str(n), each.cell) for n, each in enumerate(cases)])
-    column = InputColumn("cell", TypeFamily.TEXT, time_forms=forms_of(None))
+    column = InputColumn("cell", TypeFamily.TEXT, cell_format=ISO_CELLS)
     cast = casting.cast(COLUMNS[kind][2], column, engine.dialect)
     if kind == "time":
         local = casting.local_time(column, engine.dialect)

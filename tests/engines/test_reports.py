@@ -19,6 +19,7 @@ from loading.file_loader import FileLoader
 from query.replica_client import tenant_of
 from regulars.model.community import NewCommunity
 from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.offline.registration import InputReading
 from regulars.offline.report import open_report_session, parse_offline_query
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.query.backends import Backends
@@ -111,7 +112,7 @@ class Both:
         )
         it = self._club.community
         context = ReportContext(it.timezone, it.currency, self._club.clock(), it.id)
-        opened = open_report_session(runner, self._tables, needs, context, None, lambda stage: None)
+        opened = open_report_session(runner, self._tables, needs, context, InputReading(), lambda stage: None)
         return [_comparable(opened.execute(each)) for each in queries]
 
     async def differing(self, bodies: list[Body], engine: str, runner: Any) -> dict[str, list[str]]:

@@ -32,6 +32,13 @@ class FileLoader:
             LoadOptions(**options),
         )
 
+    async def parquet(self, path: Path, **options: Any) -> LoadSummary:
+        """Loads a Parquet file of transactions, plain rows by columns."""
+        source = files.inspect_file(path)
+        read = partial(source.rows, catalog.columns_of("transactions"))
+        target = (self.club.database, self.club.server.group_committer, self.club.community.id)
+        return await loader.load_and_finish(*target, "transactions", read, LoadOptions(**options), source)
+
     async def profiles(self, *external_ids: str) -> None:
         await self("profiles", "external_id\n" + "\n".join(external_ids))
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from regulars.file_dialects.limits import UNLIMITED, FileLimits
+from regulars.file_dialects.options import DETECT, DialectOptions
 from regulars.loading import catalog
 from regulars.loading.readers import files
-from regulars.loading.readers.limits import UNLIMITED, FileLimits
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
 
 TRANSACTIONS = catalog.columns_of("transactions")
@@ -19,9 +20,11 @@ WriteFile = Callable[[str, bytes], Path]
 HEADER = b"external_id,profile,transacted_at,total\n"
 
 
-def read_rows(path: Path, columns: Any = TRANSACTIONS, limits: FileLimits = UNLIMITED) -> list[FileRow]:
+def read_rows(
+    path: Path, columns: Any = TRANSACTIONS, limits: FileLimits = UNLIMITED, options: DialectOptions = DETECT
+) -> list[FileRow]:
     """The rows of a file."""
-    source = files.inspect_file(path)
+    source = files.inspect_file(path, options=options)
     source.limits = limits
     return list(source.rows(columns))
 

@@ -10,9 +10,9 @@ import pytest
 from backports import zstd
 
 from loading.file_reading import HEADER, WriteFile, parsed_rows, read_rows, rejection_reasons
-from regulars.loading.readers import compression
-from regulars.loading.readers.compression import Compression, TruncatedFileError
-from regulars.loading.readers.limits import FileLimits, FileTooLargeError, ReadAbortedError
+from regulars.file_dialects import compression
+from regulars.file_dialects.compression import Compression, TruncatedFileError
+from regulars.file_dialects.limits import FileLimits, FileTooLargeError, ReadAbortedError
 from regulars.loading.readers.rows import RejectedRow
 
 CONTENT = HEADER + b"".join(b"%d,,2026-01-01,%d.00\n" % (number, number % 97) for number in range(20_000))

@@ -33,12 +33,12 @@ def test_rows_without_external_id_are_not_grouped(write_file: WriteFile) -> None
 
 
 def test_invalid_rows_are_grouped_with_their_transaction(write_file: WriteFile) -> None:
-    content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,\xff,2026-01-01,1\n"
+    content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,\x81,2026-01-01,1\n"
     source = files.inspect_file(write_file("sales.csv", content))
     groups = list(group_lines.group_lines(lambda: source.rows(TRANSACTIONS)))
     assert numbered(groups) == [[3], [2, 4]]
     assert isinstance(groups[1], list)
-    assert groups[1][1] == RejectedRow(4, {"": "is not UTF-8"}, "a")
+    assert groups[1][1] == RejectedRow(4, {"": "is not UTF-8 (--encoding states another encoding)"}, "a")
 
 
 def test_duplicates_are_found_on_disk_as_in_memory() -> None:

@@ -1,5 +1,6 @@
 """Parquet: columns of all types, and damaged files."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from clubs import Club
 from loading.file_reading import PROFILES, WriteFile, parsed_rows, read_rows, rejection_reasons
+from regulars.core.cells import CellFormat
 from regulars.core.errors import ValidationError
+from regulars.core.time_forms import forms_of
 from regulars.loading import catalog
 from regulars.loading.parquet_fast_path import SlowRows, read_plain_rows
 
@@ -89,7 +92,7 @@ def test_a_file_that_is_not_parquet_is_one_rejection(write_file: WriteFile) -> N
 
 def test_texts_of_times_in_another_form_are_read_row_by_row(tmp_path: Path, club: Club) -> None:
     texts = {"external_id": ["1"], "profile": ["M1"], "transacted_at": ["31.12.2026"], "total": ["5.00"]}
-    columns = catalog.columns_of("transactions", "%d.%m.%Y")
+    columns = replace(catalog.columns_of("transactions"), cell_format=CellFormat(forms_of("%d.%m.%Y")))
     with parquet(tmp_path / "sales.parquet", texts).open("rb") as file:
         tables = read_plain_rows(file, columns, club.community, 10, SlowRows(), lambda size: None)
         assert list(tables) == []

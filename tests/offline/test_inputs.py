@@ -40,7 +40,7 @@ def test_the_error_of_a_missing_column_lists_the_columns_found(tmp_path: Path) -
     path.write_text(path.read_text().replace("profile", "customer"))
     assert missing_input_error(path) == (
         "transactions has no column profile. Found: external_id, customer, transacted_at, total. "
-        "Map it with --map profile=..., in Python columns={'profile': '...'}."
+        "Name it with --column profile=..., in Python columns={'profile': '...'}."
     )
     assert compute_spend(path, columns={"profile": "customer"}) == {"M1": "5.00"}
     assert compute_spend(path, columns={"transactions": {"profile": "customer"}}) == {"M1": "5.00"}
@@ -112,7 +112,11 @@ def test_a_file_with_only_a_header_has_no_rows(tmp_path: Path) -> None:
             f"{HEADER}\n" + f"{SALE}\n" * 30_000 + f"{SALE},9\n",
             "line 30002 has 5 fields, but the header has 4",
         ),
-        ("latin.csv", f"{HEADER}\nT1,J\xf8rgen,2026-10-01,5\n".encode("latin-1"), "line 2 is not UTF-8"),
+        (
+            "damaged.csv",
+            f"{HEADER}\nT1,J\x81rgen,2026-10-01,5\n".encode("latin-1"),
+            "line 2 is not UTF-8 (--encoding states another encoding)",
+        ),
         ("quote.csv", f'{HEADER}\nT1,"M1,2026-10-01,5\n', DIFFERENT_FIELDS),
         ("bad.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "Footer length error in file '{}'"),
         ("text.parquet", "external_id,profile", "No magic bytes found at end of file '{}'"),

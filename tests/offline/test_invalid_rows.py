@@ -30,12 +30,12 @@ def test_empty_cells_are_rejected_where_they_are_required(column: str) -> None:
     assert error_of(table(**{column: [""]})).startswith(f"transactions.{column} is required (1 row")
 
 
-@pytest.mark.parametrize("total", ["abc", "nan", "inf", "0.1234567", "1000000000000", "1,000"])
+@pytest.mark.parametrize("total", ["abc", "nan", "inf", "0.1234567", "1000000000000", "1_000"])
 def test_invalid_amounts_are_rejected(total: str) -> None:
     assert error_of(table(total=[total])) == f"transactions.total must be {AMOUNT}, not {str(total)!r} {T1}"
 
 
-@pytest.mark.parametrize("total", [0.1 + 0.2, 0.1234567, float("nan"), float("inf"), 1e12, 1e-7])
+@pytest.mark.parametrize("total", [0.12345671, 0.1234567, float("nan"), float("inf"), 1e12, 1e-7])
 def test_inexact_floats_are_rejected_as_amounts(total: float) -> None:
     assert error_of(table(total=[total])) == f"transactions.total must be {AMOUNT}, not {str(total)!r} {T1}"
 
@@ -58,7 +58,7 @@ def test_an_amount_is_the_decimal_that_it_prints_as(total: Any, amount: str) -> 
 
 @pytest.mark.parametrize(
     "at",
-    ["yesterday", "2026-13-01", "01/10/2026", "0000-10-01", "1899-12-31T23:59:59Z", "3000-01-01", "10000-10-01"],
+    ["yesterday", "2026-13-01", "2026-W40-4", "0000-10-01", "1899-12-31T23:59:59Z", "3000-01-01", "10000-10-01"],
 )
 def test_invalid_timestamps_are_rejected(at: str) -> None:
     assert error_of(table(transacted_at=[at])) == f"transactions.transacted_at must be {TIMESTAMP}, not {at!r} {T1}"

@@ -112,7 +112,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
         10: "at lies more than a day ahead: set the clock that it comes from",
         11: "external_id is required; at is required; host is required, or else a url",
         12: f"at must be {FieldType.TIMESTAMP.input_format}, not 'yesterday'",
-        13: "is not UTF-8",
+        13: "is not UTF-8 (--encoding states another encoding)",
         14: "host must be the name of a host, such as shop.example",
         15: "host must be at most 253 characters, as the names of hosts are",
         17: "visitor expected `str` of length <= 255",

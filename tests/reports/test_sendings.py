@@ -116,7 +116,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(post: SendingClub) -
         3: "at lies more than a day ahead: set the clock that it comes from",
         4: "dispatch is required, or else a profile",
         5: f"at must be {FieldType.TIMESTAMP.input_format}, not 'yesterday'",
-        6: "is not UTF-8",
+        6: "is not UTF-8 (--encoding states another encoding)",
         7: "external_id expected `str` of length <= 255",
     }
 

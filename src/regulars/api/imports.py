@@ -6,6 +6,7 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from email.message import Message
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,15 +19,16 @@ from regulars.api.profile import response_schemas
 from regulars.auth import permits
 from regulars.core.errors import NotFoundError, field_error
 from regulars.facts.columns import Columns
+from regulars.file_dialects.compression import Compression
+from regulars.file_dialects.limits import FileLimits, FileTooLargeError, ReadAbortedError
+from regulars.file_dialects.options import DialectError, DialectOptions, parse_columns, parse_options
 from regulars.ingest import idempotency
 from regulars.ingest.commit import commit
 from regulars.ingest.idempotency import IdempotencyKey
 from regulars.loading import catalog
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.loader import load_and_finish
-from regulars.loading.readers.compression import Compression
 from regulars.loading.readers.files import FileFormat, FileSource
-from regulars.loading.readers.limits import FileLimits, FileTooLargeError, ReadAbortedError
 from regulars.loading.readers.rows import RejectedRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import Settings
@@ -79,8 +81,8 @@ async def _import(context: RequestContext, request: Request) -> object:
     entity = _entity(context.path_params["entity"])
     file_format, compression = _file_format(request), _compression(request)
     create_profiles, dry_run = (_boolean(context.query_params, name) for name in ("create_profiles", "dry_run"))
-    date_format = context.query_params.get("date_format") or None
-    columns = _columns(entity, date_format)
+    options = _dialect_options(context.query_params, request)
+    columns = _columns(entity, options)
     with _import_slot(context), received_files.open_temporary(context.app.settings) as file:
         # The body is stored on disk, because the lines of one transaction may be far apart.
         size, digest = await _store_body(request, file, context.app.settings.max_import_bytes)
@@ -90,7 +92,13 @@ async def _import(context: RequestContext, request: Request) -> object:
         importing = request.app.state.metrics_exporter.import_progress(entity)
         is_aborted = threading.Event()
         source = FileSource(
-            Path(), file_format, compression, size, limits=_limits(context.app.settings, is_aborted), file=file
+            Path(),
+            file_format,
+            compression,
+            size,
+            limits=_limits(context.app.settings, is_aborted),
+            file=file,
+            options=options,
         )
         load = load_and_finish(
             context.app.database,
@@ -102,7 +110,7 @@ async def _import(context: RequestContext, request: Request) -> object:
                 batch_rows=BATCH_ROWS,
                 dry_run=dry_run,
                 create_profiles=create_profiles,
-                date_format=date_format,
+                timezone=options.timezone,
                 on_progress=(lambda summary: None) if dry_run else importing,
             ),
         )
@@ -110,7 +118,9 @@ async def _import(context: RequestContext, request: Request) -> object:
             summary = await _until_disconnect_or_stop(load, is_aborted, request, context.app)
         except FileTooLargeError as error:
             raise ApiError(413, f"{error} Rows before that are stored.") from None
-    response = _response(entity, summary)
+    response = _response(
+        entity, summary, source.dialect(columns).description if file_format is FileFormat.CSV else None
+    )
     if key is None:
         return response
     return await run_write(replace(context, idempotency_key=key), 200, partial(_mark_response, response))
@@ -124,11 +134,36 @@ def _entity(name: str) -> str:
     return name
 
 
-def _columns(entity: str, date_format: str | None) -> Columns:
+_DIALECT_PARAMS = {
+    "delimiter": "Separator of CSV: one character, or `tab`. Default: detected among `,` `;` tab and `|`.",
+    "decimal": "Decimal mark, `,` or `.`; the other one, blanks and apostrophes separate thousands. Default: detected.",
+    "encoding": "Encoding of CSV, such as `cp1252`; also as `charset` of the Content-Type. Default: detected.",
+    "date_format": "The format of times in text, such as `%m/%d/%Y %H:%M`. Default: ISO 8601.",
+    "timezone": "Time zone of times without an offset, where neither the row nor its location has one. "
+    "Default: the community's.",
+}
+
+
+def _dialect_options(query: Mapping[str, str], request: Request) -> DialectOptions:
+    stated = {name: query.get(name) for name in _DIALECT_PARAMS}
+    stated["encoding"] = stated["encoding"] or _charset(request)
     try:
-        return catalog.columns_of(entity, date_format)
-    except ValueError as error:
-        raise field_error("date_format", str(error)) from None
+        return parse_options(**stated, columns=parse_columns(tuple(request.query_params.getlist("column"))))
+    except DialectError as error:
+        raise field_error(error.option, error.reason) from None
+
+
+def _charset(request: Request) -> str | None:
+    message = Message()
+    message["content-type"] = request.headers.get("content-type", "")
+    return message.get_content_charset()
+
+
+def _columns(entity: str, options: DialectOptions) -> Columns:
+    try:
+        return catalog.columns_of(entity, options)
+    except DialectError as error:
+        raise field_error(error.option, error.reason) from None
 
 
 def _file_format(request: Request) -> FileFormat:
@@ -275,9 +310,10 @@ async def _mark_response(response: object, context: RequestContext, uow: UnitOfW
     return response
 
 
-def _response(entity: str, summary: LoadSummary) -> dict[str, object]:
+def _response(entity: str, summary: LoadSummary, read_as: str | None) -> dict[str, object]:
     return {
         "entity": entity,
+        **({} if read_as is None else {"read_as": read_as}),
         "accepted": summary.accepted,
         "unchanged": summary.unchanged,
         "rejected": summary.rejected,
@@ -302,7 +338,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         tag="imports",
         query_params={
             "create_profiles": "`1` creates profiles that transactions refer to and that do not exist.",
-            "date_format": "The format of times in text, such as `%m/%d/%Y %H:%M`. Default: ISO 8601.",
+            **_DIALECT_PARAMS,
+            "column": "Name of a column in the file, such as `profile=customer_id`; may be repeated.",
             "format": "`csv` or `ndjson`, for a body whose Content-Type is application/octet-stream.",
             "dry_run": "`1` validates the rows without storing them.",
         },

@@ -1,14 +1,17 @@
 """`regulars compute`: computes values or a report from files, without a server."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from regulars.cli.file_options import InputFileOptions
 from regulars.cli.options import UsageError, usage_error
 from regulars.cli.progress import report_progress
 from regulars.core import money, timestamps
+from regulars.file_dialects.options import DialectOptions
 from regulars.query.errors import InvalidParametersError
 
 _FILES = "A file, folder, glob pattern or URL of CSV or Parquet files."
@@ -38,11 +41,6 @@ def compute_values(
     profiles: Annotated[str | None, Parameter(help="Members; default: the profiles of the transactions.")] = None,
     locations: Annotated[str | None, Parameter(help="Stores with their countries, time zones and types.")] = None,
     products: Annotated[str | None, Parameter(help="Products with their SKUs and brands.")] = None,
-    date_format: Annotated[
-        str | None,
-        Parameter(help="Format of times in text, such as '%m/%d/%Y %H:%M'. Default: ISO 8601, see docs/files.md."),
-    ] = None,
-    timezone: Annotated[str, Parameter(help="Time zone of dates and of times without an offset.")] = "UTC",
     currency: Annotated[
         str | None, Parameter(help="Currency of the values; required if the transactions have several.")
     ] = None,
@@ -60,14 +58,11 @@ def compute_values(
     with_fingerprints: Annotated[
         bool, Parameter(negative="", help="Add the columns that `regulars load --precomputed-values` needs.")
     ] = False,
-    map: Annotated[  # noqa: A002 - the name of the option
-        tuple[str, ...],
-        Parameter(negative="", help="Name of a column in the input: profile=customer_id, profiles.external_id=id."),
-    ] = (),
+    file_options: InputFileOptions | None = None,
 ) -> None:
     """Computes all values of all profiles, a report, or the members of a segment, from files, by the server's definitions.
 
-    Example: `regulars compute --transactions purchases.csv --map profile=customer_id -o values.parquet`
+    Example: `regulars compute --transactions purchases.csv --column profile=customer_id -o values.parquet`
 
     Report about members: `regulars compute --report members_count --profiles members.parquet --query '{"aggregate_by": "by_age"}'
     -o ages.csv`
@@ -78,7 +73,13 @@ def compute_values(
     Segment: `regulars compute --segment at-risk.json --profiles members.parquet --transactions purchases.csv
     -o at-risk.csv`
     """
-    _check_zone(timezone)
+    stated = (file_options or InputFileOptions()).parse()
+    timezone = stated.timezone or "UTC"
+    reading: dict[str, Any] = {
+        "columns": _columns(stated),
+        **{name: getattr(stated, name) for name in ("delimiter", "decimal", "encoding", "date_format", "sheet")},
+        "on_notice": lambda text: sys.stderr.write(f"{text}\n"),
+    }
     currency_code = _currency(currency)
     if as_of is not None and entities is not None:
         raise UsageError("Use either --as-of or --entities.")
@@ -97,8 +98,7 @@ def compute_values(
             products=products,
             memberships=memberships,
             as_of=_instant(as_of),
-            columns=_columns(map),
-            date_format=date_format,
+            **reading,
             timezone=timezone,
             currency=currency_code,
             community_id=community_id,
@@ -120,7 +120,7 @@ def compute_values(
             products=products,
             memberships=memberships,
             as_of=_instant(as_of),
-            columns=_columns(map),
+            **reading,
             timezone=timezone,
             currency=currency_code,
             engine=engine,
@@ -144,8 +144,7 @@ def compute_values(
             products,
             as_of=_instant(as_of) if entities is None else _table(entities),
             values=_names(values),
-            columns=_columns(map),
-            date_format=date_format,
+            **reading,
             timezone=timezone,
             currency=currency_code,
             engine=engine,
@@ -194,13 +193,6 @@ def _segment(segment: str, **options: Any) -> None:
         raise usage_error(error) from None
 
 
-def _check_zone(name: str) -> None:
-    try:
-        timestamps.zone_info(name)
-    except ValueError as error:
-        raise UsageError(f"--timezone {name!r} {error}.") from None
-
-
 def _currency(code: str | None) -> str | None:
     try:
         return None if code is None else money.parse_currency(code)
@@ -224,15 +216,12 @@ def _names(options: tuple[str, ...]) -> list[str] | None:
     return [name.strip() for each in options for name in each.split(",")] or None
 
 
-def _columns(mappings: tuple[str, ...]) -> dict[str, str | dict[str, str]]:
+def _columns(options: DialectOptions) -> dict[str, str | dict[str, str]]:
     """Names of columns in the input: of transactions by name, of other tables by table."""
     columns: dict[str, str | dict[str, str]] = {}
-    for each in mappings:
-        name, equals, input_name = each.partition("=")
-        if not (name and equals and input_name):
-            raise UsageError(f"--map {each!r} must be NAME=INPUT_NAME, such as profile=customer_id.")
-        table, dot, column = name.rpartition(".")
+    for ours, theirs in options.columns.items():
+        table, dot, column = ours.rpartition(".")
         of_table = columns.setdefault(table, {}) if dot and table != "transactions" else columns
         if isinstance(of_table, dict):
-            of_table[column] = input_name
+            of_table[column] = theirs
     return columns

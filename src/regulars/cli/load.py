@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from regulars.bootstrap import DatabaseUnavailableError
+from regulars.cli.file_options import InputFileOptions, to_usage_error
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_count, report_progress
 from regulars.core.errors import ValidationError
+from regulars.file_dialects.options import DialectError
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.loading import catalog
 from regulars.loading.batches import LoadOptions, LoadStoppedError, LoadSummary
@@ -50,16 +52,13 @@ def load_files(
     errors_file: Annotated[
         Path | None, Parameter(help="CSV file to write the file, line and reason of each rejected row to.")
     ] = None,
-    date_format: Annotated[
-        str | None,
-        Parameter(help="Format of times in text, such as '%m/%d/%Y %H:%M'. Default: ISO 8601, see docs/files.md."),
-    ] = None,
     precomputed_values: Annotated[
         Path | None,
         Parameter(
             help="Values of the same transactions, by `regulars compute --with-fingerprints`: a file or a directory."
         ),
     ] = None,
+    file_options: InputFileOptions | None = None,
     common: CommonOptions | None = None,
 ) -> int:
     """Loads rows of an entity from files. Invalid rows are skipped and reported. Loading the same file twice is a no-op.
@@ -72,12 +71,13 @@ def load_files(
         raise UsageError("Missing option: --community SLUG. `regulars community list` shows the communities.")
     if precomputed_values is not None and (entity != "transactions" or dry_run):
         raise UsageError("--precomputed-values is only allowed for transactions, and not with --dry-run.")
+    stated = (file_options or InputFileOptions()).parse()
     try:
-        columns = catalog.columns_of(entity, date_format)
-    except ValueError as error:
-        raise UsageError(f"--date-format {error}.") from None
+        columns = catalog.columns_of(entity, stated)
+    except DialectError as error:
+        raise to_usage_error(error) from None
     form = None if format is None else FileFormat(format)
-    sources = [files.inspect_file(path, form) for named in file for path in files.list_files(named)]
+    sources = [files.inspect_file(path, form, stated) for named in file for path in files.list_files(named)]
     batch_rows = load_settings(common).commit_max_rows
 
     async def work(database: Database, write: Callable[[str, RejectedRow], None]) -> int:
@@ -102,13 +102,15 @@ def load_files(
                     batch_rows=batch_rows,
                     dry_run=dry_run,
                     create_profiles=create_profiles,
-                    date_format=date_format,
+                    timezone=stated.timezone,
                     on_rejected=partial(write, str(source.path)),
                     on_progress=lambda summary, source=source, progress=progress: progress.update(  # type: ignore[misc]
                         source.position / max(source.size, 1), format_count(summary.rows, "row")
                     ),
                 )
                 try:
+                    if not (dialect := source.dialect(columns)).is_default:
+                        print(f"{source.path}: read as {dialect.description}")
                     if entity == "communities":
                         summary = await load_communities(job.database, read, options)
                     else:

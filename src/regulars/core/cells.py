@@ -4,19 +4,15 @@ docs/files.md has the same as a table. A cell is read as a whole or rejected.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
 
-from regulars.core import timestamps
+from regulars.core import number_forms, timestamps
 from regulars.core.field_type import FieldType
+from regulars.core.number_forms import INTEGER, NUMBER, PLAIN, NumberForm
 from regulars.core.time_forms import BLANKS, ISO_FORMS, TimeForm, is_plain_time, parse_time
-
-NUMBER = "[+-]?([0-9]{1,18}([.][0-9]{0,16})?|[.][0-9]{1,16})([eE]([+]?0?[01]?[0-9]|-0?[0-9]))?"
-"""ASCII digits, a point, and an exponent as floats print it; short enough that engines cast it exactly."""
-
-INTEGER = "[+-]?[0-9]{1,18}([.]0{0,16})?"
-"""Also with a point and zeros, as programs that know only floats print it."""
 
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
@@ -25,6 +21,9 @@ FALSE = ("false", "f", "no", "n", "0")
 DECIMAL_SIZES = {FieldType.MONEY: (18, 6), FieldType.RATE: (19, 12), FieldType.QUANTITY: (13, 6)}
 """Precision and scale of decimal types."""
 
+ROUNDED_DECIMALS = 3
+"""A float such as 153.00000000000003 is rounded if it differs by at most one unit of this many places after the scale."""
+
 MAX_SHOWN_LENGTH = 60
 """Most characters of a cell that a message quotes."""
 
@@ -32,9 +31,24 @@ _is_number = re.compile(NUMBER).fullmatch
 _is_integer = re.compile(INTEGER).fullmatch
 
 
-def input_format(field_type: FieldType, forms: Sequence[TimeForm] = ISO_FORMS) -> str:
+@dataclass(frozen=True, slots=True)
+class CellFormat:
+    """How the cells of a file are written: the forms of its times, and the form of its numbers.
+
+    `time_advice` is appended to the message about a time that has none of the forms.
+    """
+
+    time_forms: tuple[TimeForm, ...] = ISO_FORMS
+    numbers: NumberForm = PLAIN
+    time_advice: str = ""
+
+
+ISO_CELLS = CellFormat()
+
+
+def input_format(field_type: FieldType, cell_format: CellFormat = ISO_CELLS) -> str:
     """What a cell of a type must be, for messages."""
-    if field_type is FieldType.TIMESTAMP and forms is not ISO_FORMS:
+    if field_type is FieldType.TIMESTAMP and cell_format.time_forms is not ISO_FORMS:
         return "a time in the date format of the file"
     return field_type.input_format
 
@@ -44,7 +58,7 @@ def quote(cell: str) -> str:
     return repr(cell if len(cell) <= MAX_SHOWN_LENGTH else f"{cell[:MAX_SHOWN_LENGTH]}...")
 
 
-def normalize(field_type: FieldType, text: str, forms: Sequence[TimeForm] = ISO_FORMS) -> str | bool | None:
+def normalize(field_type: FieldType, text: str, cell_format: CellFormat = ISO_CELLS) -> str | bool | None:
     """The value of a cell: a boolean, a number or a time as canonical text, or None if it is blank.
 
     Raises ValueError with what it must be.
@@ -53,12 +67,33 @@ def normalize(field_type: FieldType, text: str, forms: Sequence[TimeForm] = ISO_
     if not stripped:
         return None
     try:
-        return _normalize_time(stripped, forms) if field_type is FieldType.TIMESTAMP else _PARSERS[field_type](stripped)
+        if field_type is FieldType.TIMESTAMP:
+            return _normalize_time(stripped, cell_format.time_forms)
+        if field_type in NUMBERS:
+            stripped = cell_format.numbers.to_plain(stripped)
+        return _PARSERS[field_type](stripped)
     except ValueError:
-        raise ValueError(f"must be {input_format(field_type, forms)}, not {quote(text)}") from None
+        expected = input_format(field_type, cell_format)
+        raise ValueError(f"must be {expected}, not {quote(text)}{advice(field_type, stripped, cell_format)}") from None
 
 
-def _normalize_time(text: str, forms: Sequence[TimeForm]) -> str:
+def advice(field_type: FieldType, text: str, cell_format: CellFormat = ISO_CELLS) -> str:
+    """Which option reads a cell that is rejected; empty if none does."""
+    if field_type is FieldType.TIMESTAMP:
+        return cell_format.time_advice
+    if field_type not in NUMBERS:
+        return ""
+    if cell_format.numbers.is_plain and _is_number(text):
+        return ""
+    readings = [
+        f"--decimal '{mark}' reads it as {plain}"
+        for mark, plain in number_forms.other_readings(text).items()
+        if number_forms.FORMS_BY_MARK[mark] is not cell_format.numbers
+    ]
+    return f"; {', '.join(readings)}" if readings else ""
+
+
+def _normalize_time(text: str, forms: tuple[TimeForm, ...]) -> str:
     at = parse_time(text, forms)
     timestamps.check_range(at.replace(tzinfo=UTC) if at.tzinfo is None else at)
     # Text that Python and all engines read in the same way stays as it is.
@@ -68,6 +103,7 @@ def _normalize_time(text: str, forms: Sequence[TimeForm]) -> str:
 def _decimal(field_type: FieldType) -> Callable[[str], str]:
     digits, scale = DECIMAL_SIZES[field_type]
     limit = Decimal(10) ** (digits - scale)
+    tolerance = Decimal(10) ** -(scale + ROUNDED_DECIMALS)
     is_plain = re.compile(f"-?[0-9]{{1,{digits - scale}}}([.][0-9]{{1,{scale}}})?").fullmatch
 
     def normalize_decimal(text: str) -> str:
@@ -77,7 +113,7 @@ def _decimal(field_type: FieldType) -> Callable[[str], str]:
             raise ValueError
         value = Decimal(text)
         rounded = round(value, scale) if abs(value) < limit else value
-        if value != rounded or abs(value) >= limit:
+        if abs(value - rounded) > tolerance or abs(rounded) >= limit:
             raise ValueError
         return f"{rounded.normalize():f}"
 
@@ -102,6 +138,9 @@ _PARSERS: Mapping[FieldType, Callable[[str], str | bool]] = {
     FieldType.INTEGER: _normalize_integer,
     FieldType.BOOLEAN: _parse_boolean,
 }
+
+NUMBERS = frozenset({*DECIMAL_SIZES, FieldType.INTEGER})
+"""The types whose cells are numbers."""
 
 TYPES = (FieldType.TIMESTAMP, *_PARSERS)
 """The types whose cells are parsed here; all other cells are text, lists or objects."""

@@ -4,14 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from regulars.core import cells
+from regulars.core.cells import ISO_CELLS, CellFormat
 from regulars.core.errors import ValidationError
 from regulars.core.field_type import FieldType
-from regulars.core.time_forms import ISO_FORMS, TimeForm
+
+T = TypeVar("T")
 
 MAX_SHOWN_COLUMNS = 50
 MAX_SHOWN_LENGTH = 100
@@ -74,7 +76,8 @@ class Columns:
 
     `required` holds alternatives: of each tuple one column is required. `overrides` are encodings that differ from
     those that follow from the fields' types; `times` are the columns of times, and `types` other types of
-    cells that do not follow from the fields' types. `time_forms` are the forms of times in the file.
+    cells that do not follow from the fields' types. `cell_format` is how the file writes its cells, `names` are its names of
+    columns by ours, where they differ.
     """
 
     row_type: type[msgspec.Struct]
@@ -82,7 +85,8 @@ class Columns:
     overrides: Mapping[str, CellEncoding]
     times: tuple[str, ...] = ()
     types: Mapping[str, FieldType] = field(default_factory=dict)
-    time_forms: tuple[TimeForm, ...] = ISO_FORMS
+    cell_format: CellFormat = ISO_CELLS
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def encodings(self) -> Mapping[str, CellEncoding]:
@@ -111,7 +115,7 @@ class Columns:
             if not isinstance(text, str):
                 continue
             try:
-                value = cells.normalize(field_type, text, self.time_forms)
+                value = cells.normalize(field_type, text, self.cell_format)
             except ValueError as error:
                 errors[name] = str(error)
                 continue
@@ -120,17 +124,57 @@ class Columns:
             else:
                 values[name] = value
 
-    def require(self, columns: Collection[str]) -> None:
-        """Raises ValidationError, by column, for required columns that are missing."""
-        shown = ", ".join(name[:MAX_SHOWN_LENGTH] for name in list(columns)[:MAX_SHOWN_COLUMNS]) or "none"
-        more = f" and {len(columns) - MAX_SHOWN_COLUMNS} more" if len(columns) > MAX_SHOWN_COLUMNS else ""
+    @property
+    def types_in_file(self) -> Mapping[str, FieldType]:
+        """The types of the columns whose cells are parsed, by name in the file."""
+        return {self.names.get(name, name): field_type for name, field_type in self.parsed.items()}
+
+    @property
+    def names_in_file(self) -> frozenset[str]:
+        """The names of all columns, as a file has them."""
+        return frozenset(self.names.get(name, name) for name in self.encodings)
+
+    def targets(self, header: Sequence[str]) -> list[tuple[int, str]]:
+        """The columns of a file that are read, by index, with our names.
+
+        Raises ValidationError for a renamed or required column that is missing.
+        """
+        indexes = {name: index for index, name in enumerate(header)}
+        missing = {theirs for theirs in self.names.values() if theirs not in indexes}
+        if missing:
+            raise ValidationError(
+                {ours: self._not_in_file(theirs, header) for ours, theirs in self.names.items() if theirs in missing}
+            )
+        found = {ours: self.names.get(ours, ours) for ours in self.encodings}
+        targets = sorted((indexes[theirs], ours) for ours, theirs in found.items() if theirs in indexes)
+        self.require([ours for _, ours in targets], header)
+        return targets
+
+    def rename(self, values: dict[str, T]) -> dict[str, T]:
+        """The values of a row by our names; the same object if the file's names are ours."""
+        if not self.names:
+            return values
+        return {ours: values[theirs] for ours in self.encodings if (theirs := self.names.get(ours, ours)) in values}
+
+    def _not_in_file(self, name: str, header: Collection[str]) -> str:
+        return f"is named {name[:MAX_SHOWN_LENGTH]}, which is no column of the file. Found: {_shown(header)}"
+
+    def require(self, columns: Collection[str], header: Collection[str] | None = None) -> None:
+        """Raises ValidationError, by column, for required columns that are missing; it shows those of the `header`."""
+        found = _shown(columns if header is None else header)
         missing = {
-            alternatives[0]: f"is a required column. Found: {shown}{more}"
+            alternatives[0]: f"is a required column. Found: {found}"
             for alternatives in self.required
             if not any(name in columns for name in alternatives)
         }
         if missing:
             raise ValidationError(missing)
+
+
+def _shown(columns: Collection[str]) -> str:
+    shown = ", ".join(name[:MAX_SHOWN_LENGTH] for name in list(columns)[:MAX_SHOWN_COLUMNS] if name) or "none"
+    more = f" and {len(columns) - MAX_SHOWN_COLUMNS} more" if len(columns) > MAX_SHOWN_COLUMNS else ""
+    return f"{shown}{more}"
 
 
 def parse_cell(encoding: CellEncoding, text: str) -> str | list[str] | msgspec.Raw:

@@ -53,7 +53,7 @@ async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow]) ->
         zones = await locations.timezones(uow, {each for each in without_zone if each is not None})
         for row in rows:
             if row.local_time is not None:
-                zone = row.timezone or zones.get(row.location_id or 0) or uow.community.timezone
+                zone = row.timezone or zones.get(row.location_id or 0) or row.default_zone or uow.community.timezone
                 row.transacted_at = timestamps.local_to_utc(row.local_time, zone)
 
 

@@ -81,8 +81,8 @@ class LoadOptions:
     """Options of a load.
 
     `dry_run` rolls everything back; `create_profiles` creates missing profiles that transactions name; `unique_ids`
-    promises that no external id has several rows, so that rows need not be grouped; `date_format` is the format of times
-    in text, ISO 8601 by default. `on_rejected` is called for each
+    promises that no external id has several rows, so that rows need not be grouped; `timezone` is that of times without an
+    offset where neither their row nor its location has one, by default the community's. `on_rejected` is called for each
     rejected row, `on_progress` after each batch.
     """
 
@@ -90,7 +90,7 @@ class LoadOptions:
     dry_run: bool = False
     create_profiles: bool = False
     unique_ids: bool = False
-    date_format: str | None = None
+    timezone: str | None = None
     on_rejected: Callable[[RejectedRow], None] = lambda rejection: None
     on_progress: Callable[[LoadSummary], None] = lambda summary: None
 

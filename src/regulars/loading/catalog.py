@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import msgspec
 
-from regulars.core.time_forms import forms_of
 from regulars.facts.columns import Columns
 from regulars.facts.fact_type import decode_row
 from regulars.facts.registry import FACT_TYPES
+from regulars.file_dialects.options import DETECT, DialectError, DialectOptions
 from regulars.model.community import NewCommunity
 
 COMMUNITIES = "communities"
@@ -42,14 +42,16 @@ def loadable_names() -> tuple[str, ...]:
     return (COMMUNITIES, *(each.name for each in FACT_TYPES.loadable()))
 
 
-def columns_of(name: str, date_format: str | None = None) -> Columns:
-    """The columns of files by the name of what they hold; with `date_format`, times in text have this format.
+def columns_of(name: str, options: DialectOptions = DETECT) -> Columns:
+    """The columns of files by the name of what they hold, under the names that the options state.
 
-    Raises KeyError if it can't be loaded, ValueError for an invalid format.
+    Raises KeyError if it can't be loaded, DialectError for the name of a column that does not exist.
     """
-    if name == COMMUNITIES:
-        return COMMUNITY_COLUMNS
-    schema = FACT_TYPES[name].schema
-    if schema is None:
+    schema = None if name == COMMUNITIES else FACT_TYPES[name].schema
+    if name != COMMUNITIES and schema is None:
         raise KeyError(name)
-    return schema.columns if date_format is None else replace(schema.columns, time_forms=forms_of(date_format))
+    columns = COMMUNITY_COLUMNS if schema is None else schema.columns
+    names = options.columns_of(name)
+    if unknown := sorted(names.keys() - columns.encodings.keys()):
+        raise DialectError("column", f"{unknown[0]!r} is no column of {name}. Allowed: {', '.join(columns.encodings)}")
+    return replace(columns, names=names) if names else columns

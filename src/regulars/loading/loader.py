@@ -1,6 +1,7 @@
 """Loads files into a community, and files of communities."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -59,6 +60,7 @@ async def load_file(
     fact_type = FACT_TYPES[entity]
     if fact_type.schema is None or fact_type.write is None:
         raise KeyError(entity)
+    community = replace(community, timezone=options.timezone or community.timezone)
     parse = partial(fact_type.schema.parse, community=community)
     write = partial(_write_rows, job.database, job.community_id, fact_type.write, options)
     if not fact_type.is_backfilled or options.dry_run:

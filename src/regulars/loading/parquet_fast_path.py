@@ -22,11 +22,12 @@ from regulars.ingest import claims
 from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY
 from regulars.ingest.transactions import INSERT_STATEMENT, NO_ITEMS, StaleCommunityError
 from regulars.loading.plain_columns import PLAIN_COLUMNS, classification_statement
+from regulars.loading.readers.parquet import names_of, select_columns
 from regulars.model import locations
 from regulars.model.community import Community
 from regulars.model.profiles import lookup, profiles
 from regulars.model.transactions import line_items
-from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID
+from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID, zoned_fingerprint
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
@@ -53,33 +54,39 @@ class SlowRows:
 
 
 def read_plain_rows(
-    file: BinaryIO, columns: Columns, community: Community, rows: int, slow: SlowRows, on_read: Callable[[int], None]
+    file: BinaryIO,
+    columns: Columns,
+    community: Community,
+    rows: int,
+    slow: SlowRows,
+    on_read: Callable[[int], None],
+    timezone: str | None = None,
 ) -> Generator[list[pa.Table], None, None]:
     """Yields plain rows as one table per shard, at most `rows` rows in all; rows of one profile share a shard.
 
-    Other rows are added to `slow`. `on_read` is called with the number of bytes read so far. Raises ValidationError if
-    a required column is missing.
+    Other rows are added to `slow`. `on_read` is called with the number of bytes read so far. `timezone` is that of the
+    file. Raises ValidationError if a required column is missing.
     """
     try:
         parquet = pyarrow.parquet.ParquetFile(file)
     except (pa.ArrowException, OSError):
         # The row by row reader reports the damaged file.
         return
-    columns.require(parquet.schema_arrow.names)
-    if columns.time_forms is not ISO_FORMS and not pa.types.is_timestamp(
-        parquet.schema_arrow.field("transacted_at").type
-    ):
+    targets = columns.targets(parquet.schema_arrow.names)
+    fields = {ours: parquet.schema_arrow.field(index) for index, ours in targets}
+    if columns.cell_format.time_forms is not ISO_FORMS and not pa.types.is_timestamp(fields["transacted_at"].type):
         # Plain rows have times in ISO 8601.
         return
     slow.flags = bytearray(parquet.metadata.num_rows)
-    names = [name for name in parquet.schema_arrow.names if name in columns.encodings]
+    names = names_of(parquet, targets)
     start = 0
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            _find_duplicates(connection, parquet)
-            for batch in parquet.iter_batches(batch_size=ROWS_PER_READ, columns=names):
-                shards = _classify(connection, batch, community, start, slow)
+            _find_duplicates(connection, parquet, fields["external_id"])
+            for whole in parquet.iter_batches(batch_size=ROWS_PER_READ, columns=names):
+                batch = select_columns(whole, parquet, targets)
+                shards = _classify(connection, batch, community, start, slow, timezone)
                 start += len(batch)
                 rows_per_shard = max(1, rows // WRITERS_PER_COMMUNITY)
                 for first in range(0, max(map(len, shards)), rows_per_shard):
@@ -91,11 +98,10 @@ def read_plain_rows(
                 slow.add(number)
 
 
-def _find_duplicates(connection: duckdb.DuckDBPyConnection, parquet: Any) -> None:
+def _find_duplicates(connection: duckdb.DuckDBPyConnection, parquet: Any, field: pa.Field) -> None:
     """Rows with the same external id are one transaction, wherever they are in the file: they are not plain."""
-    schema = pa.schema([parquet.schema_arrow.field("external_id")])
-    reader = pa.RecordBatchReader.from_batches(schema, parquet.iter_batches(columns=["external_id"]))
-    connection.register("ids", reader)
+    ids = (batch.rename_columns(["external_id"]) for batch in parquet.iter_batches(columns=[field.name]))
+    connection.register("ids", pa.RecordBatchReader.from_batches(pa.schema([field.with_name("external_id")]), ids))
     connection.execute(
         "CREATE TEMP TABLE duplicates AS SELECT external_id FROM ids WHERE external_id IS NOT NULL "
         "GROUP BY external_id HAVING count(*) > 1"
@@ -104,7 +110,12 @@ def _find_duplicates(connection: duckdb.DuckDBPyConnection, parquet: Any) -> Non
 
 
 def _classify(
-    connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, community: Community, start: int, slow: SlowRows
+    connection: duckdb.DuckDBPyConnection,
+    batch: pa.RecordBatch,
+    community: Community,
+    start: int,
+    slow: SlowRows,
+    timezone: str | None,
 ) -> list[pa.Table]:
     numbers = pa.array(range(start + 1, start + 1 + len(batch)), pa.int64())
     connection.register("input", pa.table([*batch.columns, numbers], names=[*batch.schema.names, "number"]))
@@ -113,15 +124,20 @@ def _classify(
     is_plain = rows["is_plain"].combine_chunks().fill_null(False)
     for number in rows["number"].filter(pyarrow.compute.invert(is_plain)).to_pylist():
         slow.add(number)
-    plain = _with_fingerprint(rows.filter(is_plain))
+    plain = _with_fingerprint(rows.filter(is_plain), timezone)
     return [
         plain.filter(pyarrow.compute.equal(plain["shard"], shard)).select(PLAIN_COLUMNS)
         for shard in range(WRITERS_PER_COMMUNITY)
     ]
 
 
-def _with_fingerprint(table: pa.Table) -> pa.Table:
+def _with_fingerprint(table: pa.Table, timezone: str | None) -> pa.Table:
     digests = [hashlib.blake2b(each.encode(), digest_size=16).digest() for each in table["content"].to_pylist()]
+    if timezone is not None:
+        digests = [
+            digest if local is None else zoned_fingerprint(digest, timezone)
+            for digest, local in zip(digests, table["local"].to_pylist(), strict=True)
+        ]
     return table.append_column("fingerprint", pa.array(digests, pa.binary()))
 
 
@@ -147,8 +163,10 @@ class FastPathResult:
     remaining: Sequence[int]
 
 
-async def write_plain_rows(uow: UnitOfWork, table: pa.Table, currency: str, *, create_profiles: bool) -> FastPathResult:
-    """Writes plain rows, to the same tables and values as `transactions.write`.
+async def write_plain_rows(
+    uow: UnitOfWork, table: pa.Table, currency: str, *, create_profiles: bool, timezone: str | None = None
+) -> FastPathResult:
+    """Writes plain rows, to the same tables and values as `transactions.write`; `timezone` is that of the file.
 
     Raises StaleCommunityError if `currency`, by which the rows were classified, is no longer that of the community.
     """
@@ -172,7 +190,7 @@ async def write_plain_rows(uow: UnitOfWork, table: pa.Table, currency: str, *, c
         remaining += [index for index in new if names[index] is not None and names[index] not in owners]
         new = _without(new, set(remaining))
     new_rows = table if len(new) == len(table) else table.take(pa.array(new, pa.int64()))
-    conflicts = await _insert(uow, new_rows, owners, location_ids)
+    conflicts = await _insert(uow, new_rows, owners, location_ids, timezone or uow.community.timezone)
     numbers = table["number"].to_pylist()
     remaining += [new[index] for index in conflicts]
     return FastPathResult(
@@ -196,7 +214,7 @@ async def _owners(uow: UnitOfWork, names: set[str | None], *, create: bool) -> M
 
 
 async def _insert(
-    uow: UnitOfWork, table: pa.Table, owners: Mapping[str, UUID], location_ids: Mapping[str, int]
+    uow: UnitOfWork, table: pa.Table, owners: Mapping[str, UUID], location_ids: Mapping[str, int], default_zone: str
 ) -> list[int]:
     """Inserts rows; returns the indexes of those whose external ids another writer inserted meanwhile."""
     if not len(table):
@@ -204,7 +222,7 @@ async def _insert(
     column = {name: table[name].to_pylist() for name in table.column_names}
     profile_ids = [None if name is None else owners[name] for name in column["profile"]]
     row_locations = [None if name is None else location_ids[name] for name in column["location"]]
-    transacted_at = await _timestamps(uow, column, row_locations)
+    transacted_at = await _timestamps(uow, column, row_locations, default_zone)
     nulls = [None] * len(table)
     inserted = await uow.fetch(
         INSERT_STATEMENT,
@@ -251,18 +269,17 @@ async def _insert(
 
 
 async def _timestamps(
-    uow: UnitOfWork, column: Mapping[str, Sequence[Any]], row_locations: Sequence[int | None]
+    uow: UnitOfWork, column: Mapping[str, Sequence[Any]], row_locations: Sequence[int | None], default_zone: str
 ) -> list[datetime]:
-    """Instants in UTC. A wall-clock time is in the time zone of the row, else of its location, else the community's."""
+    """Instants in UTC. A wall-clock time is in the time zone of the row, else of its location, else in `default_zone`."""
     local = column["local"]
     if not any(local):
         return [each.replace(tzinfo=UTC) for each in column["at"]]
     zones = await locations.timezones(uow, {each for each in row_locations if each is not None})
-    default = uow.community.timezone
     return [
         at.replace(tzinfo=UTC)
         if naive is None
-        else timestamps.local_to_utc(naive, zone or zones.get(location_id or 0) or default)
+        else timestamps.local_to_utc(naive, zone or zones.get(location_id or 0) or default_zone)
         for at, naive, zone, location_id in zip(column["at"], local, column["timezone"], row_locations, strict=True)
     ]
 

@@ -29,7 +29,7 @@ from regulars.loading.readers.files import FileFormat, FileSource
 from regulars.loading.readers.rows import RawRow, ReadRows, RejectedRow
 from regulars.loading.transaction_lines import parse_transaction
 from regulars.model.community import Community
-from regulars.model.transactions.schema import TransactionRow
+from regulars.model.transactions.schema import TransactionRow, zoned_fingerprint
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 from regulars.storage.database import Database
@@ -45,7 +45,7 @@ async def load_transactions(
         if source is not None and source.format is FileFormat.PARQUET and not options.dry_run:
             slow = SlowRows()
             await _load_plain(job, community, source, slow, options, summary)
-            columns = catalog.columns_of("transactions", options.date_format)
+            columns = catalog.columns_of("transactions", source.options)
             read = partial(source.rows, columns, row_filter=slow)
         batches = _parse(read, community, options)
         await load_batches(job.database, batches, partial(_write_transactions, job, options), options, summary)
@@ -64,8 +64,10 @@ async def _load_plain(
     job: LoadJob, community: Community, source: FileSource, slow: SlowRows, options: LoadOptions, summary: LoadSummary
 ) -> None:
     with source.open() as file:
-        columns = catalog.columns_of("transactions", options.date_format)
-        tables = read_plain_rows(file, columns, community, options.batch_rows, slow, source.set_position)
+        columns = source.interpret(catalog.columns_of("transactions", source.options))
+        tables = read_plain_rows(
+            file, columns, community, options.batch_rows, slow, source.set_position, options.timezone
+        )
         announced = 0
         async with prefetch(tables) as prefetched:
             async for shards in prefetched:
@@ -84,7 +86,9 @@ async def _load_plain(
 
 async def _write_shard(job: LoadJob, community: Community, options: LoadOptions, table: pa.Table) -> FastPathResult:
     async def work(uow: UnitOfWork) -> FastPathResult:
-        return await write_plain_rows(uow, table, community.currency, create_profiles=options.create_profiles)
+        return await write_plain_rows(
+            uow, table, community.currency, create_profiles=options.create_profiles, timezone=options.timezone
+        )
 
     try:
         return await job.commit(work)
@@ -106,6 +110,8 @@ def _parse(read: ReadRows, community: Community, options: LoadOptions) -> Genera
         else:
             parsed = parse_transaction(group, community)
             if isinstance(parsed, TransactionRow):
+                if options.timezone is not None and parsed.local_time is not None:
+                    _set_zone(parsed, options.timezone)
                 batch.rows.append((_number(group[0]), parsed))
             else:
                 batch.rejections += parsed
@@ -114,6 +120,11 @@ def _parse(read: ReadRows, community: Community, options: LoadOptions) -> Genera
             yield batch
             batch, size = ParsedBatch(), 0
     yield batch
+
+
+def _set_zone(row: TransactionRow, timezone: str) -> None:
+    row.default_zone = timezone
+    row.fingerprint = zoned_fingerprint(row.fingerprint or b"", timezone)
 
 
 def _ungrouped(read: ReadRows) -> Generator[LineGroup | RejectedRow, None, None]:

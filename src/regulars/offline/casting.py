@@ -6,9 +6,9 @@ from enum import Enum
 
 from regulars.aggregations.engines import DUCKDB, SPARK, SqlEngine
 from regulars.core import cells
-from regulars.core.cells import DECIMAL_SIZES
+from regulars.core.cells import DECIMAL_SIZES, ISO_CELLS, ROUNDED_DECIMALS, CellFormat
 from regulars.core.field_type import FieldType
-from regulars.core.time_forms import ISO_FORMS, TimeForm
+from regulars.core.number_forms import INTEGER, NUMBER
 from regulars.offline import time_cells
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.text_functions import DUCKDB_TEXT, SPARK_TEXT, TextFunctions
@@ -32,12 +32,12 @@ class TypeFamily(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputColumn:
-    """A column of an input: its name in SQL, its type family, the scale of decimals, and the forms of times in text."""
+    """A column of an input: its name in SQL, its type family, the scale of decimals, and how its text is written."""
 
     sql: str
     family: TypeFamily
     scale: int = 0
-    time_forms: tuple[TimeForm, ...] = ISO_FORMS
+    cell_format: CellFormat = ISO_CELLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def local_time(column: InputColumn, dialect: CastDialect) -> str:
     """Local time of a timestamp column without an offset; null for values with an offset."""
     c = column.sql
     if column.family is TypeFamily.TEXT:
-        return time_cells.local_time(c, column.time_forms, dialect.text)
+        return time_cells.local_time(c, column.cell_format.time_forms, dialect.text)
     return "CAST(NULL AS TIMESTAMP)" if column.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
 
 
@@ -221,28 +221,41 @@ def _exact(column_type: FieldType, column: InputColumn, dialect: CastDialect) ->
         return f"TRY_CAST({c} AS DECIMAL({digits - scale}, 0))"
     # A float is read as the decimal that it prints as; values with too many decimal places are rejected, not rounded.
     text = f"CAST({c} AS {dialect.string_type})" if column.family is TypeFamily.FLOAT else c
-    text = dialect.text.trim(c) if column.family is TypeFamily.TEXT else text
+    text = _plain_number(column, dialect) if column.family is TypeFamily.TEXT else text
     narrow = f"TRY_CAST({text} AS DECIMAL({digits}, {scale}))"
-    exact = f"CASE WHEN {narrow} = TRY_CAST({text} AS DECIMAL(38, 25)) THEN {narrow} END"
+    difference = f"abs(TRY_CAST({text} AS DECIMAL(38, 25)) - {narrow})"
+    exact = f"CASE WHEN {difference} <= {10**-ROUNDED_DECIMALS / 10**scale:.15f} THEN {narrow} END"
     if column.family is not TypeFamily.TEXT:
         return exact
     plain = f"-?[0-9]{{1,{digits - scale}}}([.][0-9]{{1,{scale}}})?"
-    return f"""CASE WHEN {dialect.text.matches(c, plain)} THEN CAST({c} AS DECIMAL({digits}, {scale}))
-     WHEN {dialect.text.matches(text, cells.NUMBER)} THEN {exact} END"""
+    # With a decimal comma, points separate thousands.
+    common = plain if column.cell_format.numbers.mark == "." else f"-?[0-9]{{1,{digits - scale}}}"
+    return f"""CASE WHEN {dialect.text.matches(c, common)} THEN CAST({c} AS DECIMAL({digits}, {scale}))
+     WHEN {dialect.text.matches(text, NUMBER)} THEN {exact} END"""
+
+
+def _plain_number(column: InputColumn, dialect: CastDialect) -> str:
+    """The number in a text with a decimal point and without separators; null if it does not have the form of the file."""
+    text, form = dialect.text.trim(column.sql), column.cell_format.numbers
+    if form.is_plain:
+        return text
+    plain = f"replace({dialect.text.remove(text, form.removed)}, '{form.mark}', '.')"
+    return f"CASE WHEN {dialect.text.matches(text, form.pattern)} THEN {plain} END"
 
 
 def _timestamp(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
     c = column.sql
     if column.family is TypeFamily.TEXT:
-        return time_cells.instant(c, column.time_forms, dialect.text)
+        return time_cells.instant(c, column.cell_format.time_forms, dialect.text)
     return dialect.to_utc(c) if column.family is TypeFamily.TIMESTAMP else "CAST(NULL AS TIMESTAMP)"
 
 
 def _integer(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
     c = column.sql
     if column.family is TypeFamily.TEXT:
-        digits = f"regexp_replace({dialect.text.trim(c)}, '[.]0*', '')"
-        return f"CASE WHEN {dialect.text.matches(dialect.text.trim(c), cells.INTEGER)} THEN TRY_CAST({digits} AS BIGINT) END"
+        text = _plain_number(column, dialect)
+        digits = f"regexp_replace({text}, '[.]0*', '')"
+        return f"CASE WHEN {dialect.text.matches(text, INTEGER)} THEN TRY_CAST({digits} AS BIGINT) END"
     is_integer = f"{c} = floor({c})" if column.family in (TypeFamily.FLOAT, TypeFamily.DECIMAL) else "TRUE"
     return f"CASE WHEN {is_integer} THEN TRY_CAST({c} AS BIGINT) END"
 

@@ -13,6 +13,7 @@ from regulars.offline import atomic_output, inputs, schema
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
+from regulars.offline.registration import NoticeCallback, parse_reading, register
 
 ProgressCallback = Callable[[str], None]
 
@@ -26,7 +27,11 @@ def compute(
     as_of: Any = None,
     values: Sequence[str] | None = None,
     columns: Mapping[str, Any] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
     date_format: str | None = None,
+    sheet: str | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
     engine: str = "duckdb",
@@ -35,6 +40,7 @@ def compute(
     output: str | Path | None = None,
     with_fingerprints: bool = False,
     progress: ProgressCallback = lambda stage: None,
+    on_notice: NoticeCallback | None = None,
 ) -> Any:
     """Computes the values of all profiles, or of each row of an entity table (profile, as_of) passed as `as_of`.
 
@@ -42,7 +48,8 @@ def compute(
     tables, or Spark DataFrames. `columns` maps column names to those of the input, such as {"profile": "customer_id"}.
     `as_of` defaults to now; later facts are ignored. `values` selects values (default: all): only what they need is
     read, validated and computed; profile_id and calculated_at are always included.
-    Times in text are ISO 8601, or in `date_format`, such as "%m/%d/%Y %H:%M".
+    Times in text are ISO 8601, or in `date_format`, such as "%m/%d/%Y %H:%M". `delimiter`, `decimal` and `encoding` of CSV
+    files are detected unless they are stated; `on_notice` receives how files were read (default: the log).
     Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
     exact, in `currency`.
     `with_fingerprints` adds the next change and the fingerprint of the facts, which
@@ -70,10 +77,17 @@ def compute(
     spec = ComputeSpec(timezone, currency, instant, aggregations, with_fingerprints)
     tables = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     passed = {name: value for name, value in {**tables, "as_of": entities}.items() if value is not None}
+    reading = parse_reading(
+        columns,
+        on_notice,
+        delimiter=delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        date_format=date_format,
+        sheet=sheet,
+    )
     backend = create_engine(engine, spark, master)
-    registered = {
-        name: inputs.register(backend, _TABLES[name], value, columns, date_format) for name, value in passed.items()
-    }
+    registered = {name: register(backend, _TABLES[name], value, reading) for name, value in passed.items()}
     select = build_values(backend, registered, spec, progress)
     if target is None:
         return backend.to_table(select)

@@ -88,7 +88,7 @@ def _cause(text: str) -> str:
         if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
             return f"line {line[1]} has {fields[2]} fields, but the header has {fields[1]}"
         if "Invalid unicode" in text:
-            return f"line {line[1]} is not UTF-8"
+            return f"line {line[1]} is not UTF-8 (--encoding states another encoding)"
         if size := re.search(r"Maximum line size of (\d+) bytes exceeded", text):
             return f"line {line[1]} is longer than {size[1]} bytes"
         return f"line {line[1]} is not CSV"

@@ -8,7 +8,8 @@ from regulars.core.field_type import FieldType
 from regulars.offline import casting, dictionary_encoding, line_items
 from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.structures import InputTable, InputTraits, LineLayout, PlanStep, RowErrors
+from regulars.offline.schema import ColumnSpec
+from regulars.offline.structures import InputTable, InputTraits, InvalidCells, LineLayout, PlanStep, RowErrors
 
 
 def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> str:
@@ -18,7 +19,7 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
     Raises InvalidInputError for a column with a type that can't be cast.
     """
     columns, cells_read = [], []
-    error_cases: list[tuple[str, str, str | None]] = []
+    error_cases: list[tuple[str, str, ColumnSpec | None]] = []
     for each in source.spec.columns:
         column = source.columns.get(each.name)
         path = f"{source.spec.name}.{each.name}"
@@ -42,22 +43,29 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
             cells_read.append(f"{column.sql} AS {each.name}_cell")
             is_present = casting.is_present(replace(column, sql=f"{value}_cell"), dialect)
             is_invalid = f"CASE WHEN {is_valid} THEN FALSE ELSE {is_present} END"
-            error_cases.append(
-                (is_invalid, f"{path} must be {cells.input_format(each.type, column.time_forms)}", each.name)
-            )
+            expected = f"{path} must be {cells.input_format(each.type, column.cell_format)}"
+            error_cases.append((is_invalid, expected, each))
         if each.required and each.name not in _MAY_BE_EMPTY:
             error_cases.append((f"NOT ({is_valid})", f"{path} is required", None))
     casts = ",\n       ".join([*columns, *cells_read])
-    rows = f"(SELECT {casts}\nFROM {source.relation}) AS cast_cells"
+    filled = (f"nullif({each.sql}, '') IS NOT NULL" for each in source.columns.values())
+    where = f"\nWHERE {' OR '.join(filled)}" if source.has_empty_rows else ""
+    rows = f"(SELECT {casts}\nFROM {source.relation}{where}) AS cast_cells"
     cases = []
-    for condition, message, name in error_cases:
-        first = f"SELECT CAST({name}_cell AS {dialect.string_type}) FROM {rows} WHERE {condition}"
-        number = errors.add(message, name and f"{first} ORDER BY {source.spec.key} LIMIT 1")
-        cases.append(f"WHEN {condition} THEN {number}")
+    for condition, message, spec in error_cases:
+        invalid = None
+        if spec is not None:
+            first = f"SELECT CAST({spec.name}_cell AS {dialect.string_type}) FROM {rows} WHERE {condition}"
+            query = f"{first} ORDER BY {source.spec.key} LIMIT {MAX_INVALID_CELLS}"
+            invalid = InvalidCells(query, spec.type, source.columns[spec.name].cell_format)
+        cases.append(f"WHEN {condition} THEN {errors.add(message, invalid)}")
     error_no = f"CASE {' '.join(cases)} END" if cases else "NULL"
     names = ", ".join(f"cast_cells.{each.rpartition(' AS ')[2]}" for each in columns)
     return f"SELECT {names}, CAST({error_no} AS INT) AS error_no\nFROM {rows}"
 
+
+MAX_INVALID_CELLS = 100
+"""Most invalid cells of a kind that are read to advise how to read them."""
 
 _FIRST_TIME, _LAST_TIME = "TIMESTAMP '1900-01-01 00:00:00'", "TIMESTAMP '2999-12-31 23:59:59.999999'"
 

@@ -2,17 +2,16 @@
 
 import glob
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from regulars.core.time_forms import forms_of
+from regulars.file_dialects.dialect import FileDialect
 from regulars.offline.casting import InputColumn
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.schema import TABLES, TableSpec
-from regulars.offline.structures import EngineBackend, InputTable
 
 CSV, PARQUET = "csv", "parquet"
 EXTENSIONS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv")
@@ -23,13 +22,15 @@ _GLOB_CHARACTERS = "*?["
 class InputFiles:
     """Files of one format: a path or glob pattern, or the URL of an object store that the engine reads.
 
-    `paths` are the single files of a pattern, where the engine must read others.
+    `dialects` are the single local files of a pattern, and how they are written. `paths` are the files that the engine must
+    read in their place.
     """
 
     pattern: str
     format: str
     separator: str = ","
     paths: tuple[str, ...] = ()
+    dialects: tuple[tuple[str, FileDialect], ...] = ()
 
     @property
     def is_url(self) -> bool:
@@ -44,22 +45,6 @@ class InputFiles:
             and not any(character in self.pattern for character in _GLOB_CHARACTERS)
             and _extension(self.pattern) is None
         )
-
-
-def register(
-    backend: EngineBackend, table: TableSpec, value: Any, columns: Mapping[str, Any] | None, date_format: str | None
-) -> InputTable:
-    """Registers an input table with an engine; times in text have the `date_format`, by default ISO 8601.
-
-    Raises InvalidInputError if it can't be read or lacks a required column, or for an invalid format.
-    """
-    try:
-        forms = forms_of(date_format)
-    except ValueError as error:
-        raise InputNotFoundError(f"date_format {error}.") from None
-    registered = backend.register(table, resolve_input(value, table), map_columns(columns, table))
-    with_forms = {name: replace(column, time_forms=forms) for name, column in registered.columns.items()}
-    return replace(registered, columns=with_forms)
 
 
 def resolve_input(value: Any, table: TableSpec) -> Any:
@@ -106,7 +91,7 @@ def folder_files(path: str, names: Iterable[str], table: TableSpec) -> InputFile
 
 def files_of_pattern(pattern: str) -> InputFiles:
     """The files of a pattern; the format follows from the extension, Parquet by default."""
-    extension = _extension(pattern) or ".parquet"
+    extension = _extension(pattern) or (".txt" if pattern.lower().endswith(".txt") else ".parquet")
     if extension == ".parquet":
         return InputFiles(pattern, PARQUET)
     return InputFiles(pattern, CSV, "\t" if extension == ".tsv" else ",")
@@ -151,6 +136,6 @@ def match_columns(
             mapped = repr({each.name: "..."} if table.name == "transactions" else {table.name: {each.name: "..."}})
             raise InputNotFoundError(
                 f"{table.name} has no column {name}. Found: {', '.join(available) or 'none'}. "
-                f"Map it with --map {path}=..., in Python columns={mapped}."
+                f"Name it with --column {path}=..., in Python columns={mapped}."
             )
     return matched

@@ -1,7 +1,7 @@
 """Pipeline from input tables to values: the same plan steps on every engine, which only runs them."""
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 
@@ -10,7 +10,8 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.aggregations.engines import DUCKDB_BRAND_BITSET, MAX_BITSET_BRANDS, MAX_LOCATIONS
 from regulars.aggregations.fingerprint import LOADABLE_REGISTRY
 from regulars.aggregations.pruning import columns_read, prune
-from regulars.core import cells, countries
+from regulars.core import cells, countries, date_formats
+from regulars.core.time_forms import BLANKS
 from regulars.offline import fact_tables, line_items, schema, values
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import check_timezone, determine_traits, prune_columns
@@ -248,6 +249,9 @@ def raise_on_invalid_rows(backend: EngineBackend, relation: str, key: str, error
 
 
 def _quoted_cell(backend: EngineBackend, errors: RowErrors, error_no: int) -> str:
-    query = errors.cell_queries.get(error_no)
-    rows = [] if query is None else backend.fetch(query)
-    return f", not {cells.quote(rows[0][0])}" if rows else ""
+    invalid = errors.cells.get(error_no)
+    found = [] if invalid is None else [str(cell) for (cell,) in backend.fetch(invalid.query)]
+    if invalid is None or not found:
+        return ""
+    cell_format = replace(invalid.cell_format, time_advice=date_formats.advise(found))
+    return f", not {cells.quote(found[0])}{cells.advice(invalid.type, found[0].strip(BLANKS), cell_format)}"

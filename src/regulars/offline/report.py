@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from regulars.auth.tenants import Tenant
-from regulars.offline import inputs, report_relations, schema
+from regulars.offline import report_relations, schema
 from regulars.offline.compute import ProgressCallback, resolve_as_of
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.offline.input_traits import check_timezone
+from regulars.offline.registration import InputReading, NoticeCallback, parse_reading, register
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.offline.report_sources import OFFLINE_SOURCES, offline_report
 from regulars.offline.structures import EngineBackend
@@ -50,7 +51,11 @@ def compute_report(
     end: str | date | None = None,
     as_of: Any = None,
     columns: Mapping[str, Any] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
     date_format: str | None = None,
+    sheet: str | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
     community_id: int = 1,
@@ -60,6 +65,7 @@ def compute_report(
     spark: Any = None,
     output: str | Path | None = None,
     progress: ProgressCallback = lambda stage: None,
+    on_notice: NoticeCallback | None = None,
 ) -> Any:
     """Computes a report, with the response shape of /v1/reporting/query, from input tables like those of `compute`.
 
@@ -70,7 +76,7 @@ def compute_report(
     `filter`, `aggregate_by` and `interval` are as in a request, `start` and `end` are its `from` and `to`. `as_of` is
     the instant of the request, by default now. `personal_properties` are excluded from
     the properties of members, in addition to those that always are.
-    Times in text are ISO 8601, or in `date_format`.
+    Text in files is written as in `compute`.
     Results are not paged. Returns the result, or None if `output` is a .json, .csv or .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid request.
     """
@@ -87,11 +93,18 @@ def compute_report(
         "locations": locations,
         "products": products,
     }
-    context = ReportContext(
-        timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties), date_format
+    context = ReportContext(timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties))
+    reading = parse_reading(
+        columns,
+        on_notice,
+        delimiter=delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        date_format=date_format,
+        sheet=sheet,
     )
     session = open_report_session(
-        create_engine(engine, spark, master), tables, RequiredRelations.for_query(query), context, columns, progress
+        create_engine(engine, spark, master), tables, RequiredRelations.for_query(query), context, reading, progress
     )
     progress("computing")
     result = session.execute(query)
@@ -132,13 +145,13 @@ def open_report_session(
     tables: Mapping[str, Any],
     needs: RequiredRelations,
     context: ReportContext,
-    columns: Mapping[str, Any] | None,
+    reading: InputReading,
     progress: ProgressCallback,
 ) -> ReportSession:
     """Prepares the relations that a report needs on an engine. Raises InvalidInputError for invalid input."""
     required = _required_tables(tables, needs)
     registered = {
-        name: inputs.register(engine, _TABLES[name], value, columns, context.date_format)
+        name: register(engine, _TABLES[name], value, reading)
         for name, value in tables.items()
         if value is not None and name in required
     }

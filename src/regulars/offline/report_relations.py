@@ -57,7 +57,6 @@ class ReportContext:
     now: datetime
     community_id: int = 1
     personal_properties: tuple[str, ...] = ()
-    date_format: str | None = None
 
 
 def build_purchase_relations(

@@ -9,6 +9,7 @@ from regulars.offline.compute import ProgressCallback, resolve_as_of
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_traits import check_timezone
+from regulars.offline.registration import NoticeCallback, parse_reading
 from regulars.offline.report import ReportSession, open_report_session
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.offline.report_sources import offline_report
@@ -33,6 +34,11 @@ def compute_segment(
     memberships: Any = None,
     as_of: Any = None,
     columns: Mapping[str, Any] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    date_format: str | None = None,
+    sheet: str | None = None,
     timezone: str = "UTC",
     currency: str | None = None,
     personal_properties: Sequence[str] = (),
@@ -41,6 +47,7 @@ def compute_segment(
     spark: Any = None,
     output: str | Path | None = None,
     progress: ProgressCallback = lambda stage: None,
+    on_notice: NoticeCallback | None = None,
 ) -> Any:
     """Computes which members are in a segment, from input tables like those of `compute_report`.
 
@@ -63,12 +70,21 @@ def compute_segment(
         "locations": locations,
         "products": products,
     }
+    reading = parse_reading(
+        columns,
+        on_notice,
+        delimiter=delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        date_format=date_format,
+        sheet=sheet,
+    )
     session = open_report_session(
         create_engine(engine, spark, master),
         tables,
         RequiredRelations.for_query(ReportQuery(report, node)),
         ReportContext(timezone, currency, resolve_as_of(as_of), 1, tuple(personal_properties)),
-        columns,
+        reading,
         progress,
     )
     progress("computing")

@@ -6,17 +6,23 @@ from enum import Enum
 from typing import Any, Protocol
 
 from regulars.aggregations.aggregation import Aggregation
+from regulars.core.cells import CellFormat
+from regulars.core.field_type import FieldType
 from regulars.offline.casting import CastDialect, InputColumn
 from regulars.offline.schema import TableSpec
 
 
 @dataclass(frozen=True, slots=True)
 class InputTable:
-    """A registered input: its specification, the relation of its rows, and its columns by declared name."""
+    """A registered input: its specification, the relation of its rows, and its columns by declared name.
+
+    `has_empty_rows` says that rows without any value, as programs write after the last row of a sheet, are skipped.
+    """
 
     spec: TableSpec
     relation: str
     columns: Mapping[str, InputColumn]
+    has_empty_rows: bool = False
 
     def has(self, *names: str) -> bool:
         """Whether the input has any of these columns."""
@@ -42,18 +48,27 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
+class InvalidCells:
+    """The SELECT of the first invalid cells of a column, its type, and how its text is written."""
+
+    query: str
+    type: FieldType
+    cell_format: CellFormat
+
+
+@dataclass(frozen=True, slots=True)
 class RowErrors:
-    """Messages of possible errors of a row, numbered from 1; for those about a cell, the SELECT of the first such cell."""
+    """Messages of possible errors of a row, numbered from 1; for those about a cell, the invalid cells."""
 
     messages: list[str] = field(default_factory=list)
-    cell_queries: dict[int, str] = field(default_factory=dict)
+    cells: dict[int, InvalidCells] = field(default_factory=dict)
 
-    def add(self, text: str, cell_query: str | None = None) -> int:
+    def add(self, text: str, cells: InvalidCells | None = None) -> int:
         """Adds a message and returns its number."""
         self.messages.append(text)
         number = len(self.messages)
-        if cell_query is not None:
-            self.cell_queries[number] = cell_query
+        if cells is not None:
+            self.cells[number] = cells
         return number
 
 

@@ -10,12 +10,14 @@ from regulars.core.time_forms import BLANKS
 class TextFunctions:
     """SQL generators of an engine.
 
-    `matches` is true if a whole text has a pattern. `with_groups` evaluates an expression over the groups of a pattern,
-    by the SQL of a group's number, and allows blanks around it; all are empty where the text does not match.
+    `matches` is true if a whole text has a pattern, `remove` removes the characters of a pattern. `with_groups` evaluates an
+    expression over the groups of a pattern, by the SQL of a group's number, and allows blanks around it; all are empty
+    where the text does not match.
     `add_microseconds` adds an integer to a timestamp, `instant` casts a common text with an offset to an instant in UTC.
     """
 
     matches: Callable[[str, str], str]
+    remove: Callable[[str, str], str]
     with_groups: Callable[[str, str, int, Callable[[Callable[[int], str]], str]], str]
     trim: Callable[[str], str]
     add_microseconds: Callable[[str, str], str]
@@ -24,6 +26,15 @@ class TextFunctions:
 
 _BLANKS = " || ".join(f"chr({ord(each)})" for each in BLANKS)
 _ANY_BLANKS = "[" + "".join(f"\\x{{{ord(each):02x}}}" for each in BLANKS) + "]*"
+
+
+def _quoted(pattern: str) -> str:
+    return pattern.replace("'", "''")
+
+
+def _escaped(pattern: str) -> str:
+    """A pattern within a raw literal, which can't contain an apostrophe."""
+    return pattern.replace("'", "\\x27")
 
 
 def _with_blanks(pattern: str) -> str:
@@ -45,7 +56,8 @@ def _spark_groups(c: str, pattern: str, groups: int, build: Callable[[Callable[[
 
 
 DUCKDB_TEXT = TextFunctions(
-    matches=lambda c, pattern: f"regexp_full_match({c}, '{pattern}')",
+    matches=lambda c, pattern: f"regexp_full_match({c}, '{_quoted(pattern)}')",
+    remove=lambda c, pattern: f"regexp_replace({c}, '{_quoted(pattern)}', '', 'g')",
     with_groups=_duckdb_groups,
     trim=lambda c: f"trim({c}, {_BLANKS})",
     add_microseconds=lambda at, number: f"({at} + to_microseconds({number}))",
@@ -54,7 +66,8 @@ DUCKDB_TEXT = TextFunctions(
 
 SPARK_TEXT = TextFunctions(
     # \z, because $ also matches before a line end.
-    matches=lambda c, pattern: f"({c} RLIKE r'^(?:{pattern})\\z')",
+    matches=lambda c, pattern: f"({c} RLIKE r'^(?:{_escaped(pattern)})\\z')",
+    remove=lambda c, pattern: f"regexp_replace({c}, r'{_escaped(pattern)}', '')",
     with_groups=_spark_groups,
     trim=lambda c: f"trim(BOTH {_BLANKS} FROM {c})",
     add_microseconds=lambda at, number: f"timestampadd(MICROSECOND, {number}, {at})",

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
 from regulars.facts.columns import Columns
+from regulars.file_dialects.compression import Compression, decompress, detect_compression
+from regulars.file_dialects.dialect import FileDialect, detect_dialect, stated_dialect
+from regulars.file_dialects.encodings import to_utf_8
+from regulars.file_dialects.limits import UNLIMITED, FileLimits
+from regulars.file_dialects.options import DETECT, DialectOptions
 from regulars.loading.readers import parquet
-from regulars.loading.readers.compression import Compression, decompress, detect_compression
-from regulars.loading.readers.limits import UNLIMITED, FileLimits
 from regulars.loading.readers.rows import FileRow
 from regulars.loading.readers.text import read_csv, read_ndjson, split_lines
 
@@ -25,6 +28,8 @@ class FileFormat(Enum):
 
 _BY_SUFFIX = {
     ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.CSV,
+    ".txt": FileFormat.CSV,
     ".ndjson": FileFormat.NDJSON,
     ".jsonl": FileFormat.NDJSON,
     ".json": FileFormat.NDJSON,
@@ -56,7 +61,7 @@ class FileSource:
     """A file that can be read several times.
 
     `position` is how many of its `size` bytes, both compressed, the last reading has read. An open `file` is read
-    instead of the path and stays open.
+    instead of the path and stays open. `options` state how it is written; the rest is detected at the first reading.
     """
 
     path: Path
@@ -66,6 +71,26 @@ class FileSource:
     position: int = 0
     limits: FileLimits = UNLIMITED
     file: BinaryIO | None = None
+    options: DialectOptions = DETECT
+    _dialect: FileDialect | None = None
+
+    def dialect(self, columns: Columns) -> FileDialect:
+        """How the file is written. Raises as `rows` does."""
+        if self._dialect is None:
+            self._dialect = self._detect(columns)
+        return self._dialect
+
+    def interpret(self, columns: Columns) -> Columns:
+        """The columns with the format of the cells of this file. Raises as `rows` does."""
+        return replace(columns, cell_format=self.dialect(columns).cell_format)
+
+    def _detect(self, columns: Columns) -> FileDialect:
+        if self.format is not FileFormat.CSV:
+            return stated_dialect(self.options)
+        default = "\t" if ".tsv" in self.path.suffixes else ","
+        with self.open() as file:
+            chunks = decompress(file, self.compression, lambda size: None, self.limits)
+            return detect_dialect(chunks, self.options, columns.types_in_file, columns.names_in_file, default)
 
     def rows(self, columns: Columns, row_filter: Callable[[int], bool] | None = None) -> Iterator[FileRow]:
         """Yields all rows from the beginning; of Parquet, only rows whose numbers pass `row_filter`.
@@ -73,13 +98,15 @@ class FileSource:
         Raises ValidationError if a required column is missing, UnreadableFileError if the file can't be opened,
         FileTooLargeError and ReadAbortedError by the limits.
         """
+        dialect, columns = self.dialect(columns), self.interpret(columns)
         with self.open() as file:
             if self.format is FileFormat.PARQUET:
                 yield from parquet.read_rows(file, columns, self.set_position, row_filter)
                 return
-            lines = split_lines(decompress(file, self.compression, self._advance, self.limits), self.limits)
+            content = to_utf_8(decompress(file, self.compression, self._advance, self.limits), dialect.encoding)
+            lines = split_lines(content, self.limits)
             if self.format is FileFormat.CSV:
-                yield from read_csv(lines, columns, self.limits)
+                yield from read_csv(lines, columns, self.limits, dialect)
             else:
                 yield from read_ndjson(lines, columns)
 
@@ -121,7 +148,7 @@ def list_files(path: Path) -> list[Path]:
     return found
 
 
-def inspect_file(path: Path, file_format: FileFormat | None = None) -> FileSource:
+def inspect_file(path: Path, file_format: FileFormat | None = None, options: DialectOptions = DETECT) -> FileSource:
     """A file with its format, size, and its compression by its first bytes. Raises UnreadableFileError."""
     try:
         with path.open("rb") as file:
@@ -129,4 +156,4 @@ def inspect_file(path: Path, file_format: FileFormat | None = None) -> FileSourc
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise UnreadableFileError(f"{path} can't be read: {error.strerror}.") from None
-    return FileSource(path, file_format or detect_format(path), compression, size)
+    return FileSource(path, file_format or detect_format(path), compression, size, options=options)

@@ -30,10 +30,10 @@ def read_rows(
         reason = f"can't be read: the file is not Parquet, or it is damaged ({_first_line(error)})"
         yield RejectedRow(1, {"": reason})
         return
-    columns.require(table.schema_arrow.names)
-    names = [name for name in table.schema_arrow.names if name in columns.encodings]
+    targets = columns.targets(table.schema_arrow.names)
     try:
-        for batch in table.iter_batches(batch_size=_ROWS_PER_READ, columns=names):
+        for whole in table.iter_batches(batch_size=_ROWS_PER_READ, columns=names_of(table, targets)):
+            batch = select_columns(whole, table, targets)
             numbers: Sequence[int] = range(number + 1, number + 1 + len(batch))
             number += len(batch)
             if row_filter is not None:
@@ -41,6 +41,10 @@ def read_rows(
                 batch = batch.take(pyarrow.array([each - number + len(batch) - 1 for each in numbers], pyarrow.int64()))
             for row_number, row in zip(numbers, _in_microseconds(batch).to_pylist(), strict=True):
                 values = {name: value for name, value in row.items() if value is not None}
+                # A float is read as the decimal that it prints as.
+                values |= {
+                    name: repr(each) for name, each in values.items() if _is_long(each) and name in columns.parsed
+                }
                 errors: dict[str, str] = {}
                 columns.parse_cells(values, errors)
                 if errors:
@@ -50,6 +54,21 @@ def read_rows(
             on_read(file.tell())
     except (pyarrow.ArrowException, OSError) as error:
         yield RejectedRow(number + 1, {"": f"can't be read: the file is damaged ({_first_line(error)})"})
+
+
+def names_of(table: Any, targets: Sequence[tuple[int, str]]) -> list[str]:
+    """The names in a file of the columns that are read."""
+    return list(dict.fromkeys(table.schema_arrow.names[index] for index, _ in targets))
+
+
+def select_columns(batch: Any, table: Any, targets: Sequence[tuple[int, str]]) -> Any:
+    """A batch of these columns under our names."""
+    columns = [batch.column(table.schema_arrow.names[index]) for index, _ in targets]
+    return pyarrow.RecordBatch.from_arrays(columns, names=[ours for _, ours in targets])
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, float) and round(value, 6) != value
 
 
 def _in_microseconds(batch: Any) -> Any:

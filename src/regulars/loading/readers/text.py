@@ -1,6 +1,7 @@
 """Reads the lines of text files, and the rows of NDJSON and CSV files from them."""
 
 import csv
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -8,8 +9,10 @@ import msgspec
 
 from regulars.core.errors import ValidationError
 from regulars.facts.columns import MAX_SHOWN_LENGTH, Columns, parse_cell
-from regulars.loading.readers.compression import TruncatedFileError
-from regulars.loading.readers.limits import MAX_LINE_BYTES, UNLIMITED, FileLimits
+from regulars.file_dialects.compression import TruncatedFileError
+from regulars.file_dialects.dialect import FileDialect
+from regulars.file_dialects.encodings import UTF_8, describe
+from regulars.file_dialects.limits import MAX_LINE_BYTES, UNLIMITED, FileLimits
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -90,14 +93,19 @@ def _without_mark(number: int, content: bytes) -> bytes:
     return content.removeprefix(BYTE_ORDER_MARK) if number == 1 else content
 
 
-def _text_error(content: bytes) -> str | None:
-    """Why a line is not text that can be stored; None if it is."""
+_REPLACEMENT = "\ufffd".encode()
+
+
+def _text_error(content: bytes, encoding: str = UTF_8) -> str | None:
+    """Why a line is not text that can be stored; None if it is. It has been converted from the `encoding`."""
     if b"\0" in content:
         return "holds a NUL character"
+    if encoding != UTF_8:
+        return f"is not {describe(encoding)}" if _REPLACEMENT in content else None
     try:
         content.decode()
     except UnicodeDecodeError:
-        return "is not UTF-8"
+        return "is not UTF-8 (--encoding states another encoding)"
     return None
 
 
@@ -105,6 +113,9 @@ def _text_error(content: bytes) -> str | None:
 
 
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_LONG_NUMBER = re.compile(rb"-?[0-9]+[.][0-9]{7,}")
+"""Numbers such as 153.00000000000003, which are rounded as in text."""
 
 
 def read_ndjson(lines: Iterable[FileRow], columns: Columns) -> Iterator[FileRow]:
@@ -127,94 +138,124 @@ def _parse_texts(line: RawRow, columns: Columns) -> FileRow:
         values: dict[str, msgspec.Raw] = _object_decoder.decode(line.content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return line
+    renamed = columns.rename(values)
     texts = {
-        name: msgspec.json.decode(raw)
+        name: bytes(raw).decode() if _LONG_NUMBER.fullmatch(raw) else msgspec.json.decode(raw)
         for name in columns.parsed
-        if (raw := values.get(name)) is not None and bytes(raw).startswith(b'"')
+        if (raw := renamed.get(name)) is not None and (bytes(raw).startswith(b'"') or _LONG_NUMBER.fullmatch(raw))
     }
     parsed = dict(texts)
     errors: dict[str, str] = {}
     columns.parse_cells(parsed, errors)
     if errors:
         return RejectedRow(line.number, errors, external_id_of(line.content))
-    if parsed == texts:
+    if parsed == texts and renamed is values:
         return line
     # A blank text is an empty cell.
-    others = {name: value for name, value in values.items() if name not in texts or name in parsed}
+    others = {name: value for name, value in renamed.items() if name not in texts or name in parsed}
     return RawRow(line.number, msgspec.json.encode({**others, **parsed}))
 
 
 # CSV ----------------------------------------------------------------------------------------------------
 
 
-def read_csv(lines: Iterable[FileRow], columns: Columns, limits: FileLimits = UNLIMITED) -> Iterator[FileRow]:
-    """Yields the rows of a CSV file (RFC 4180, with a header) as JSON objects without empty cells.
+_DEFAULT = FileDialect()
+
+
+def read_csv(
+    lines: Iterable[FileRow], columns: Columns, limits: FileLimits = UNLIMITED, dialect: FileDialect = _DEFAULT
+) -> Iterator[FileRow]:
+    """Yields the rows of a CSV file (RFC 4180, with a header) as JSON objects without empty cells. Empty rows are skipped.
 
     Raises ValidationError if there is no header or a required column is missing, FileTooLargeError for too many
     columns.
     """
-    header: list[str] | None = None
+    header: _Header | None = None
 
     def fits(content: bytes) -> bool:
-        return header is None or _width(content) == len(header)
+        return header is None or _width(content, dialect.delimiter) == header.width
 
-    for record in _records(lines, fits):
+    is_header_next = not dialect.has_separator_line
+    for record in _records(lines, fits, dialect.delimiter.encode()):
         if isinstance(record, RejectedRow):
             if header is None:
                 raise ValidationError({"": f"The header can't be read: line {record.line} {record.reason}"})
             yield record
         elif not record.content.strip():
             continue
+        elif not is_header_next:
+            is_header_next = True
         elif header is None:
-            header = _header(record, columns, limits)
-        else:
-            yield _row(record, header, columns)
+            header = _read_header(record, columns, limits, dialect)
+        elif (row := _row(record, header, columns)) is not None:
+            yield row
     if header is None:
         raise ValidationError({"": "The file is empty: its first line must name the columns"})
 
 
-def _header(record: RawRow, columns: Columns, limits: FileLimits) -> list[str]:
-    if reason := _text_error(record.content):
+class _Header:
+    """The names of the columns, and those that are read, by index."""
+
+    def __init__(self, names: Sequence[str], columns: Columns, dialect: FileDialect) -> None:
+        self.width = len(names)
+        self.targets = columns.targets(names)
+        self.dialect = dialect
+        self._id_index = next((index for index, ours in self.targets if ours == "external_id"), None)
+
+    def external_id(self, text: str) -> str | None:
+        """The external id of a rejected row, if it can be read."""
+        if self._id_index is None:
+            return None
+        try:
+            cells = _cells(text, self.dialect.delimiter)
+        except csv.Error:
+            cells = [each.strip('"') for each in text.split(self.dialect.delimiter)]
+        return (cells[self._id_index] if self._id_index < len(cells) else "") or None
+
+
+def _read_header(record: RawRow, columns: Columns, limits: FileLimits, dialect: FileDialect) -> _Header:
+    if reason := _text_error(record.content, dialect.encoding):
         raise ValidationError({"": f"The header can't be read: it {reason}"})
-    names = [name.strip() for name in _cells(record.content.decode())]
+    names = [name.strip() for name in _cells(record.content.decode(), dialect.delimiter)]
     limits.require_columns(len(names))
-    counts = Counter(name for name in names if name)
-    for name, count in counts.items():
+    for name, count in Counter(name for name in names if name).items():
         if count > 1:
             raise ValidationError({name[:MAX_SHOWN_LENGTH]: "is a column twice: leave one out"})
-    columns.require(counts)
-    return names
+    return _Header(names, columns, dialect)
 
 
-def _cells(text: str) -> list[str]:
+def _cells(text: str, delimiter: str) -> list[str]:
     """The cells of a row. Raises csv.Error for misplaced quotes."""
     if '"' not in text:
-        return text.split(",")
-    return next(csv.reader([text], strict=True))
+        return text.split(delimiter)
+    return next(csv.reader([text], delimiter=delimiter, strict=True))
 
 
-def _width(content: bytes) -> int:
+def _width(content: bytes, delimiter: str) -> int:
     """The number of cells of a row; -1 if it can't be parsed."""
     try:
-        return len(_cells(content.decode(errors="replace").replace("\0", "")))
+        return len(_cells(content.decode(errors="replace").replace("\0", ""), delimiter))
     except csv.Error:
         return -1
 
 
-def _row(record: RawRow, header: Sequence[str], columns: Columns) -> FileRow:
+def _row(record: RawRow, header: _Header, columns: Columns) -> FileRow | None:
+    """The row of a record; None if all its cells are empty, as programs write after the last row of a sheet."""
     number, content = record.number, record.content
-    if reason := _text_error(content):
+    if reason := _text_error(content, header.dialect.encoding):
         readable = content.decode(errors="replace").replace("\0", "")
-        return RejectedRow(number, {"": reason}, _external_id(readable, header))
+        return RejectedRow(number, {"": reason}, header.external_id(readable))
     text = content.decode()
     try:
-        cells = _cells(text)
+        cells = _cells(text, header.dialect.delimiter)
     except csv.Error as error:
-        return RejectedRow(number, {"": f"is not CSV: {error}"}, _external_id(text, header))
-    if len(cells) != len(header):
-        reason = f"has {_cell_count(len(cells))}, the header has {len(header)}"
-        return RejectedRow(number, {"": reason}, _external_id(text, header))
-    values: dict[str, object] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+        return RejectedRow(number, {"": f"is not CSV: {error}"}, header.external_id(text))
+    if len(cells) != header.width:
+        reason = f"has {_cell_count(len(cells))}, the header has {header.width}"
+        return RejectedRow(number, {"": reason}, header.external_id(text))
+    values: dict[str, object] = {name: cell for index, name in header.targets if (cell := cells[index])}
+    if not values and not any(cells):
+        return None
     errors: dict[str, str] = {}
     columns.parse_cells(values, errors)
     for name in columns.structured:
@@ -224,7 +265,7 @@ def _row(record: RawRow, header: Sequence[str], columns: Columns) -> FileRow:
             except ValueError as error:
                 errors[name] = str(error)
     if errors:
-        return RejectedRow(number, errors, _external_id(text, header))
+        return RejectedRow(number, errors, header.external_id(text))
     return RawRow(number, msgspec.json.encode(values))
 
 
@@ -232,19 +273,10 @@ def _cell_count(cells: int) -> str:
     return "1 cell" if cells == 1 else f"{cells} cells"
 
 
-def _external_id(text: str, header: Sequence[str]) -> str | None:
-    """The external id of a rejected row, if it can be read."""
-    try:
-        external_id = dict(zip(header, _cells(text), strict=False)).get("external_id")
-    except csv.Error:
-        external_id = dict(zip(header, text.split(","), strict=False)).get("external_id", "").strip('"')
-    return external_id or None
-
-
 # CSV rows of several lines ------------------------------------------------------------------------------
 
 
-def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool]) -> Iterator[FileRow]:
+def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool], delimiter: bytes) -> Iterator[FileRow]:
     """Joins lines to rows. A quote that is never closed rejects its own line only, and the lines after it are read
     again as rows of their own. In a file with so many such quotes that this would take more than linear time, the lines
     that may belong to the cell are rejected with it.
@@ -255,10 +287,10 @@ def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool]) -> Iterato
     while (first := unread.popleft() if unread else next(source, None)) is not None:
         if isinstance(first, RawRow):
             allowance += LINE_COST_BYTES + len(first.content)
-        if isinstance(first, RejectedRow) or not _is_open_after(first.content, inside=False):
+        if isinstance(first, RejectedRow) or not _is_open_after(first.content, delimiter, inside=False):
             yield first
             continue
-        consumed, stopped_by = _until_closed(first, unread, source)
+        consumed, stopped_by = _until_closed(first, unread, source, delimiter)
         record = RawRow(first.number, b"\n".join(line.content for line in consumed))
         if stopped_by is None and fits(record.content):
             yield record
@@ -276,7 +308,7 @@ def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool]) -> Iterato
 
 
 def _until_closed(
-    first: RawRow, unread: "deque[FileRow]", source: Iterator[FileRow]
+    first: RawRow, unread: "deque[FileRow]", source: Iterator[FileRow], delimiter: bytes
 ) -> tuple[list[RawRow], RejectedRow | str | None]:
     """The lines up to the one that closes a quoted cell, and what stopped the search if none does."""
     consumed = [first]
@@ -287,12 +319,12 @@ def _until_closed(
             return consumed, line or "end of file"
         consumed.append(line)
         size += len(line.content)
-        if not _is_open_after(line.content, inside=True):
+        if not _is_open_after(line.content, delimiter, inside=True):
             return consumed, None
     return consumed, "size limit"
 
 
-def _is_open_after(content: bytes, *, inside: bool) -> bool:
+def _is_open_after(content: bytes, delimiter: bytes, *, inside: bool) -> bool:
     """Whether a quoted cell is open at the end of a line; `inside` says whether one was open at its start."""
     position = 0
     if not inside:
@@ -309,7 +341,7 @@ def _is_open_after(content: bytes, *, inside: bool) -> bool:
             inside = content[position + 1 : position + 2] == b'"'
             position += 2 if inside else 1
         else:
-            position = content.find(b',"', position)
+            position = content.find(delimiter + b'"', position)
             if position < 0:
                 return False
             inside, position = True, position + 2

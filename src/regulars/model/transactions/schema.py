@@ -85,7 +85,8 @@ class TransactionIn(msgspec.Struct, frozen=True, kw_only=True):
 class TransactionRow(msgspec.Struct, kw_only=True):
     """A validated transaction whose references are not yet resolved.
 
-    `local_time` is the time of a file's row without an offset, converted once the time zone of its location is known.
+    `local_time` is the time of a file's row without an offset, converted once the time zone of its location is known;
+    `default_zone` is that of the file, which applies before the community's.
     `amount` is in minor units of `amount_currency`, the community's currency at validation.
     """
 
@@ -106,6 +107,7 @@ class TransactionRow(msgspec.Struct, kw_only=True):
     amount: int
     amount_currency: str
     fingerprint: bytes | None
+    default_zone: str | None = None
     profile_id: UUID | None = None
     location_id: int | None = None
     location_zone: str | None = None
@@ -291,6 +293,11 @@ _number_encoder = msgspec.json.Encoder(decimal_format="number")
 def fingerprint(transaction: TransactionIn) -> bytes:
     """A hash of a row of a file, by which an unchanged row is recognized."""
     return hashlib.blake2b(_encoder.encode(transaction), digest_size=16).digest()
+
+
+def zoned_fingerprint(digest: bytes, zone: str) -> bytes:
+    """The fingerprint of a row whose time is local in the time zone of the file."""
+    return hashlib.blake2b(digest + zone.encode(), digest_size=16).digest()
 
 
 _REQUIRED = ("items", "timezone", "total", "transacted_at")

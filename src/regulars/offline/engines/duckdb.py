@@ -9,8 +9,8 @@ from regulars.aggregations.aggregation import Aggregation
 from regulars.offline import atomic_output, duckdb_files, writers
 from regulars.offline.casting import DUCKDB_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InputNotFoundError
+from regulars.offline.input_dialects import readable_files
 from regulars.offline.inputs import InputFiles, match_columns
-from regulars.offline.line_ends import with_uniform_line_ends
 from regulars.offline.schema import TableSpec
 from regulars.offline.structures import InputTable, PlanStep
 from regulars.storage.spill_folders import spill_folder
@@ -88,7 +88,7 @@ class DuckDBEngine:
     def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
         if isinstance(value, InputFiles):
-            value = with_uniform_line_ends(value, self._copies)
+            value = readable_files(value, self._copies)
         relation = self._relation(table, value)
         try:
             rows = self.connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from regulars.aggregations.aggregation import Aggregation
+from regulars.file_dialects.encodings import UTF_8, describe
 from regulars.offline import atomic_output, writers
 from regulars.offline.casting import SPARK_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InvalidInputError, MissingDependencyError
@@ -147,7 +148,7 @@ class SparkEngine:
             reader = reader.option("recursiveFileLookup", "true") if path != value.pattern else reader
             try:
                 if value.format == CSV:
-                    options = {"sep": value.separator, "quote": '"', "escape": '"'}
+                    options = {"sep": value.separator, "quote": '"', "escape": '"', "encoding": _encoding(table, value)}
                     return reader.csv(path, header=True, enforceSchema=False, **options)
                 return reader.option("mergeSchema", "true").parquet(path)
             except _ERRORS as error:
@@ -234,6 +235,21 @@ def _start_session(master: str | None) -> SparkSession:
         builder = builder.config("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 4)))
     session: SparkSession = builder.master(master or "local[*]").getOrCreate()
     return session
+
+
+def _encoding(table: TableSpec, files: InputFiles) -> str:
+    """The encoding of CSV files. Raises InvalidInputError for files that Spark can't read as they are."""
+    encodings = {dialect.encoding for _, dialect in files.dialects} or {UTF_8}
+    if any(dialect.has_separator_line for _, dialect in files.dialects):
+        raise InvalidInputError(
+            f"{table.name}: Spark does not read files that begin with sep=. Remove their first line."
+        )
+    if len(encodings) > 1 or any(each.startswith("utf-16") for each in encodings):
+        raise InvalidInputError(
+            f"{table.name}: Spark reads files of one encoding, which is not UTF-16. Found: "
+            f"{', '.join(sorted(map(describe, encodings)))}. Convert them to UTF-8."
+        )
+    return encodings.pop()
 
 
 def _require_unique_columns(table: TableSpec, names: Mapping[str, str], found: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from backports import zstd
 
-from regulars.loading.readers.limits import UNLIMITED, FileLimits
+from regulars.file_dialects.limits import UNLIMITED, FileLimits
 
 _READ_BYTES = 64 * 1024
 _CHUNK_BYTES = 1024 * 1024

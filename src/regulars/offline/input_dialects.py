@@ -1,0 +1,134 @@
+"""How input files are written, and copies of those that an engine can't read as they are."""
+
+import glob
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from regulars.core.number_forms import PLAIN
+from regulars.file_dialects.compression import decompress, detect_compression
+from regulars.file_dialects.dialect import FileDialect, detect_dialect, stated_dialect
+from regulars.file_dialects.encodings import UTF_8, describe, to_utf_8
+from regulars.file_dialects.options import DialectOptions
+from regulars.offline.errors import InvalidInputError
+from regulars.offline.inputs import CSV, InputFiles
+from regulars.offline.schema import TableSpec
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+_COMPRESSED = (".gz", ".zst")
+_REPLACEMENT = "\ufffd".encode()
+
+
+def detect_files(
+    files: InputFiles, table: TableSpec, names: Mapping[str, str], options: DialectOptions
+) -> tuple[InputFiles, FileDialect]:
+    """The files with their separator and encodings, and the dialect of all of them.
+
+    Of files at a URL, only what the options state is known. Raises InvalidInputError if the files differ.
+    """
+    if files.format != CSV or files.is_url:
+        stated = stated_dialect(options)
+        if files.format == CSV and options.encoding not in (None, UTF_8):
+            raise InvalidInputError(f"{table.name}: files at a URL must be UTF-8, not {options.encoding}")
+        return replace(files, separator=options.delimiter or files.separator), stated
+    dialects = {path: _detect(path, files.separator, table, names, options) for path in paths_of(files)}
+    first_path, first = next(iter(dialects.items()))
+    numbers = {dialect.numbers: path for path, dialect in dialects.items() if dialect.numbers is not PLAIN}
+    others = {path: each for path, each in dialects.items() if each.delimiter != first.delimiter}
+    if others or len(numbers) > 1:
+        path, other = (
+            next(iter(others.items()))
+            if others
+            else next((path, each) for path, each in dialects.items() if each.numbers not in (PLAIN, first.numbers))
+        )
+        raise InvalidInputError(
+            f"{table.name}: the files are written in different ways: {first_path} is {first.description}, {path} is "
+            f"{other.description}. Compute them one by one, or state --delimiter and --decimal."
+        )
+    dialect = replace(first, numbers=next(iter(numbers), first.numbers))
+    return replace(files, separator=dialect.delimiter, dialects=tuple(dialects.items())), dialect
+
+
+def paths_of(files: InputFiles) -> list[str]:
+    """The local files of a pattern, in order."""
+    return [files.pattern] if Path(files.pattern).exists() else sorted(glob.glob(files.pattern, recursive=True))
+
+
+def _detect(
+    path: str, separator: str, table: TableSpec, names: Mapping[str, str], options: DialectOptions
+) -> FileDialect:
+    types = {names.get(each.name, each.name): each.type for each in table.columns}
+    try:
+        return detect_dialect(_chunks(path), options, types, types.keys(), separator)
+    except OSError as error:
+        raise InvalidInputError(f"{path} can't be read: {error.strerror}.") from None
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    """The decompressed content of a file, without a CR LF in two chunks."""
+    with open(path, "rb") as file:
+        compression = detect_compression(file.read(4))
+        file.seek(0)
+        rest = b""
+        for chunk in decompress(file, compression, lambda size: None):
+            joined = rest + chunk
+            rest = b"\r" if joined.endswith(b"\r") else b""
+            yield joined.removesuffix(rest) if rest else joined
+        if rest:
+            yield rest
+
+
+def readable_files(files: InputFiles, copies: list[Any]) -> InputFiles:
+    """The files, with a temporary copy in UTF-8 in place of each that DuckDB can't read: in another encoding, with mixed
+    line ends, or with a line that states the separator.
+
+    A copy lives as long as its object, which is added to `copies`.
+    """
+    if not files.dialects:
+        return files
+    readable = [
+        _copy(path, dialect, copies) if _needs_copy(path, dialect) else path for path, dialect in files.dialects
+    ]
+    return files if readable == [path for path, _ in files.dialects] else replace(files, paths=tuple(readable))
+
+
+def _needs_copy(path: str, dialect: FileDialect) -> bool:
+    if dialect.encoding != UTF_8 or dialect.has_separator_line:
+        return True
+    return not path.lower().endswith(_COMPRESSED) and _is_mixed(path)
+
+
+def _is_mixed(path: str) -> bool:
+    returns = feeds = pairs = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            chunk += file.read(1) if chunk.endswith(b"\r") else b""
+            returns += chunk.count(b"\r")
+            feeds += chunk.count(b"\n")
+            pairs += chunk.count(b"\r\n")
+            if returns and feeds and not returns == pairs == feeds:
+                return True
+    return False
+
+
+def _copy(path: str, dialect: FileDialect, copies: list[Any]) -> str:
+    copy = tempfile.NamedTemporaryFile(suffix=".csv")  # noqa: SIM115 - lives in `copies`
+    line = 1
+    is_skipped = dialect.has_separator_line
+    for chunk in to_utf_8(_chunks(path), dialect.encoding):
+        if dialect.encoding != UTF_8 and _REPLACEMENT in chunk:
+            number = line + chunk.partition(_REPLACEMENT)[0].replace(b"\r\n", b"\n").count(b"\n")
+            raise InvalidInputError(f"{path} can't be read: line {number} is not {describe(dialect.encoding)}.")
+        text = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        line += text.count(b"\n")
+        if line == 1:
+            text = text.removeprefix("\ufeff".encode())
+        if is_skipped:
+            _, end, text = text.partition(b"\n")
+            is_skipped = not end
+        copy.write(text)
+    copy.flush()
+    copies.append(copy)
+    return copy.name
