@@ -326,7 +326,7 @@ async def test_local_times_are_in_the_zone_of_the_file_where_nothing_else_says(
         else:
             await load.parquet(file, timezone="America/New_York")
         stored = await load.transactions()
-        assert {name: stored[name]["transacted_at"] for name in rows["external_id"]} == expected
+        assert {name: stored[name]["transacted_at"] for name in expected} == expected
     summary = await load("profiles", "external_id,joined_at\nZM,2026-10-01 12:00\n", timezone="America/New_York")
     joined = "SELECT joined_at::text FROM profiles WHERE external_id = $2"
     assert str(await load.fetchval(joined, "ZM")).startswith("2026-10-01 16:00")
