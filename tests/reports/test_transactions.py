@@ -224,6 +224,15 @@ async def test_verify_finds_wrong_purchases_and_rollups(club: Club) -> None:
             " WHERE community_id = $1 AND granularity = '1d' AND dimension = '' AND $2::bigint > 0"
         ),
         "DELETE FROM member_bitmaps WHERE community_id = $1 AND granularity = '1mo' AND dimension = 'age' AND $2::bigint > 0",
+        (
+            "UPDATE member_bitmaps SET bitmap = set_bit(bitmap, 1000, 1)"
+            " WHERE community_id = $1 AND granularity = '1d' AND dimension = '' AND $2::bigint > 0"
+        ),
+        # A bitmap without members is no difference.
+        (
+            "INSERT INTO member_bitmaps (community_id, metric_family, granularity, dimension, bucket, chunk, bitmap)"
+            " SELECT $1, 'purchases', '1d', 'gender', '2026-09-01', 0, CAST(0 AS bit(1024)) WHERE $2::bigint > 0"
+        ),
     ):
         async with club.database.write_transaction(club.community.id) as scope:
             await scope.execute(statement, club.community.id, made["id"])
@@ -232,3 +241,9 @@ async def test_verify_finds_wrong_purchases_and_rollups(club: Club) -> None:
     assert (f"transaction {made['id']}", "purchase") in found
     assert ("1d 2026-10-01 00:00:00+00", "purchases") in {(key.strip(), name) for key, name in found}
     assert ("1mo 2026-10-01 00:00:00+00 age", "buyers") in found
+    assert ("1d 2026-09-01 00:00:00+00 gender", "buyers") not in found
+    buyers = {each.key.strip(): each for each in reported if isinstance(each, Discrepancy) and each.name == "buyers"}
+    (member,) = str(buyers["1mo 2026-10-01 00:00:00+00 age"].recomputed).strip("{}").split(",")
+    assert buyers["1mo 2026-10-01 00:00:00+00 age"].stored is None
+    wrong = buyers["1d 2026-10-01 00:00:00+00"]
+    assert (wrong.stored, wrong.recomputed) == (f"{{{member},{int(member) // 1024 * 1024 + 1000}}}", f"{{{member}}}")

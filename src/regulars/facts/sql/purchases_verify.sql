@@ -14,13 +14,16 @@ compacted_purchases AS (
     FROM purchase_versions, state
     WHERE community_id = $1 AND is_counted AND recorded_xid < watermark AND superseded_xid >= watermark
 ),
-parts AS (
-    SELECT granularities.granularity, bucket_start(p.purchased_at, granularities.granularity, state.timezone) AS bucket,
-        part.dimension, part.dimension_value, p.sales,
-           part.amount, p.member_id
+-- The bucket of a purchase is computed before the purchase is divided into its parts.
+bucketed_purchases AS MATERIALIZED (
+    SELECT granularity, bucket_start(p.purchased_at, granularity, state.timezone) AS bucket, p.*
     FROM compacted_purchases AS p
     CROSS JOIN state
     CROSS JOIN (VALUES ('1d'), ('1mo')) AS granularities (granularity)
+),
+parts AS (
+    SELECT p.granularity, p.bucket, part.dimension, part.dimension_value, p.sales, part.amount, p.member_id
+    FROM bucketed_purchases AS p
     CROSS JOIN LATERAL (
         VALUES
             ('', NULL, p.amount::numeric),
@@ -35,10 +38,16 @@ parts AS (
         SELECT 'brand', brand, brand_amount FROM unnest(p.brands, p.brand_amounts) AS line (brand, brand_amount)
     ) AS part (dimension, dimension_value, amount)
 ),
+recomputed_chunks AS MATERIALIZED (
+    SELECT granularity, dimension, bucket, dimension_value, bitmap_chunk(member_id) AS chunk, count(*) AS purchases,
+        sum(sales) AS sales, sum(amount) AS amount, bit_or(bitmap_bit(member_id)) AS bitmap
+    FROM parts
+    GROUP BY granularity, dimension, bucket, dimension_value, bitmap_chunk(member_id)
+),
 recomputed_rollups AS (
     SELECT granularity, dimension, bucket, dimension_value,
-        ROW(count(*), sum(sales), trim_scale(sum(amount)))::text AS numbers
-    FROM parts
+        ROW(sum(purchases), sum(sales), trim_scale(sum(amount)))::text AS numbers
+    FROM recomputed_chunks
     GROUP BY granularity, dimension, bucket, dimension_value
 ),
 stored_rollups AS (
@@ -46,20 +55,22 @@ stored_rollups AS (
     FROM purchase_rollups
     WHERE community_id = $1 AND EXISTS (SELECT FROM state)
 ),
-recomputed_buyers AS (
-    SELECT granularity, dimension, bucket, dimension_value,
-        array_agg(DISTINCT member_id ORDER BY member_id)::text AS members
-    FROM parts
-    WHERE member_id IS NOT NULL
-    GROUP BY granularity, dimension, bucket, dimension_value
-),
-stored_buyers AS (
-    SELECT granularity, dimension, bucket, dimension_value,
-        array_agg(1024 * chunk + bit ORDER BY chunk, bit)::text AS members
-    FROM member_bitmaps
-    CROSS JOIN generate_series(0, 1023) AS bit
-    WHERE community_id = $1 AND metric_family = 'purchases' AND get_bit(bitmap, bit) = 1
-    GROUP BY granularity, dimension, bucket, dimension_value
+differing_buyers AS MATERIALIZED (
+    SELECT granularity, dimension, bucket, dimension_value, chunk,
+        coalesce(bit_or(bitmap) FILTER (WHERE is_stored), CAST(0 AS bit(1024))) AS stored,
+        coalesce(bit_or(bitmap) FILTER (WHERE NOT is_stored), CAST(0 AS bit(1024))) AS recomputed
+    FROM (
+        SELECT granularity, dimension, bucket, dimension_value, chunk, bitmap, true AS is_stored
+        FROM member_bitmaps
+        WHERE community_id = $1 AND metric_family = 'purchases'
+        UNION ALL
+        SELECT granularity, dimension, bucket, dimension_value, chunk, bitmap, false
+        FROM recomputed_chunks
+        WHERE chunk IS NOT NULL
+    ) AS both_ways
+    GROUP BY granularity, dimension, bucket, dimension_value, chunk
+    HAVING coalesce(bit_or(bitmap) FILTER (WHERE is_stored), CAST(0 AS bit(1024)))
+        <> coalesce(bit_or(bitmap) FILTER (WHERE NOT is_stored), CAST(0 AS bit(1024)))
 ),
 transaction_facts AS (
     SELECT t.id,
@@ -90,14 +101,12 @@ compared AS (
     ) AS both_ways
     GROUP BY granularity, dimension, bucket, dimension_value
     UNION ALL
-    SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'buyers', max(stored), max(recomputed)
-    FROM (
-        SELECT granularity, dimension, bucket, dimension_value, members AS stored, NULL AS recomputed
-        FROM stored_buyers
-        UNION ALL
-        SELECT granularity, dimension, bucket, dimension_value, NULL, members FROM recomputed_buyers
-    ) AS both_ways
-    GROUP BY granularity, dimension, bucket, dimension_value
+    SELECT concat_ws(' ', granularity, bucket, dimension, dimension_value), 'buyers',
+        (array_agg(1024 * chunk + bit ORDER BY bit) FILTER (WHERE get_bit(stored, bit) = 1))::text,
+        (array_agg(1024 * chunk + bit ORDER BY bit) FILTER (WHERE get_bit(recomputed, bit) = 1))::text
+    FROM differing_buyers
+    CROSS JOIN generate_series(0, 1023) AS bit
+    GROUP BY granularity, dimension, bucket, dimension_value, chunk
 )
 SELECT key, name, stored, recomputed
 FROM compared
