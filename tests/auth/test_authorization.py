@@ -127,7 +127,7 @@ async def test_public_pages_accept_any_token_or_none(club: Club) -> None:
     for path in PAGES:
         for authorization in ("", "Bearer rg_made-up", f"Bearer {club.token}"):
             answer = await club.http.get(path, headers={"Authorization": authorization})
-            assert answer.status_code == 200, (path, authorization)
+            assert answer.status_code == (307 if path == "/" else 200), (path, authorization)
 
 
 def test_an_endpoint_without_a_permit_denies_every_token() -> None:

@@ -16,6 +16,8 @@ def as_table(answer: ReportResult) -> str:
     """Formats a result as a table; of a time series each bucket is a row and each series a column."""
     header, rows = _wide(answer) if answer["result_type"] == "timeseries" else to_table(answer)
     rows = list(rows)
+    if not rows:
+        return "no rows\n"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(header):
         is_number = any(isinstance(row[index], int | float) for row in rows)

@@ -1,92 +1,154 @@
 """`regulars query`: runs a report from the shell."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
-from regulars.auth.tenants import ALL_CUSTOMERS
+from regulars.auth.tenants import ALL_CUSTOMERS, Tenant
 from regulars.cli import chart_page
+from regulars.cli.chart_names import names_of_labels
 from regulars.cli.export import run_export, write_to_standard_output
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
+from regulars.cli.query_request import QueryRequest
 from regulars.cli.tenants import select_tenants, usage_errors
+from regulars.clock import system_clock
 from regulars.exports.formats import ExportFormat
 from regulars.query import execute
 from regulars.query.backends import Backends
+from regulars.query.formats.tabular import header_of
 from regulars.query.parser.filters import IN_SEGMENT
-from regulars.query.parser.request import parse_query
+from regulars.query.parser.request import MAX_LIMIT, parse_query
+from regulars.query.query import ReportQuery
 from regulars.query.replica.cache import ReplicaCache
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
 from regulars.segments import definitions
 from regulars.storage.database import Database
 
-_FORMATTERS = {"table": as_table, "json": to_json, "csv": to_csv}
+TABLE_ROWS = 100
+"""The rows of a table, unless the body has a limit."""
+
+_FORMATS = ("table", "json", "csv")
+
+Result = dict[str, Any]
 
 
 def query(
-    body: Annotated[str, Parameter(help="Request body, as for POST /v1/reporting/query.")],
+    body: Annotated[
+        str, Parameter(name="report", help="The name of a report, or a request body as for POST /v1/reporting/query.")
+    ],
     *,
     customer: Annotated[str, Parameter(help="Value of X-Customer, or the slug of a community.")] = ALL_CUSTOMERS,
+    last: Annotated[
+        str | None,
+        Parameter(help="Instead of from and to: the last whole 24h, 7d, 1w or 3mo. A bare name has 30d by default."),
+    ] = None,
     output: Annotated[
         str | None,
         Parameter(
             name=["-o", "--output"],
-            help="Output format: table (the default), json, csv, or an .html file for a chart; with --all csv or ndjson.",
+            help="Output format: table (the default, the first rows), json or csv (all rows), or an .html file for a chart; "
+            "with --all csv or ndjson.",
         ),
     ] = None,
-    all_: Annotated[bool, Parameter(name="--all", help="All rows instead of a page, without limits.")] = False,
+    all_: Annotated[bool, Parameter(name="--all", help="All rows of one snapshot, without limits.")] = False,
     common: CommonOptions | None = None,
 ) -> int:
     """Runs a report with access to every customer. No token is needed.
 
-    Example: `regulars query '{"report": "members_grouped_count"}' --customer cdnow -o csv`
+    Example: `regulars query members_grouped_count --customer cdnow -o csv`
 
-    A chart: `regulars query '{"report": "members_count_history", "from": "2026-01-01", "to": "2026-04-01"}'
-    -o chart.html`
+    A chart: `regulars query members_count_history --last 3mo -o chart.html`
     """
-    if all_:
-        return _write_all(body, customer, output, common)
+    with usage_errors(customer):
+        request = QueryRequest(body, last, REPORTS_BY_NAME)
+        text = msgspec.json.encode(request.at(system_clock()))
+        parsed = None
+        if IN_SEGMENT not in body:
+            # A body without segments is validated before the database is opened.
+            parsed = parse_query(text, REPORTS_BY_NAME)
+    is_whole = output == "csv" and not request.is_page and parsed is not None and _is_exported(parsed)
+    if all_ or is_whole:
+        return _write_all(text.decode(), customer, output, common)
     output = output or "table"
-    content = body.encode(errors="replace")
-    if IN_SEGMENT not in body:
-        # A body without segments is validated before the database is opened.
-        with usage_errors(customer):
-            parse_query(content, REPORTS_BY_NAME)
     chart = Path(output) if output.endswith(".html") else None
-    if chart is None and output not in _FORMATTERS:
-        raise UsageError(f"-o is {output!r}. Allowed: table, json, csv, FILE.html.")
+    if chart is None and output not in _FORMATS:
+        raise UsageError(f"-o is {output!r}. Allowed: {', '.join(_FORMATS)}, FILE.html.")
     if chart is not None:
         # Fails before the query runs if plotly is missing.
         chart_page.plotly_script()
     replica_cache_mb = load_settings(common).replica_cache_mb
 
-    async def work(database: Database) -> tuple[str, Mapping[str, Any]]:
+    async def work(database: Database) -> tuple[ReportQuery, Result, int | None, Sequence[Tenant], Mapping[str, Any]]:
         tenants = await select_tenants(database, customer)
         segments = await definitions.filters_of(database, tenants)
-        report_query = parse_query(content, REPORTS_BY_NAME, segments)
-        name = report_query.report.name
-        if chart is not None and report_query.report.format is not ReportFormat.TIMESERIES:
-            raise UsageError(f"A chart needs a time series, and {name} is none. Use -o table, json or csv.")
+        found = parse_query(msgspec.json.encode(request.at(database.clock(), tenants)), REPORTS_BY_NAME, segments)
+        if chart is not None and found.report.format is ReportFormat.RECORDS:
+            raise UsageError(
+                f"A chart needs a time series or statistics, and {found.report.name} has records. Use -o table, json or csv."
+            )
         backends = Backends(database, ReplicaCache(replica_cache_mb))
-        return name, await execute.execute(report_query, tenants, backends, database.clock())
+        if request.is_page or found.report.format is not ReportFormat.RECORDS:
+            result = dict(await execute.execute(found, tenants, backends, database.clock()))
+            total = None
+        else:
+            result, total = await _pages(found, tenants, backends, database, keeps_all=output != "table")
+        names = await names_of_labels(database, tenants, result) if chart is not None else {}
+        return found, result, total, tenants, names
 
     with usage_errors(customer):
-        name, result = run_with_database(common, work)
+        found, result, total, tenants, names = run_with_database(common, work)
     if chart is not None:
-        chart.write_text(chart_page.render_page(name, result))
-        print(f"Chart of {name} written to {chart}.")
+        chart.write_text(chart_page.render_page(found, result, tenants, names))
+        print(f"Chart of {found.report.name} written to {chart}.")
         return 0
-    sys.stdout.write(_FORMATTERS[output](result))
-    if output != "json" and (next_page := result.get("pagination", {}).get("next_page_info")):
-        sys.stderr.write(
-            f'There are more rows. For the next page add "page_info": "{next_page}"; --all writes all rows.\n'
-        )
+    sys.stdout.write(_text(output, found, result, total))
+    next_page = result.get("pagination", {}).get("next_page_info")
+    if request.is_page and next_page and output != "json":
+        sys.stderr.write(f'There are more rows. For the next page add "page_info": "{next_page}".\n')
+    if result.get("truncated"):
+        sys.stderr.write("The result has more values than these. -o csv writes all.\n")
     return 0
+
+
+def _is_exported(found: ReportQuery) -> bool:
+    return found.report.format is not ReportFormat.STATISTICS
+
+
+async def _pages(
+    found: ReportQuery, tenants: Sequence[Tenant], backends: Backends, database: Database, *, keeps_all: bool
+) -> tuple[Result, int]:
+    """The first rows of records, or all of them, and the number of all."""
+    limit = MAX_LIMIT if keeps_all else TABLE_ROWS
+    first = dict(await execute.execute(replace(found, limit=limit), tenants, backends, database.clock()))
+    total, cursor = len(first["records"]), first["pagination"]["next_page_info"]
+    while cursor is not None:
+        page = await execute.execute(
+            replace(found, limit=MAX_LIMIT, cursor=cursor), tenants, backends, database.clock()
+        )
+        total, cursor = total + len(page["records"]), page["pagination"]["next_page_info"]
+        if keeps_all:
+            first["records"] += page["records"]
+    first["pagination"] = {"next_page_info": None}
+    return first, total
+
+
+def _text(output: str, found: ReportQuery, result: Result, total: int | None) -> str:
+    if output == "json":
+        return to_json(result)
+    if output == "csv":
+        return to_csv(result, header_of(found))
+    table = as_table(result)
+    shown = len(result.get("records", ()))
+    more = "" if total is None or total == shown else f"{shown:,} of {total:,} rows; -o csv writes all.\n"
+    return table + more
 
 
 def _write_all(body: str, customer: str, output: str | None, common: CommonOptions | None) -> int:

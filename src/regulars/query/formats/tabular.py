@@ -8,6 +8,11 @@ from typing import Any
 
 import msgspec
 
+from regulars.query.compiler.groups import group_labels
+from regulars.query.compiler.records import shown_fields
+from regulars.query.query import ReportQuery
+from regulars.reports.report import ReportFormat
+
 ReportResult = Mapping[str, Any]
 Row = Sequence[Any]
 
@@ -19,12 +24,21 @@ def to_json(result: ReportResult) -> str:
     return msgspec.json.format(_encoder.encode(result), indent=2).decode() + "\n"
 
 
-def to_csv(result: ReportResult) -> str:
+def header_of(query: ReportQuery) -> list[str]:
+    """The columns of the records or statistics of a query."""
+    report = query.report
+    if report.format is ReportFormat.RECORDS and report.key and query.aggregate_by is None:
+        return [each.name for each in shown_fields(report)]
+    return [*(each.key for each in group_labels(query)), *(each.name for each in query.measures)]
+
+
+def to_csv(result: ReportResult, columns: Sequence[str] = ()) -> str:
     """Renders a result as RFC 4180 with a header, one line for each record or value of a timeseries.
 
-    Arrays and objects are JSON, null is empty.
+    Arrays and objects are JSON, null is empty. `columns` are the header of a result without rows.
     """
     header, rows = to_table(result)
+    header = header or list(columns)
     buffer = io.StringIO()
     # The default line terminator of csv is that of RFC 4180.
     writer = csv.writer(buffer)

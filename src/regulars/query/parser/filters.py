@@ -184,10 +184,19 @@ class _FilterParser:
             return self._negation(tree, position, depth)
         if operation_type == IN_SEGMENT and self._report.has_members:
             return self._segment(tree, position)
+        if "field" in tree:
+            self._check_field(tree["field"], position)
         if operation_type is None:
             raise _InvalidNodeError(missing("type"), "type")
         allowed = (*LOGICAL_TYPES, *COMPARISON_TYPES, *((IN_SEGMENT,) if self._report.has_members else ()))
         raise _InvalidNodeError(not_in(allowed, "operation", operation_type), "type")
+
+    def _check_field(self, name: object, position: _Position) -> None:
+        """Adds the error of the field of a node whose type is wrong, so that both are reported."""
+        try:
+            self._compared_field(name)
+        except _InvalidNodeError as error:
+            self._errors.add((*_path(position), *error.path), error.detail)
 
     def _reject_unknown_keys(self, tree: Mapping[str, Any], position: _Position, known: Sequence[str]) -> None:
         for name in tree:
