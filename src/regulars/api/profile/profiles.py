@@ -1,4 +1,4 @@
-"""Profiles: create, read, update, search, merge, erase, and batches."""
+"""Profiles: create, read, update, search, merge, erase."""
 
 from typing import Any
 from uuid import UUID
@@ -6,19 +6,16 @@ from uuid import UUID
 import msgspec
 
 from regulars.api.profile import examples, response_schemas
-from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.api.profile.profile_includes import IncludeLoader, ProfileJson, parse_includes
 from regulars.api.profile.profile_values import PROFILES_WITH_VALUES, listed_profiles
 from regulars.auth import permits
 from regulars.core import validation
-from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.core.errors import NotFoundError, field_error
 from regulars.core.timestamps import parse_timestamp
 from regulars.model import erasure, identities, member_handles, merge
-from regulars.model.import_batches import IMPORT_BATCHES
 from regulars.model.profiles import lookup, profiles, sync
-from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.profiles import ALL_PROFILES, PROFILES
-from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
+from regulars.model.profiles.schema import ProfileIn, validate
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Scope
@@ -88,7 +85,7 @@ async def _require_own_fields(context: RequestContext, uow: UnitOfWork, profile_
                 raise field_error(f"identities.{index}.handle", reason)
 
 
-def _require_type(context: RequestContext, profile_type: object) -> None:
+def require_type(context: RequestContext, profile_type: object) -> None:
     """Raises AccessDenied if the type deletes the profile and the caller may not delete profiles."""
     if profile_type == "deleted":
         context.require_permit(permits.PROFILE_ERASE)
@@ -97,7 +94,7 @@ def _require_type(context: RequestContext, profile_type: object) -> None:
 async def update_profile(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     """Updates the profile in the path, or the member's own."""
     profile_id = context.path_uuid()
-    _require_type(context, context.body.profile_type)
+    require_type(context, context.body.profile_type)
     await _require_own_fields(context, uow, profile_id)
     await profiles.update(uow, profile_id, context.body)
     return await _representation(uow, profile_id)
@@ -118,7 +115,7 @@ async def update_type(context: RequestContext, uow: UnitOfWork) -> dict[str, obj
     profile_id = context.path_uuid()
     row = validate(ProfileIn(profile_type=context.body.profile_type))
     profile_type = row.columns["profile_type"]
-    _require_type(context, profile_type)
+    require_type(context, profile_type)
     await profiles.set_type(uow, profile_id, profile_type)
     return await _representation(uow, profile_id)
 
@@ -223,64 +220,6 @@ async def _anonymize(context: RequestContext, uow: UnitOfWork) -> dict[str, obje
     return await _representation(uow, profile_id)
 
 
-# Batches ------------------------------------------------------------------------------------------------
-
-
-class ProfilesIn(msgspec.Struct, frozen=True):
-    """Profiles, and what existing ones are matched by: `email`, `mobile_phone`, `external_id`, or the handle of an
-    identity.
-    """
-
-    profiles: list[msgspec.Raw]
-    match_criteria: str = "email"
-
-
-def _ref(criteria: str, row: ProfileRow) -> ProfileRef | None:
-    if criteria in ("email", "mobile_phone", "external_id"):
-        value = row.columns.get(criteria)
-    else:
-        value = next((each.identifier for each in row.identities if each.handle == criteria), None)
-    return None if value is None else (criteria, value)
-
-
-_CHUNK_ROWS = 2_000
-"""Profiles that are written in one call, which occupies the interpreter for less than 0.1 s."""
-
-
-async def _write_rows(context: RequestContext, uow: UnitOfWork) -> RowBatch:
-    criteria = context.body.match_criteria
-    try:
-        validation.check_text(criteria)
-    except ValueError as error:
-        raise field_error("match_criteria", str(error)) from None
-    batch = RowBatch("profiles", context.body.profiles)
-    rows = await context.app.worker_threads.run(batch.validate, ProfileIn, validate)
-    for row in rows.values():
-        _require_type(context, row.columns.get("profile_type"))
-    for chunk in chunks(rows, _CHUNK_ROWS):
-        refs = [_ref(criteria, row) for row in chunk.values()]
-        results = await profiles.upsert_matching(uow, list(chunk.values()), refs)
-        for index, result in zip(chunk, results, strict=True):
-            batch.outcomes[index] = result if isinstance(result, ValidationError) else result.outcome
-    return batch
-
-
-async def _batch(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    return await (await _write_rows(context, uow)).store_result(uow)
-
-
-async def _queue(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
-    result = await (await _write_rows(context, uow)).store_result(uow)
-    batch_id = result["data"]["batch_id"]  # type: ignore[index]
-    return data_envelope({"message": "Profiles queued for batch import.", "batch_id": batch_id})
-
-
-async def _read_batch(context: RequestContext) -> dict[str, object]:
-    batch_id = context.path_uuid("batch_id")
-    async with context.app.database.read_transaction(context.community_id) as scope:
-        return data_envelope(await IMPORT_BATCHES.fetch_one(scope, batch_id))
-
-
 _PATH = "/api/v3/profiles"
 _INCLUDE = {
     "include": "`aggregations` adds the values of the profile, `segments` the names of the segments that it is in; several "
@@ -357,34 +296,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
         may_return_404=True,
-    ),
-    _endpoint(
-        "POST",
-        "/batch.json",
-        "Create or update many profiles",
-        write_handler=_batch,
-        schema=response_schemas.BATCH,
-        request_model=ProfilesIn,
-        request_example=examples.PROFILES,
-        permit=permits.PROFILE_WRITE,
-    ),
-    _endpoint(
-        "POST",
-        "/batch",
-        "Create or update many profiles, with the response of a queued batch",
-        write_handler=_queue,
-        schema=response_schemas.QUEUED_BATCH,
-        request_model=ProfilesIn,
-        request_example=examples.PROFILES,
-        permit=permits.PROFILE_WRITE,
-    ),
-    _endpoint(
-        "GET",
-        "/batch/{batch_id}",
-        "Get the result of a batch",
-        read_handler=_read_batch,
-        resource=IMPORT_BATCHES,
-        permit=permits.PROFILE_READ,
     ),
     _endpoint(
         "GET",
