@@ -1,27 +1,43 @@
 """Regulars: values of each member and reports of all members, always consistent with the facts."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regulars.offline.compute import compute
+    from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
     from regulars.offline.report import compute_report
     from regulars.offline.segment import compute_segment
+    from regulars.offline.value_list import Value, values
+    from regulars.query.errors import InvalidParametersError
 
-__all__ = ["compute", "compute_report", "compute_segment"]
+__all__ = [
+    "InputNotFoundError",
+    "InvalidInputError",
+    "InvalidParametersError",
+    "MissingDependencyError",
+    "Value",
+    "compute",
+    "compute_report",
+    "compute_segment",
+    "values",
+]
+
+_MODULES = {
+    "InputNotFoundError": "regulars.offline.errors",
+    "InvalidInputError": "regulars.offline.errors",
+    "InvalidParametersError": "regulars.query.errors",
+    "MissingDependencyError": "regulars.offline.errors",
+    "Value": "regulars.offline.value_list",
+    "compute": "regulars.offline.compute",
+    "compute_report": "regulars.offline.report",
+    "compute_segment": "regulars.offline.segment",
+    "values": "regulars.offline.value_list",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Engines are imported on first use: server processes don't need them.
-    if name == "compute":
-        from regulars.offline.compute import compute
-
-        return compute
-    if name == "compute_report":
-        from regulars.offline.report import compute_report
-
-        return compute_report
-    if name == "compute_segment":
-        from regulars.offline.segment import compute_segment
-
-        return compute_segment
-    raise AttributeError(f"module 'regulars' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'regulars' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from regulars.aggregations import fingerprint, serialization
 from regulars.aggregations.aggregation import Aggregation
 from regulars.clock import system_clock
@@ -14,6 +16,7 @@ from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
 from regulars.offline.registration import NoticeCallback, parse_reading, register
+from regulars.offline.value_list import with_metadata
 
 ProgressCallback = Callable[[str], None]
 
@@ -25,7 +28,8 @@ def compute(
     products: Any = None,
     *,
     as_of: Any = None,
-    values: Sequence[str] | None = None,
+    values: str | Sequence[str] | None = None,
+    money: str = "decimal",
     columns: Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
@@ -44,21 +48,25 @@ def compute(
 ) -> Any:
     """Computes the values of all profiles, or of each row of an entity table (profile, as_of) passed as `as_of`.
 
-    Tables are paths, glob patterns, folders or URLs of CSV or Parquet files, pandas or Polars data frames, Arrow
-    tables, or Spark DataFrames. `columns` maps column names to those of the input, such as {"profile": "customer_id"}.
-    `as_of` defaults to now; later facts are ignored. `values` selects values (default: all): only what they need is
-    read, validated and computed; profile_id and calculated_at are always included.
+    Tables are paths, glob patterns, folders or URLs of CSV or Parquet files, pandas or Polars frames, lazy ones too, Arrow
+    tables, relations of DuckDB, Spark DataFrames, or anything with an Arrow stream. `columns` maps column names to those of
+    the input, such as {"profile": "customer_id"}. `as_of` defaults to now; later facts are ignored. `values` selects one or
+    several values (default: all), which `regulars.values()` lists: only what they need is read, validated and computed;
+    profile_id and calculated_at are always included.
     Times in text are ISO 8601, or in `date_format`, such as "%m/%d/%Y %H:%M". `delimiter`, `decimal` and `encoding` of CSV
     files are detected unless they are stated; `on_notice` receives how files were read (default: the log).
     Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
-    exact, in `currency`.
+    exact, in `currency`; with `money="float"`, money and percentages are floating-point numbers.
     `with_fingerprints` adds the next change and the fingerprint of the facts, which
     `regulars load --precomputed-values` needs.
-    Returns an Arrow table, or a Spark DataFrame with engine "spark"; None if `output` is written.
+    Returns an Arrow table, whose fields have the meaning, type and unit of their value as metadata, or a Spark DataFrame
+    with engine "spark"; None if `output` is written.
     Raises InvalidInputError for invalid input, with the table, the column and a remedy.
     """
     if engine not in ("duckdb", "spark"):
         raise InputNotFoundError(f"Unknown engine {engine!r}. Allowed: duckdb, spark.")
+    if money not in ("decimal", "float"):
+        raise InputNotFoundError(f"Unknown money {money!r}. Allowed: decimal, float.")
     if transactions is None:
         raise InputNotFoundError("transactions is required.")
     target = None if output is None else atomic_output.resolve_output(output, may_be_folder=engine == "spark")
@@ -74,7 +82,7 @@ def compute(
                 "with_fingerprints writes Parquet only. Use an output with the extension .parquet, or a folder with Spark."
             )
         aggregations = (*aggregations, *fingerprint.LOADING_COLUMNS)
-    spec = ComputeSpec(timezone, currency, instant, aggregations, with_fingerprints)
+    spec = ComputeSpec(timezone, currency, instant, aggregations, with_fingerprints, money == "float")
     tables = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     passed = {name: value for name, value in {**tables, "as_of": entities}.items() if value is not None}
     reading = parse_reading(
@@ -90,14 +98,20 @@ def compute(
     registered = {name: register(backend, _TABLES[name], value, reading) for name, value in passed.items()}
     select = build_values(backend, registered, spec, progress)
     if target is None:
-        return backend.to_table(select)
+        table = backend.to_table(select)
+        ((currency_code,),) = backend.fetch("SELECT currency FROM club")
+        return with_metadata(table, currency_code) if isinstance(table, pa.Table) else table
     progress("writing")
     backend.write(select, target, aggregations)
     return None
 
 
-def _select(names: Sequence[str] | None) -> tuple[Aggregation, ...]:
+def _select(names: str | Sequence[str] | None) -> tuple[Aggregation, ...]:
     """The selected values. Raises InputNotFoundError for an unknown name."""
+    if isinstance(names, str):
+        names = [names]
+    if names is not None and not (isinstance(names, Sequence) and all(isinstance(each, str) for each in names)):
+        raise InputNotFoundError(f'values is {names!r}. Pass a name, or a list of names such as ["spend_12m"].')
     try:
         return serialization.aggregations_by_name(None if names is None else [*_ALWAYS, *names])
     except KeyError as error:
@@ -114,7 +128,7 @@ def resolve_as_of(as_of: Any) -> datetime:
     """The instant of `as_of`; now if it is None. Raises InputNotFoundError if it is not an instant."""
     at, _ = _instant_or_entities(as_of)
     if at is None:
-        raise InputNotFoundError("as_of must be a single instant for a report.")
+        raise InputNotFoundError(f"as_of must be a single instant for a report. Found: a {type(as_of).__name__}.")
     return at
 
 
@@ -131,5 +145,5 @@ def _instant_or_entities(as_of: Any) -> tuple[datetime | None, Any]:
         except ValueError as error:
             if "://" in as_of or as_of.endswith(inputs.EXTENSIONS) or Path(as_of).exists():
                 return None, as_of
-            raise InputNotFoundError(f"as_of {error}.") from None
+            raise InputNotFoundError(f"as_of is {as_of!r}. It {error}.") from None
     return None, as_of

@@ -108,6 +108,8 @@ def _club(
         raise InvalidInputError(
             f"transactions.currency has several values ({', '.join(found)}). Select the currency of values with currency."
         )
+    if currency is not None:
+        require_text(currency, "currency")
     own = currency or (found[0] if found else "EUR")
     for code in (own, *found):
         try:
@@ -124,8 +126,15 @@ def _club(
     return ClubContext(timezone, own, money.minor_digits(own)), has_rates
 
 
+def require_text(value: object, path: str) -> None:
+    """Raises InvalidInputError for an argument that must be a text."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{path} is {value!r}. Pass a text.")
+
+
 def check_timezone(name: str, path: str) -> None:
     """Raises InvalidInputError for an unknown time zone."""
+    require_text(name, path)
     try:
         timestamps.zone_info(name)
     except ValueError as error:

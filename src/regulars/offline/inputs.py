@@ -106,6 +106,8 @@ def map_columns(columns: Mapping[str, Any] | None, table: TableSpec) -> dict[str
 
     Raises InputNotFoundError for an unknown table or column.
     """
+    if not isinstance(columns, Mapping | None):
+        raise InputNotFoundError(f'columns is {columns!r}. Pass names by column, such as {{"profile": "customer_id"}}.')
     mapping = dict(columns or {})
     by_table = {name: names for name, names in mapping.items() if isinstance(names, Mapping)}
     tables = [each.name for each in TABLES]

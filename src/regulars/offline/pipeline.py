@@ -32,7 +32,8 @@ MAX_ERROR_KINDS = 3
 class ComputeSpec:
     """What to compute: time zone and currency of the club, an instant (None: an entity table), and the values.
 
-    `with_fingerprints` adds time triggers and the fingerprint of the facts.
+    `with_fingerprints` adds time triggers and the fingerprint of the facts. `money_as_float` returns money and percentages
+    as floating-point numbers.
     """
 
     timezone: str
@@ -40,6 +41,7 @@ class ComputeSpec:
     as_of: datetime | None
     aggregations: tuple[Aggregation, ...]
     with_fingerprints: bool = False
+    money_as_float: bool = False
 
 
 def build_values(
@@ -55,7 +57,9 @@ def build_values(
     facts = prepare_facts(backend, inputs, spec, columns_read(registry), progress)
     progress("computing")
     compute_prepared_values(backend, facts, spec.as_of, registry)
-    return values.output_select(spec.aggregations, facts.traits.club, backend.dialect)
+    return values.output_select(
+        spec.aggregations, facts.traits.club, backend.dialect, money_as_float=spec.money_as_float
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from regulars.file_dialects.dialect import stated_dialect
 from regulars.file_dialects.options import DETECT, DialectError, DialectOptions, parse_options
 from regulars.offline.errors import InputNotFoundError
+from regulars.offline.frames import materialize
 from regulars.offline.input_dialects import detect_files
 from regulars.offline.inputs import CSV, InputFiles, map_columns, resolve_input
 from regulars.offline.schema import TableSpec
@@ -49,6 +50,7 @@ def register(backend: EngineBackend, table: TableSpec, value: Any, reading: Inpu
         if not dialect.is_default and resolved.dialects:
             reading.on_notice(f"{resolved.pattern}: read as {dialect.description}")
     else:
+        resolved = materialize(resolved)
         dialect = stated_dialect(reading.options)
     registered = backend.register(table, resolved, names)
     columns = {name: replace(each, cell_format=dialect.cell_format) for name, each in registered.columns.items()}

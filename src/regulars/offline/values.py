@@ -184,9 +184,17 @@ def _statement(registry: AggregationRegistry, engine: str) -> str:
     return compile_statement(registry, {each.name: each for each in (*ENGINES, DUCKDB_BRAND_BITSET)}[engine])
 
 
-def output_select(aggregations: Sequence[Aggregation], club: ClubContext, dialect: CastDialect) -> str:
-    """SELECT of the output: decimals, timestamps in UTC, locations as external ids."""
-    columns = ",\n       ".join(f"{_output(each, club, dialect)} AS {each.name}" for each in aggregations)
+def output_select(
+    aggregations: Sequence[Aggregation], club: ClubContext, dialect: CastDialect, *, money_as_float: bool = False
+) -> str:
+    """SELECT of the output: decimals or floating-point numbers, timestamps in UTC, locations as external ids."""
+
+    def column(of: Aggregation) -> str:
+        sql = _output(of, club, dialect)
+        is_decimal = of.type in (FieldType.MONEY, FieldType.PERCENT)
+        return f"CAST({sql} AS DOUBLE)" if money_as_float and is_decimal else sql
+
+    columns = ",\n       ".join(f"{column(each)} AS {each.name}" for each in aggregations)
     types = {each.type for each in aggregations}
     select = f"SELECT {columns}\nFROM stored_values AS value"
     if types & {FieldType.LOCATION, FieldType.LOCATION_LIST}:

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 
 from regulars.aggregations.aggregation import Aggregation
-from regulars.offline import atomic_output, duckdb_files, writers
+from regulars.offline import atomic_output, duckdb_files, frames, writers
 from regulars.offline.casting import DUCKDB_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_dialects import readable_files
@@ -112,8 +112,7 @@ class DuckDBEngine:
             self.connection.register(name, value)
         except (duckdb.Error, TypeError, ValueError):
             raise InputNotFoundError(
-                f"{table.name}: unsupported input of type {type(value).__name__}. "
-                f"Allowed: a path, a pandas or Polars data frame, an Arrow table."
+                f"{table.name}: unsupported input of type {type(value).__name__}. Allowed: {frames.ALLOWED}."
             ) from None
         return name
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from regulars.aggregations.aggregation import Aggregation
 from regulars.file_dialects.encodings import UTF_8, describe
-from regulars.offline import atomic_output, writers
+from regulars.offline import atomic_output, frames, writers
 from regulars.offline.casting import SPARK_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InvalidInputError, MissingDependencyError
 from regulars.offline.inputs import CSV, InputFiles, match_columns
@@ -162,7 +162,7 @@ class SparkEngine:
         except (TypeError, ValueError, PySparkException):
             raise InvalidInputError(
                 f"{table.name}: unsupported input of type {type(value).__name__}. "
-                f"Allowed: a path, a Spark DataFrame, a pandas or Polars data frame, an Arrow table."
+                f"Allowed: a Spark DataFrame, {frames.ALLOWED}."
             ) from None
 
     def to_table(self, select: str) -> DataFrame:
