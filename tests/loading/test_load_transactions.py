@@ -62,7 +62,7 @@ async def test_lines_of_one_external_id_are_one_transaction_whose_total_counts_o
     assert (values["spend_all"], values["purchased_brands"]) == (35.0, ["Aune", "Tveitun"])
 
 
-async def test_lines_that_contradict_each_other_are_rejected_with_the_field(load: FileLoader) -> None:
+async def test_a_strict_load_rejects_lines_that_differ_with_the_field(load: FileLoader) -> None:
     await load.profiles("M1")
     summary = await load(
         "transactions",
@@ -71,6 +71,7 @@ async def test_lines_that_contradict_each_other_are_rejected_with_the_field(load
         "T2,M1,2026-10-01,1,S1,A\n"
         "T1,M1,2026-10-01,31,S2,B\n"
         "T3,M1,today,30,S1,C\n",
+        is_strict=True,
     )
     assert outcome_counts(summary) == (1, 0, 2)
     text = "differs from line 2: all lines with one external_id are one transaction"
@@ -142,7 +143,7 @@ async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -
     assert reasons.pop(9).startswith("expected `object`")
     assert reasons == {
         1: "total must be a decimal with at most 6 decimal places, below 10^12 in absolute value, not 'much'",
-        2: "total is required",
+        2: "total is required, or the price_sell of the lines",
         3: "transacted_at is required",
         4: "external_id is required: it identifies the transaction in later imports",
         5: "profile there is no profile unknown",

@@ -80,7 +80,9 @@ _COMPRESSIONS = {
 async def _import(context: RequestContext, request: Request) -> object:
     entity = _entity(context.path_params["entity"])
     file_format, compression = _file_format(request), _compression(request)
-    create_profiles, dry_run = (_boolean(context.query_params, name) for name in ("create_profiles", "dry_run"))
+    create_profiles, dry_run, strict = (
+        _boolean(context.query_params, name) for name in ("create_profiles", "dry_run", "strict")
+    )
     options = _dialect_options(context.query_params, request)
     columns = _columns(entity, options)
     with _import_slot(context), received_files.open_temporary(context.app.settings) as file:
@@ -110,6 +112,7 @@ async def _import(context: RequestContext, request: Request) -> object:
                 batch_rows=BATCH_ROWS,
                 dry_run=dry_run,
                 create_profiles=create_profiles,
+                is_strict=strict,
                 timezone=options.timezone,
                 on_progress=(lambda summary: None) if dry_run else importing,
             ),
@@ -318,7 +321,13 @@ def _response(entity: str, summary: LoadSummary, read_as: str | None) -> dict[st
         "unchanged": summary.unchanged,
         "rejected": summary.rejected,
         "rejections": [_rejection(each) for each in summary.rejections],
+        **({"warnings": warnings} if (warnings := _warnings(summary)) else {}),
     }
+
+
+def _warnings(summary: LoadSummary) -> list[dict[str, object]]:
+    kinds = summary.warning_kinds.most_frequent()
+    return [{"count": each.count, "line": each.line, "reason": each.example} for each in kinds]
 
 
 def _rejection(rejection: RejectedRow) -> dict[str, object]:
@@ -341,6 +350,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             **_DIALECT_PARAMS,
             "column": "Name of a column in the file, such as `profile=customer_id`; may be repeated.",
             "format": "`csv` or `ndjson`, for a body whose Content-Type is application/octet-stream.",
+            "strict": "`1` rejects transactions whose lines differ in other columns than those of items.",
             "dry_run": "`1` validates the rows without storing them.",
         },
     ),

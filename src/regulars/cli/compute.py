@@ -58,6 +58,10 @@ def compute_values(
     with_fingerprints: Annotated[
         bool, Parameter(negative="", help="Add the columns that `regulars load --precomputed-values` needs.")
     ] = False,
+    strict: Annotated[
+        bool,
+        Parameter(help="Reject transactions whose lines differ in other columns than those of items.", negative=""),
+    ] = False,
     file_options: InputFileOptions | None = None,
 ) -> None:
     """Computes all values of all profiles, a report, or the members of a segment, from files, by the server's definitions.
@@ -78,6 +82,7 @@ def compute_values(
     reading: dict[str, Any] = {
         "columns": _columns(stated),
         **{name: getattr(stated, name) for name in ("delimiter", "decimal", "encoding", "date_format", "sheet")},
+        "strict": strict,
         "on_notice": lambda text: sys.stderr.write(f"{text}\n"),
     }
     currency_code = _currency(currency)

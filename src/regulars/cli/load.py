@@ -37,13 +37,13 @@ def load_files(
     file: Annotated[
         tuple[Path, ...],
         Parameter(
-            help="CSV, NDJSON or Parquet files, optionally compressed with gzip or zstd, or directories of such."
+            help="CSV, NDJSON, Parquet or .xlsx files, optionally compressed with gzip or zstd, or directories of such."
         ),
     ],
     *,
     community: Annotated[str | None, Parameter(help="Slug of the community. Required except for communities.")] = None,
     format: Annotated[  # noqa: A002
-        Literal["csv", "ndjson", "parquet"] | None, Parameter(help="File format. Default: by the extension.")
+        Literal["csv", "ndjson", "parquet", "xlsx"] | None, Parameter(help="File format. Default: by the extension.")
     ] = None,
     dry_run: Annotated[bool, Parameter(help="Check the files without storing anything.", negative="")] = False,
     create_profiles: Annotated[
@@ -52,6 +52,10 @@ def load_files(
     errors_file: Annotated[
         Path | None, Parameter(help="CSV file to write the file, line and reason of each rejected row to.")
     ] = None,
+    strict: Annotated[
+        bool,
+        Parameter(help="Reject transactions whose lines differ in other columns than those of items.", negative=""),
+    ] = False,
     precomputed_values: Annotated[
         Path | None,
         Parameter(
@@ -102,6 +106,7 @@ def load_files(
                     batch_rows=batch_rows,
                     dry_run=dry_run,
                     create_profiles=create_profiles,
+                    is_strict=strict,
                     timezone=stated.timezone,
                     on_rejected=partial(write, str(source.path)),
                     on_progress=lambda summary, source=source, progress=progress: progress.update(  # type: ignore[misc]
@@ -163,6 +168,9 @@ def _print_summary(source: FileSource, summary: LoadSummary, *, dry_run: bool) -
     print(
         f"{source.path}: {summary.accepted:,} {outcome}, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected"
     )
+    for warning in summary.warning_kinds.most_frequent():
+        transactions = format_count(warning.count, "transaction")
+        sys.stderr.write(f"{source.path}: {transactions}: {warning.example}, such as line {warning.line}\n")
     for rejection in summary.rejections[:MAX_SHOWN_REJECTIONS]:
         sys.stderr.write(f"{source.path}, line {rejection.line}: {rejection.reason}\n")
     if (more := summary.rejected - MAX_SHOWN_REJECTIONS) > 0:

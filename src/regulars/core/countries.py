@@ -6,6 +6,24 @@ import pycountry
 
 # Names in wide use that ISO 3166 does not list.
 _COMMON_NAMES = {
+    "eire": "IE",
+    "republic of ireland": "IE",
+    "rsa": "ZA",
+    "u.k.": "GB",
+    "u.s.": "US",
+    "u.s.a.": "US",
+    "uae": "AE",
+    # They have no code in common; Jersey is the largest of them.
+    "channel islands": "JE",
+    "the netherlands": "NL",
+    "brunei": "BN",
+    "korea": "KR",
+    "republic of korea": "KR",
+    "macau": "MO",
+    "palestine": "PS",
+    "micronesia": "FM",
+    "curacao": "CW",
+    "reunion": "RE",
     "england": "GB",
     "great britain": "GB",
     "northern ireland": "GB",

@@ -38,7 +38,7 @@ TRANSACTIONS = FactType(
     schema=RowSchema(
         Columns(
             TransactionLine,
-            (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total",)),
+            (("external_id",), ("profile", "profile_id"), ("transacted_at",), ("total", "price_sell", "items")),
             {"location": CellEncoding.TEXT_OR_JSON, "tags": CellEncoding.LIST, "payments": CellEncoding.LIST},
             ("transacted_at",),
             {

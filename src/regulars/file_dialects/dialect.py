@@ -4,6 +4,7 @@ import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from regulars.core import date_formats
 from regulars.core.cells import NUMBERS, CellFormat
@@ -13,6 +14,7 @@ from regulars.core.time_forms import BLANKS, forms_of
 from regulars.file_dialects.compression import TruncatedFileError
 from regulars.file_dialects.encodings import MARKS, UTF_8, EncodingDetector, describe, to_utf_8
 from regulars.file_dialects.options import DialectOptions
+from regulars.file_dialects.spreadsheets import Sheet
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """The separators that are detected, and their names."""
@@ -29,7 +31,7 @@ SAMPLE_ROWS = 2_000
 class FileDialect:
     """How a file of text is written.
 
-    `has_separator_line` says that its first line is `sep=;` or the like, and no header.
+    `sheet` is that of a spreadsheet. `has_separator_line` says that its first line is `sep=;` or the like, and no header.
     """
 
     encoding: str = UTF_8
@@ -38,6 +40,7 @@ class FileDialect:
     date_format: str | None = None
     has_separator_line: bool = False
     time_advice: str = ""
+    sheet: str | None = None
 
     @property
     def cell_format(self) -> CellFormat:
@@ -47,14 +50,16 @@ class FileDialect:
     @property
     def description(self) -> str:
         """The dialect in words: `semicolon-separated, decimal comma, Windows-1252`."""
-        separator = DELIMITERS.get(self.delimiter, repr(self.delimiter))
         times = [] if self.date_format is None else [f"times as {self.date_format}"]
+        if self.sheet is not None:
+            return ", ".join([f"sheet {self.sheet!r}", self.numbers.description, *times])
+        separator = DELIMITERS.get(self.delimiter, repr(self.delimiter))
         return ", ".join([f"{separator}-separated", self.numbers.description, describe(self.encoding), *times])
 
     @property
     def is_default(self) -> bool:
         """Whether a file is separated by commas, in UTF-8, and has plain numbers."""
-        return (self.encoding, self.delimiter, self.numbers) == (UTF_8, ",", PLAIN)
+        return (self.encoding, self.delimiter, self.numbers, self.sheet) == (UTF_8, ",", PLAIN, None)
 
 
 def detect_dialect(
@@ -79,10 +84,19 @@ def detect_dialect(
         del lines[0]
     lines = [each for each in lines if each.strip()][:SAMPLE_ROWS]
     delimiter = options.delimiter or separator or _detect_delimiter(lines, known, default_delimiter)
-    times, amounts = _samples(lines, delimiter, types)
+    times, amounts = _samples(_rows(lines, delimiter), types)
     numbers = FORMS_BY_MARK[options.decimal] if options.decimal else detect_form(amounts) or PLAIN
     advice = date_formats.advise(times)
     return FileDialect(encoding, delimiter, numbers, options.date_format, separator is not None, advice)
+
+
+def detect_sheet_dialect(sheet: Sheet, options: DialectOptions, types: Mapping[str, FieldType]) -> FileDialect:
+    """The dialect of the text in a sheet."""
+    times, amounts = _samples(islice(sheet.texts(), SAMPLE_ROWS), types)
+    numbers = FORMS_BY_MARK[options.decimal] if options.decimal else detect_form(amounts) or PLAIN
+    return FileDialect(
+        numbers=numbers, date_format=options.date_format, time_advice=date_formats.advise(times), sheet=sheet.name
+    )
 
 
 def stated_dialect(options: DialectOptions) -> FileDialect:
@@ -134,9 +148,8 @@ def _rows(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
         return
 
 
-def _samples(lines: Sequence[str], delimiter: str, types: Mapping[str, FieldType]) -> tuple[list[str], list[str]]:
+def _samples(rows: Iterator[list[str]], types: Mapping[str, FieldType]) -> tuple[list[str], list[str]]:
     """The cells of times, and those of numbers."""
-    rows = _rows(lines, delimiter)
     header = [name.strip() for name in next(rows, [])]
     columns = {index: types[name] for index, name in enumerate(header) if name in types}
     times: list[str] = []

@@ -9,6 +9,7 @@ from regulars.core.errors import ValidationError
 from regulars.facts.fact_type import RowOutcome
 from regulars.loading.prefetch import prefetch
 from regulars.loading.readers.rows import RejectedRow
+from regulars.loading.row_kinds import RowKinds
 from regulars.storage.database import Database
 from regulars.storage.errors import is_system_error
 
@@ -25,12 +26,14 @@ WriteRows = Callable[[Sequence[Any]], Awaitable[list[RowOutcome]]]
 
 @dataclass(slots=True)
 class LoadSummary:
-    """How many rows of a file were accepted, unchanged and rejected, and the first rejections."""
+    """How many rows of a file were accepted, unchanged and rejected, the first rejections, and all kinds of messages."""
 
     accepted: int = 0
     unchanged: int = 0
     rejected: int = 0
     rejections: list[RejectedRow] = field(default_factory=list)
+    rejection_kinds: RowKinds = field(default_factory=RowKinds)
+    warning_kinds: RowKinds = field(default_factory=RowKinds)
 
     @property
     def rows(self) -> int:
@@ -81,7 +84,8 @@ class LoadOptions:
     """Options of a load.
 
     `dry_run` rolls everything back; `create_profiles` creates missing profiles that transactions name; `unique_ids`
-    promises that no external id has several rows, so that rows need not be grouped; `timezone` is that of times without an
+    promises that no external id has several rows, so that rows need not be grouped; `is_strict` rejects transactions whose lines
+    differ in their header; `timezone` is that of times without an
     offset where neither their row nor its location has one, by default the community's. `on_rejected` is called for each
     rejected row, `on_progress` after each batch.
     """
@@ -90,6 +94,7 @@ class LoadOptions:
     dry_run: bool = False
     create_profiles: bool = False
     unique_ids: bool = False
+    is_strict: bool = False
     timezone: str | None = None
     on_rejected: Callable[[RejectedRow], None] = lambda rejection: None
     on_progress: Callable[[LoadSummary], None] = lambda summary: None
@@ -97,10 +102,11 @@ class LoadOptions:
 
 @dataclass(slots=True)
 class ParsedBatch:
-    """Valid rows, each with its line, and rejected rows."""
+    """Valid rows, each with its line, rejected rows, and warnings about valid ones."""
 
     rows: list[tuple[int, Any]] = field(default_factory=list)
     rejections: list[RejectedRow] = field(default_factory=list)
+    warnings: list[RejectedRow] = field(default_factory=list)
 
 
 async def load_batches(
@@ -115,6 +121,8 @@ async def load_batches(
         async for batch in prefetched:
             for rejection in batch.rejections:
                 _reject(summary, rejection, options)
+            for warning in batch.warnings:
+                summary.warning_kinds.add(warning.line, warning.errors)
             if batch.rows:
                 await _write_batch(database, batch, write, options, summary)
             options.on_progress(summary)
@@ -140,6 +148,7 @@ async def analyze_if_grown(database: Database, rows: int) -> None:
 
 def _reject(summary: LoadSummary, rejection: RejectedRow, options: LoadOptions) -> None:
     summary.rejected += 1
+    summary.rejection_kinds.add(rejection.line, rejection.errors)
     if len(summary.rejections) < MAX_REPORTED_REJECTIONS:
         summary.rejections.append(rejection)
     options.on_rejected(rejection)

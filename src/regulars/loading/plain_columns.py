@@ -157,7 +157,7 @@ def classification_statement(batch: pa.RecordBatch, community: Community) -> str
     """
     values: dict[str, str] = {}
     content: list[str] = []
-    conditions = [f"{name} IS NOT NULL" for name in _REQUIRED if name in batch.schema.names]
+    conditions = [f"{name} IS NOT NULL" if name in batch.schema.names else "FALSE" for name in _REQUIRED]
     for name in TransactionIn.__struct_fields__:
         if name not in batch.schema.names:
             continue

@@ -27,7 +27,7 @@ from regulars.loading.parquet_fast_path import FastPathResult, SlowRows, read_pl
 from regulars.loading.prefetch import prefetch
 from regulars.loading.readers.files import FileFormat, FileSource
 from regulars.loading.readers.rows import RawRow, ReadRows, RejectedRow
-from regulars.loading.transaction_lines import parse_transaction
+from regulars.loading.transaction_lines import ParsedTransaction, parse_transaction
 from regulars.model.community import Community
 from regulars.model.transactions.schema import TransactionRow, zoned_fingerprint
 from regulars.model.unit_of_work import UnitOfWork
@@ -108,11 +108,14 @@ def _parse(read: ReadRows, community: Community, options: LoadOptions) -> Genera
         if isinstance(group, RejectedRow):
             batch.rejections.append(group)
         else:
-            parsed = parse_transaction(group, community)
-            if isinstance(parsed, TransactionRow):
-                if options.timezone is not None and parsed.local_time is not None:
-                    _set_zone(parsed, options.timezone)
-                batch.rows.append((_number(group[0]), parsed))
+            parsed = parse_transaction(group, community, is_strict=options.is_strict)
+            if isinstance(parsed, ParsedTransaction):
+                row = parsed.row
+                if options.timezone is not None and row.local_time is not None:
+                    _set_zone(row, options.timezone)
+                batch.rows.append((_number(group[0]), row))
+                if parsed.differing:
+                    batch.warnings.append(RejectedRow(parsed.line, dict.fromkeys(parsed.differing, _DIFFERS)))
             else:
                 batch.rejections += parsed
             size += sum(len(row.content) for row in group if isinstance(row, RawRow))
@@ -120,6 +123,9 @@ def _parse(read: ReadRows, community: Community, options: LoadOptions) -> Genera
             yield batch
             batch, size = ParsedBatch(), 0
     yield batch
+
+
+_DIFFERS = "differs within a transaction: the first line with a value decides (--strict rejects such transactions)"
 
 
 def _set_zone(row: TransactionRow, timezone: str) -> None:

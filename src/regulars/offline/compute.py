@@ -15,7 +15,8 @@ from regulars.offline import atomic_output, inputs, schema
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
-from regulars.offline.registration import NoticeCallback, parse_reading, register
+from regulars.offline.registration import parse_reading, register
+from regulars.offline.structures import NoticeCallback
 from regulars.offline.value_list import with_metadata
 
 ProgressCallback = Callable[[str], None]
@@ -36,6 +37,7 @@ def compute(
     encoding: str | None = None,
     date_format: str | None = None,
     sheet: str | None = None,
+    strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
     engine: str = "duckdb",
@@ -54,7 +56,9 @@ def compute(
     several values (default: all), which `regulars.values()` lists: only what they need is read, validated and computed;
     profile_id and calculated_at are always included.
     Times in text are ISO 8601, or in `date_format`, such as "%m/%d/%Y %H:%M". `delimiter`, `decimal` and `encoding` of CSV
-    files are detected unless they are stated; `on_notice` receives how files were read (default: the log).
+    files are detected unless they are stated. Of lines of one transaction that differ in other columns than those of items,
+    the first one with a value decides, unless `strict`. `on_notice` receives how files were read and how many
+    transactions have such lines (default: the log).
     Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
     exact, in `currency`; with `money="float"`, money and percentages are floating-point numbers.
     `with_fingerprints` adds the next change and the fingerprint of the facts, which
@@ -82,17 +86,27 @@ def compute(
                 "with_fingerprints writes Parquet only. Use an output with the extension .parquet, or a folder with Spark."
             )
         aggregations = (*aggregations, *fingerprint.LOADING_COLUMNS)
-    spec = ComputeSpec(timezone, currency, instant, aggregations, with_fingerprints, money == "float")
     tables = {"transactions": transactions, "profiles": profiles, "locations": locations, "products": products}
     passed = {name: value for name, value in {**tables, "as_of": entities}.items() if value is not None}
     reading = parse_reading(
         columns,
         on_notice,
+        strict=strict,
         delimiter=delimiter,
         decimal=decimal,
         encoding=encoding,
         date_format=date_format,
         sheet=sheet,
+    )
+    spec = ComputeSpec(
+        timezone,
+        currency,
+        instant,
+        aggregations,
+        with_fingerprints,
+        money == "float",
+        reading.is_strict,
+        reading.on_notice,
     )
     backend = create_engine(engine, spark, master)
     registered = {name: register(backend, _TABLES[name], value, reading) for name, value in passed.items()}

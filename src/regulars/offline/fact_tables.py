@@ -8,13 +8,14 @@ from regulars.core.field_type import FieldType
 from regulars.offline import casting, dictionary_encoding, line_items
 from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
+from regulars.offline.input_traits import LINE_TOTAL
 from regulars.offline.schema import ColumnSpec
 from regulars.offline.structures import InputTable, InputTraits, InvalidCells, LineLayout, PlanStep, RowErrors
 
 
-def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> str:
+def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, row_number: str = "") -> str:
     """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or
-    null.
+    null. A column `row_number` is added as it is.
 
     Raises InvalidInputError for a column with a type that can't be cast.
     """
@@ -45,8 +46,10 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors) -> s
             is_invalid = f"CASE WHEN {is_valid} THEN FALSE ELSE {is_present} END"
             expected = f"{path} must be {cells.input_format(each.type, column.cell_format)}"
             error_cases.append((is_invalid, expected, each))
-        if each.required and each.name not in _MAY_BE_EMPTY:
+        has_alternative = each.alternatives and source.has(*each.alternatives)
+        if each.required and each.name not in _MAY_BE_EMPTY and not has_alternative:
             error_cases.append((f"NOT ({is_valid})", f"{path} is required", None))
+    columns += [f"{row_number} AS {row_number}"] if row_number else []
     casts = ",\n       ".join([*columns, *cells_read])
     filled = (f"nullif({each.sql}, '') IS NOT NULL" for each in source.columns.values())
     where = f"\nWHERE {' OR '.join(filled)}" if source.has_empty_rows else ""
@@ -69,8 +72,8 @@ MAX_INVALID_CELLS = 100
 
 _FIRST_TIME, _LAST_TIME = "TIMESTAMP '1900-01-01 00:00:00'", "TIMESTAMP '2999-12-31 23:59:59.999999'"
 
-# Rows without a profile are anonymous purchases.
-_MAY_BE_EMPTY = {"profile"}
+# Rows without a profile are anonymous purchases. The time may be on the first line of a transaction only.
+_MAY_BE_EMPTY = {"profile", "transacted_at"}
 
 
 def locations(source: InputTable | None, dialect: CastDialect, errors: RowErrors) -> PlanStep:
@@ -128,42 +131,61 @@ _HEADER = (
 )  # fmt: skip
 
 
-def headers(traits: InputTraits, errors: RowErrors) -> PlanStep:
-    """One row for each transaction: rows with the same external id are combined and must agree in
-    all header columns.
+def headers(
+    traits: InputTraits, errors: RowErrors, *, is_strict: bool = False, rows: str = "typed_transactions"
+) -> PlanStep:
+    """One row for each transaction: rows with the same external id are combined.
+
+    With `is_strict` they must agree in all header columns; else `differs` says that they do not. Of `rows` with a
+    `row_number`, the first one with a value decides.
     """
     if not traits.has_repeated_ids:
-        return PlanStep("headers", "SELECT * FROM typed_transactions")
-    number = errors.add(
-        "transactions: rows with the same external_id must agree in all columns except those of line items"
-    )
-    columns = ",\n       ".join(f"min({name}) AS {name}" for name in _HEADER)
-    differ = "\n            OR ".join(
-        f"min({name}) <> max({name}) OR count({name}) NOT IN (0, count(*))" for name in _HEADER
-    )
+        return PlanStep("headers", f"SELECT * FROM {rows}")
+    is_numbered = rows != "typed_transactions"
+    value = "min_by({0}, row_number) FILTER (WHERE {0} IS NOT NULL) AS {0}" if is_numbered else "min({0}) AS {0}"
+    columns = ",\n       ".join(value.format(name) for name in _HEADER)
+    differing = {name: f"coalesce(min({name}) <> max({name}), FALSE)" for name in _HEADER}
+    if is_strict:
+        number = errors.add(
+            "transactions: rows with the same external_id must agree in all columns except those of line items"
+        )
+        contradiction = " OR ".join(f"{each} OR count({name}) NOT IN (0, count(*))" for name, each in differing.items())
+    else:
+        number = errors.add("transactions: rows with the same external_id must not have different lists of items")
+        contradiction = differing["items"]
     return PlanStep(
         "headers",
         f"""SELECT external_id,
        {columns},
-       coalesce(min(error_no), CASE WHEN {differ} THEN {number} END) AS error_no
-FROM typed_transactions
+       coalesce(min(error_no), CASE WHEN {contradiction} THEN {number} END) AS error_no,
+       {" OR ".join(differing.values())} AS differs
+FROM {rows}
 GROUP BY external_id""",
         is_materialized=True,
     )
 
 
-def amount(traits: InputTraits, dialect: CastDialect) -> str:
+def amount(total: str, traits: InputTraits, dialect: CastDialect) -> str:
     """A total in minor units of the club's currency, rounded half-even."""
     digits, integer_type = traits.club.minor_digits, dialect.integer_type
+    half_even = dialect.engine.macros["half_even"]
+    is_from_lines = LINE_TOTAL in traits.columns_read
     if not traits.has_rates:
-        if traits.scales["total"] <= digits:
+        if not is_from_lines and traits.scales["total"] <= digits:
             return f"CAST(t.total * {10**digits} AS BIGINT)"
-        # Totals are below 10^12, so this fits into BIGINT.
-        return dialect.engine.macros["half_even"](line_items.millionths("t.total", "BIGINT"), str(10 ** (6 - digits)))
-    units = (
-        f"{line_items.millionths('t.total', integer_type)} * CAST({line_items.RATE} * 1000000000000 AS {integer_type})"
-    )
-    return dialect.engine.macros["half_even"](units, f"CAST({10 ** (18 - digits)} AS {integer_type})")
+        # Totals are below 10^12, so this fits into BIGINT; a sum of lines that is not is an error of the row.
+        whole = f"CASE WHEN abs({total}) < {10**18} THEN {total} END" if is_from_lines else total
+        return half_even(f"CAST({whole} AS BIGINT)", str(10 ** (6 - digits)))
+    units = f"CAST({total} AS {integer_type}) * CAST({line_items.RATE} * 1000000000000 AS {integer_type})"
+    return half_even(units, f"CAST({10 ** (18 - digits)} AS {integer_type})")
+
+
+def _total(traits: InputTraits, dialect: CastDialect) -> str:
+    """The total of a transaction `t` in millionths: its own, else the sum of its lines."""
+    if LINE_TOTAL not in traits.columns_read:
+        return line_items.millionths("t.total", "BIGINT")
+    own = line_items.millionths("t.total", dialect.integer_type)
+    return f"coalesce({own}, {line_items.total_of_lines(traits, dialect)})"
 
 
 def dictionary_steps(traits: InputTraits, dialect: CastDialect) -> list[PlanStep]:
@@ -207,6 +229,14 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
             "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
             f"transactions.currency_rate must be above 0 if the currency is not the club's {club.currency}",
         )
+    is_incomplete = "t.at IS NULL"
+    add_error(is_incomplete, "transactions.transacted_at is required")
+    total = _total(traits, dialect)
+    sign = total if LINE_TOTAL in traits.columns_read else "t.total"
+    if LINE_TOTAL in traits.columns_read:
+        is_incomplete += f" OR {total} IS NULL"
+        add_error(f"{total} IS NULL", "transactions.total is required, or the price_sell of the lines")
+        add_error(f"abs({total}) >= {10**18}", f"transactions.total must be {FieldType.MONEY.input_format}")
     in_range = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
     add_error(f"NOT ({in_range})", "transactions.transacted_at must be between the years 1900 and 2999")
     if traits.has_profiles:
@@ -246,8 +276,8 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
        CAST(0 AS TINYINT) AS id,
        t.at AS transacted_at,
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END AS transacted_on,
-       {amount(traits, dialect)} AS amount,
-       CAST(CASE WHEN t.total > 0 THEN 1 WHEN t.total < 0 THEN -1 ELSE 0 END AS TINYINT) AS direction,
+       {amount(total, traits, dialect)} AS amount,
+       CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT) AS direction,
        CAST(coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)
            AS TINYINT) AS channels,
        t.location_id,
@@ -261,7 +291,7 @@ FROM (
     FROM headers AS t
     LEFT JOIN fact_locations AS location ON location.external_id = t.location
 ) AS t
-{join}WHERE t.error_no IS NOT NULL OR ({profile_filter}NOT coalesce(t.is_void, FALSE)){order_by}""",
+{join}WHERE t.error_no IS NOT NULL OR {is_incomplete} OR ({profile_filter}NOT coalesce(t.is_void, FALSE)){order_by}""",
         is_materialized=True,
     )
 

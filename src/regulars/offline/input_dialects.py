@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from regulars.core.number_forms import PLAIN
 from regulars.file_dialects.compression import decompress, detect_compression
-from regulars.file_dialects.dialect import FileDialect, detect_dialect, stated_dialect
+from regulars.file_dialects.dialect import FileDialect, detect_dialect, detect_sheet_dialect, stated_dialect
 from regulars.file_dialects.encodings import UTF_8, describe, to_utf_8
 from regulars.file_dialects.options import DialectOptions
+from regulars.file_dialects.spreadsheets import Sheet, UnreadableSheetError, read_sheet
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles
 from regulars.offline.schema import TableSpec
@@ -49,6 +52,49 @@ def detect_files(
         )
     dialect = replace(first, numbers=next(iter(numbers), first.numbers))
     return replace(files, separator=dialect.delimiter, dialects=tuple(dialects.items())), dialect
+
+
+def read_sheets(
+    files: InputFiles, table: TableSpec, names: Mapping[str, str], options: DialectOptions
+) -> tuple[pa.Table, FileDialect]:
+    """The rows of spreadsheets as a table of text. Raises InvalidInputError if one can't be read."""
+    if files.is_url:
+        raise InvalidInputError(
+            f"{table.name}: spreadsheets are read from local files only. Save {files.pattern} as CSV."
+        )
+    types = {names.get(each.name, each.name): each.type for each in table.columns}
+    sheets, dialects = [], []
+    for path in paths_of(files):
+        with open(path, "rb") as file:
+            try:
+                sheet = read_sheet(file, options.sheet)
+            except UnreadableSheetError as error:
+                raise InvalidInputError(f"{path} {error}.") from None
+        dialects.append(detect_sheet_dialect(sheet, options, types))
+        sheets.append(sheet)
+    forms = {each.numbers for each in dialects if each.numbers is not PLAIN}
+    if len(forms) > 1:
+        raise InvalidInputError(f"{table.name}: the spreadsheets have different decimal marks. State --decimal.")
+    dialect = replace(dialects[0], numbers=next(iter(forms), PLAIN))
+    tables = [_to_table(each, table, dialect.numbers.mark) for each in sheets]
+    return pa.concat_tables(tables, promote_options="default"), dialect
+
+
+def _to_table(sheet: Sheet, table: TableSpec, mark: str) -> pa.Table:
+    rows = (cells for _, cells in sheet.rows(mark))
+    header = [name.strip() for name in next(rows, [])]
+    if not header:
+        raise InvalidInputError(f"{table.name}: the sheet {sheet.name!r} is empty; it must have a header.")
+    for name in header:
+        if name and header.count(name) > 1:
+            raise InvalidInputError(f"{table.name}.{name} is a column twice: leave one out.")
+    columns: list[list[str | None]] = [[] for _ in header]
+    for cells in rows:
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell or None)
+    texts = [pa.array(column, pa.string()) for column in columns]
+    named = [(name, column) for name, column in zip(header, texts, strict=True) if name]
+    return pa.table([column for _, column in named], names=[name for name, _ in named])
 
 
 def paths_of(files: InputFiles) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from regulars.core import money, timestamps
-from regulars.offline import schema
+from regulars.offline import casting, schema
 from regulars.offline.casting import InputColumn, TypeFamily
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.schema import ITEM_COLUMNS
@@ -13,6 +13,9 @@ from regulars.offline.structures import ClubContext, EngineBackend, InputTable, 
 
 BRAND_AMOUNT = "brand_amount"
 """Pseudo-column that stands for the amounts of brands."""
+
+LINE_TOTAL = "line_total"
+"""Pseudo-column that stands for the totals of transactions that have none of their own."""
 
 MAX_BITSET_RANGE = 1_000_000_000
 """Largest range of sequential ids that is checked with a bitset of one bit each: 120 MiB."""
@@ -24,6 +27,7 @@ _BRANDS = {"sku", "brand", "variants"}
 _DEPENDENCIES: Mapping[str, Mapping[str, Set[str]]] = {
     "discount": {"transactions": _PRICES},
     "list_value": {"transactions": _PRICES},
+    LINE_TOTAL: {"transactions": {"items", "price_sell", "quantity"}},
     BRAND_AMOUNT: {"transactions": _PRICES, "products": _BRANDS},
     "brand": {"transactions": {"items", "sku", "brand", "quantity"}, "products": _BRANDS},
     "channels": {"transactions": {"systems", "location"}},
@@ -34,6 +38,15 @@ _DEPENDENCIES: Mapping[str, Mapping[str, Set[str]]] = {
     "preferred_location_id": {"profiles": {"preferred_location_external_id"}},
     "is_default": {"profiles": {"addresses"}},
 }
+
+
+def needs_line_totals(backend: EngineBackend, transactions: InputTable) -> bool:
+    """Whether any transaction has no total, and lines that may have prices."""
+    if not transactions.has("price_sell", "items") or not transactions.has("total"):
+        return not transactions.has("total")
+    is_present = casting.is_present(transactions.columns["total"], backend.dialect)
+    found = backend.fetch(f"SELECT 1 FROM {transactions.relation} WHERE NOT coalesce({is_present}, FALSE) LIMIT 1")
+    return bool(found)
 
 
 def prune_columns(inputs: Mapping[str, InputTable], read: Set[str]) -> dict[str, InputTable]:

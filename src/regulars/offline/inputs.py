@@ -13,8 +13,8 @@ from regulars.offline.casting import InputColumn
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.schema import TABLES, TableSpec
 
-CSV, PARQUET = "csv", "parquet"
-EXTENSIONS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv")
+CSV, PARQUET, XLSX = "csv", "parquet", "xlsx"
+EXTENSIONS = (".parquet", ".csv", ".csv.gz", ".csv.zst", ".tsv", ".xlsx")
 _GLOB_CHARACTERS = "*?["
 
 
@@ -94,6 +94,8 @@ def files_of_pattern(pattern: str) -> InputFiles:
     extension = _extension(pattern) or (".txt" if pattern.lower().endswith(".txt") else ".parquet")
     if extension == ".parquet":
         return InputFiles(pattern, PARQUET)
+    if extension == ".xlsx":
+        return InputFiles(pattern, XLSX)
     return InputFiles(pattern, CSV, "\t" if extension == ".tsv" else ",")
 
 
@@ -133,7 +135,7 @@ def match_columns(
         name = names.get(each.name, each.name)
         if name in available:
             matched[each.name] = available[name]
-        elif each.required or each.name in names:
+        elif each.name in names or (each.required and not any(names.get(a, a) in available for a in each.alternatives)):
             path = each.name if table.name == "transactions" else f"{table.name}.{each.name}"
             mapped = repr({each.name: "..."} if table.name == "transactions" else {table.name: {each.name: "..."}})
             raise InputNotFoundError(

@@ -80,6 +80,25 @@ def brand_name(traits: InputTraits) -> str:
     return "coalesce(product.brand, t.brand)" if traits.has_products else "t.brand"
 
 
+def total_of_lines(traits: InputTraits, dialect: CastDialect) -> str:
+    """The sum of the price times quantity of the lines of a transaction `t`, in millionths; null if no line has a price."""
+    if traits.line_layout is LineLayout.SEPARATE:
+        return "sold.total"
+    if traits.line_layout is LineLayout.NONE or "price_sell" not in traits.scales:
+        return f"CAST(NULL AS {dialect.integer_type})"
+    return _to_millionths(_paid_units("t", dialect), dialect)
+
+
+def _paid_units(line: str, dialect: CastDialect) -> str:
+    """The price times quantity of a line, in units of 10^-12; null without a price."""
+    integer_type = dialect.integer_type
+    return f"{millionths(f'{line}.price_sell', integer_type)} * {millionths(f'coalesce({line}.quantity, 1)', integer_type)}"
+
+
+def _to_millionths(units: str, dialect: CastDialect) -> str:
+    return dialect.engine.macros["half_even"](units, f"CAST(1000000 AS {dialect.integer_type})")
+
+
 _LINE_TYPES = {
     "sku": FieldType.STRING, "brand": FieldType.STRING, "quantity": FieldType.QUANTITY, "price_sell": FieldType.MONEY,
     "price_current": FieldType.MONEY, "discount": FieldType.MONEY, "is_void": FieldType.BOOLEAN,
@@ -105,6 +124,8 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
     if source.has("items"):
         sources.append(_list_lines(dialect, errors))
     discount, list_value = _value_units("line", dialect)
+    paid = f"sum({_paid_units('line', dialect)}) FILTER (WHERE NOT coalesce(line.is_void, FALSE))"
+    total = _to_millionths(paid, dialect)
     is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
     return [
         PlanStep("typed_lines", "\nUNION ALL\n".join(sources), is_materialized=True),
@@ -113,6 +134,7 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
             f"""SELECT external_id,
        sum({discount}) FILTER (WHERE {is_sold}) AS discount,
        sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
+       {total} AS total,
        min(error_no) AS error_no
 FROM typed_lines AS line
 GROUP BY external_id""",

@@ -14,13 +14,20 @@ from regulars.core import cells, countries, date_formats
 from regulars.core.time_forms import BLANKS
 from regulars.offline import fact_tables, line_items, schema, values
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.input_traits import check_timezone, determine_traits, prune_columns
+from regulars.offline.input_traits import (
+    LINE_TOTAL,
+    check_timezone,
+    determine_traits,
+    needs_line_totals,
+    prune_columns,
+)
 from regulars.offline.structures import (
     ClubContext,
     EngineBackend,
     InputTable,
     InputTraits,
     LineLayout,
+    NoticeCallback,
     PlanStep,
     RowErrors,
 )
@@ -32,8 +39,9 @@ MAX_ERROR_KINDS = 3
 class ComputeSpec:
     """What to compute: time zone and currency of the club, an instant (None: an entity table), and the values.
 
-    `with_fingerprints` adds time triggers and the fingerprint of the facts. `money_as_float` returns money and percentages
-    as floating-point numbers.
+    `is_strict` rejects transactions whose lines differ in other columns than those of items; `on_notice` receives how many
+    there are otherwise. `with_fingerprints` adds time triggers and the fingerprint of the facts.
+    `money_as_float` returns money and percentages as floating-point numbers.
     """
 
     timezone: str
@@ -42,6 +50,8 @@ class ComputeSpec:
     aggregations: tuple[Aggregation, ...]
     with_fingerprints: bool = False
     money_as_float: bool = False
+    is_strict: bool = False
+    on_notice: NoticeCallback = lambda text: None
 
 
 def build_values(
@@ -84,6 +94,8 @@ def prepare_facts(
     Raises InvalidInputError for invalid input.
     """
     errors = RowErrors()
+    if needs_line_totals(backend, inputs["transactions"]):
+        read = read | {LINE_TOTAL}
     inputs = prune_columns(inputs, read)
     transactions = inputs["transactions"]
     check_timezone(spec.timezone, "timezone")
@@ -94,7 +106,9 @@ def prepare_facts(
     traits = determine_traits(backend, inputs, spec.timezone, spec.currency, read, has_anonymous=has_anonymous)
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
-    backend.create(fact_tables.headers(traits, errors))
+    backend.create(fact_tables.headers(traits, errors, is_strict=spec.is_strict))
+    if traits.has_repeated_ids and not spec.is_strict:
+        _take_first_values(backend, transactions, traits, errors, spec.on_notice)
     for step in fact_tables.profiles(inputs.get("profiles"), traits, backend.dialect, errors):
         backend.create(step)
         raise_on_invalid_rows(backend, step.name, "profile_id", errors)
@@ -117,6 +131,23 @@ def prepare_facts(
     backend.create(sold[-1])
     backend.create(values.club_step(traits.club))
     return PreparedFacts(traits, None if has_ids else partial(create_transactions, has_ids=True))
+
+
+def _take_first_values(
+    backend: EngineBackend, transactions: InputTable, traits: InputTraits, errors: RowErrors, on_notice: NoticeCallback
+) -> None:
+    """Has the first line with a value decide where lines of a transaction differ, which takes the order of the rows."""
+    ((number, first),) = backend.fetch("SELECT count(*), min(external_id) FROM headers WHERE differs")
+    if not number:
+        return
+    numbered = replace(transactions, relation=backend.number_rows(transactions.relation))
+    rows = fact_tables.cast_table(numbered, backend.dialect, RowErrors(), row_number="row_number")
+    backend.create(PlanStep("numbered_transactions", rows))
+    backend.create(fact_tables.headers(traits, errors, rows="numbered_transactions"))
+    on_notice(
+        f"transactions: {number:,} have lines that differ in other columns than those of items, such as {first!r}: the first "
+        f"line with a value decides (strict rejects them)"
+    )
 
 
 @cache

@@ -15,10 +15,10 @@ from regulars.offline.compute import ProgressCallback, resolve_as_of
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.offline.input_traits import check_timezone
-from regulars.offline.registration import InputReading, NoticeCallback, parse_reading, register
+from regulars.offline.registration import InputReading, parse_reading, register
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.offline.report_sources import OFFLINE_SOURCES, offline_report
-from regulars.offline.structures import EngineBackend
+from regulars.offline.structures import EngineBackend, NoticeCallback
 from regulars.offline.writers import resolve_report_output, write_report
 from regulars.query.backends import Backends, ReadSnapshot
 from regulars.query.execute import execute
@@ -56,6 +56,7 @@ def compute_report(
     encoding: str | None = None,
     date_format: str | None = None,
     sheet: str | None = None,
+    strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
     community_id: int = 1,
@@ -93,15 +94,18 @@ def compute_report(
         "locations": locations,
         "products": products,
     }
-    context = ReportContext(timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties))
     reading = parse_reading(
         columns,
         on_notice,
+        strict=strict,
         delimiter=delimiter,
         decimal=decimal,
         encoding=encoding,
         date_format=date_format,
         sheet=sheet,
+    )
+    context = ReportContext(
+        timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties), strict, reading.on_notice
     )
     session = open_report_session(
         create_engine(engine, spark, master), tables, RequiredRelations.for_query(query), context, reading, progress

@@ -14,7 +14,15 @@ from regulars.offline.array_functions import ARRAY_FUNCTIONS, ArrayFunctions
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.pipeline import ComputeSpec
 from regulars.offline.purchase_facts import PurchaseSelection
-from regulars.offline.structures import ClubContext, EngineBackend, InputTable, LineLayout, PlanStep, RowErrors
+from regulars.offline.structures import (
+    ClubContext,
+    EngineBackend,
+    InputTable,
+    LineLayout,
+    NoticeCallback,
+    PlanStep,
+    RowErrors,
+)
 from regulars.query.compiler import filter_sql
 from regulars.query.compiler.groups import group_fields
 from regulars.query.query import ReportQuery
@@ -57,6 +65,8 @@ class ReportContext:
     now: datetime
     community_id: int = 1
     personal_properties: tuple[str, ...] = ()
+    is_strict: bool = False
+    on_notice: NoticeCallback = lambda text: None
 
 
 def build_purchase_relations(
@@ -77,7 +87,9 @@ def build_purchase_relations(
         profiles, names = inputs["profiles"], selection.profile_columns
         columns = {name: column for name, column in profiles.columns.items() if name in names}
         inputs = {**inputs, "profiles": replace(profiles, columns=columns)}
-    spec = ComputeSpec(context.timezone, context.currency, None, ())
+    spec = ComputeSpec(
+        context.timezone, context.currency, None, (), is_strict=context.is_strict, on_notice=context.on_notice
+    )
     facts = pipeline.prepare_facts(backend, inputs, spec, read, progress, has_anonymous=True)
     if selection.has_brands and facts.traits.line_layout is LineLayout.NONE:
         raise InvalidInputError("brand needs line items. Add items, or the columns from sku on, to transactions.")
@@ -111,7 +123,14 @@ def build_member_relations(
         pipeline.build_values(
             backend,
             value_inputs,
-            ComputeSpec(context.timezone, currency, context.now, serialization.ALL_AGGREGATIONS),
+            ComputeSpec(
+                context.timezone,
+                currency,
+                context.now,
+                serialization.ALL_AGGREGATIONS,
+                is_strict=context.is_strict,
+                on_notice=context.on_notice,
+            ),
             progress,
         )
         currency = backend.fetch("SELECT currency FROM club")[0][0]

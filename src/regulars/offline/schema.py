@@ -7,11 +7,12 @@ from regulars.core.field_type import FieldType
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """Specification of a column."""
+    """Specification of a column; a required one may be missing if one of its `alternatives` is there."""
 
     name: str
     type: FieldType
     required: bool = False
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ TRANSACTIONS = TableSpec(
         ColumnSpec("external_id", FieldType.STRING, required=True),
         ColumnSpec("profile", FieldType.STRING, required=True),
         ColumnSpec("transacted_at", FieldType.TIMESTAMP, required=True),
-        ColumnSpec("total", FieldType.MONEY, required=True),
+        ColumnSpec("total", FieldType.MONEY, required=True, alternatives=("price_sell", "items")),
         ColumnSpec("timezone", FieldType.STRING),
         ColumnSpec("currency", FieldType.STRING),
         ColumnSpec("currency_rate", FieldType.RATE),

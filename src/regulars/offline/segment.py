@@ -9,10 +9,11 @@ from regulars.offline.compute import ProgressCallback, resolve_as_of
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_traits import check_timezone
-from regulars.offline.registration import NoticeCallback, parse_reading
+from regulars.offline.registration import parse_reading
 from regulars.offline.report import ReportSession, open_report_session
 from regulars.offline.report_relations import ReportContext, RequiredRelations
 from regulars.offline.report_sources import offline_report
+from regulars.offline.structures import NoticeCallback
 from regulars.offline.writers import resolve_report_output, write_report
 from regulars.query.compiler import filter_sql
 from regulars.query.compiler.statements import QueryPlan, number_parameters
@@ -39,6 +40,7 @@ def compute_segment(
     encoding: str | None = None,
     date_format: str | None = None,
     sheet: str | None = None,
+    strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
     personal_properties: Sequence[str] = (),
@@ -73,6 +75,7 @@ def compute_segment(
     reading = parse_reading(
         columns,
         on_notice,
+        strict=strict,
         delimiter=delimiter,
         decimal=decimal,
         encoding=encoding,
@@ -83,7 +86,9 @@ def compute_segment(
         create_engine(engine, spark, master),
         tables,
         RequiredRelations.for_query(ReportQuery(report, node)),
-        ReportContext(timezone, currency, resolve_as_of(as_of), 1, tuple(personal_properties)),
+        ReportContext(
+            timezone, currency, resolve_as_of(as_of), 1, tuple(personal_properties), strict, reading.on_notice
+        ),
         reading,
         progress,
     )

@@ -1,6 +1,6 @@
 """Data structures of the pipeline: input tables, club, plan steps, row errors and traits of the input."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -27,6 +27,10 @@ class InputTable:
     def has(self, *names: str) -> bool:
         """Whether the input has any of these columns."""
         return any(name in self.columns for name in names)
+
+
+NoticeCallback = Callable[[str], None]
+"""Receives what a caller should know about the input, such as how a file was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ class EngineBackend(Protocol):
 
     def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
+
+    def number_rows(self, relation: str) -> str:
+        """A relation with `row_number`, which orders the rows of a file as they are in it."""
 
     def create(self, step: PlanStep) -> None:
         """Creates a relation that later steps refer to by name."""

@@ -1,4 +1,4 @@
-"""Files to load: CSV, NDJSON or Parquet, plain or compressed by gzip or zstd, read row by row."""
+"""Files to load: CSV, NDJSON, Parquet or a spreadsheet, plain or compressed by gzip or zstd, read row by row."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,13 +9,14 @@ from typing import BinaryIO
 
 from regulars.facts.columns import Columns
 from regulars.file_dialects.compression import Compression, decompress, detect_compression
-from regulars.file_dialects.dialect import FileDialect, detect_dialect, stated_dialect
+from regulars.file_dialects.dialect import FileDialect, detect_dialect, detect_sheet_dialect, stated_dialect
 from regulars.file_dialects.encodings import to_utf_8
 from regulars.file_dialects.limits import UNLIMITED, FileLimits
 from regulars.file_dialects.options import DETECT, DialectOptions
+from regulars.file_dialects.spreadsheets import Sheet, UnreadableSheetError, read_sheet
 from regulars.loading.readers import parquet
 from regulars.loading.readers.rows import FileRow
-from regulars.loading.readers.text import read_csv, read_ndjson, split_lines
+from regulars.loading.readers.text import read_csv, read_ndjson, read_sheet_rows, split_lines
 
 
 class FileFormat(Enum):
@@ -24,6 +25,7 @@ class FileFormat(Enum):
     CSV = "csv"
     NDJSON = "ndjson"
     PARQUET = "parquet"
+    XLSX = "xlsx"
 
 
 _BY_SUFFIX = {
@@ -35,6 +37,7 @@ _BY_SUFFIX = {
     ".json": FileFormat.NDJSON,
     ".parquet": FileFormat.PARQUET,
     ".pq": FileFormat.PARQUET,
+    ".xlsx": FileFormat.XLSX,
 }
 _COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 
@@ -51,7 +54,7 @@ def detect_format(path: Path) -> FileFormat:
     file_format = _BY_SUFFIX.get(suffixes[-1]) if suffixes else None
     if file_format is None:
         raise UnreadableFileError(
-            f"Unknown format of {path}: its name has no known suffix. Add --format csv, ndjson or parquet."
+            f"Unknown format of {path}: its name has no known suffix. Add --format csv, ndjson, parquet or xlsx."
         )
     return file_format
 
@@ -73,6 +76,7 @@ class FileSource:
     file: BinaryIO | None = None
     options: DialectOptions = DETECT
     _dialect: FileDialect | None = None
+    _sheet: Sheet | None = None
 
     def dialect(self, columns: Columns) -> FileDialect:
         """How the file is written. Raises as `rows` does."""
@@ -85,12 +89,23 @@ class FileSource:
         return replace(columns, cell_format=self.dialect(columns).cell_format)
 
     def _detect(self, columns: Columns) -> FileDialect:
+        if self.format is FileFormat.XLSX:
+            return detect_sheet_dialect(self._read_sheet(), self.options, columns.types_in_file)
         if self.format is not FileFormat.CSV:
             return stated_dialect(self.options)
         default = "\t" if ".tsv" in self.path.suffixes else ","
         with self.open() as file:
             chunks = decompress(file, self.compression, lambda size: None, self.limits)
             return detect_dialect(chunks, self.options, columns.types_in_file, columns.names_in_file, default)
+
+    def _read_sheet(self) -> Sheet:
+        if self._sheet is None:
+            with self.open() as file:
+                try:
+                    self._sheet = read_sheet(file, self.options.sheet)
+                except UnreadableSheetError as error:
+                    raise UnreadableFileError(f"{self.path} {error}.") from None
+        return self._sheet
 
     def rows(self, columns: Columns, row_filter: Callable[[int], bool] | None = None) -> Iterator[FileRow]:
         """Yields all rows from the beginning; of Parquet, only rows whose numbers pass `row_filter`.
@@ -99,6 +114,10 @@ class FileSource:
         FileTooLargeError and ReadAbortedError by the limits.
         """
         dialect, columns = self.dialect(columns), self.interpret(columns)
+        if self.format is FileFormat.XLSX:
+            self.set_position(self.size)
+            yield from read_sheet_rows(self._read_sheet(), columns, dialect)
+            return
         with self.open() as file:
             if self.format is FileFormat.PARQUET:
                 yield from parquet.read_rows(file, columns, self.set_position, row_filter)

@@ -13,6 +13,7 @@ from regulars.file_dialects.compression import TruncatedFileError
 from regulars.file_dialects.dialect import FileDialect
 from regulars.file_dialects.encodings import UTF_8, describe
 from regulars.file_dialects.limits import MAX_LINE_BYTES, UNLIMITED, FileLimits
+from regulars.file_dialects.spreadsheets import Sheet
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -218,6 +219,10 @@ def _read_header(record: RawRow, columns: Columns, limits: FileLimits, dialect: 
         raise ValidationError({"": f"The header can't be read: it {reason}"})
     names = [name.strip() for name in _cells(record.content.decode(), dialect.delimiter)]
     limits.require_columns(len(names))
+    return _header_of(names, columns, dialect)
+
+
+def _header_of(names: Sequence[str], columns: Columns, dialect: FileDialect) -> _Header:
     for name, count in Counter(name for name in names if name).items():
         if count > 1:
             raise ValidationError({name[:MAX_SHOWN_LENGTH]: "is a column twice: leave one out"})
@@ -256,6 +261,12 @@ def _row(record: RawRow, header: _Header, columns: Columns) -> FileRow | None:
     values: dict[str, object] = {name: cell for index, name in header.targets if (cell := cells[index])}
     if not values and not any(cells):
         return None
+    return _parsed_row(number, values, columns)
+
+
+def _parsed_row(number: int, values: dict[str, object], columns: Columns) -> FileRow:
+    """The row of the cells that are not empty, by our names."""
+    external_id = str(values.get("external_id") or "") or None
     errors: dict[str, str] = {}
     columns.parse_cells(values, errors)
     for name in columns.structured:
@@ -265,8 +276,23 @@ def _row(record: RawRow, header: _Header, columns: Columns) -> FileRow | None:
             except ValueError as error:
                 errors[name] = str(error)
     if errors:
-        return RejectedRow(number, errors, header.external_id(text))
+        return RejectedRow(number, errors, external_id)
     return RawRow(number, msgspec.json.encode(values))
+
+
+def read_sheet_rows(sheet: Sheet, columns: Columns, dialect: FileDialect) -> Iterator[FileRow]:
+    """Yields the rows of a sheet as those of CSV; its first row that is not empty has the names of the columns.
+
+    Raises ValidationError if there is no header or a required column is missing.
+    """
+    header: _Header | None = None
+    for number, cells in sheet.rows(dialect.numbers.mark):
+        if header is None:
+            header = _header_of([name.strip() for name in cells], columns, dialect)
+        else:
+            yield _parsed_row(number, {name: cell for index, name in header.targets if (cell := cells[index])}, columns)
+    if header is None:
+        raise ValidationError({"": f"The sheet {sheet.name!r} is empty: its first row must name the columns"})
 
 
 def _cell_count(cells: int) -> str:

@@ -57,6 +57,11 @@ class DuckDBEngine:
         # Spill to the folder for temporary files instead of the current directory. DuckDB creates and removes it.
         self.connection.execute(f"SET temp_directory = '{spill_folder()}'")
 
+    def number_rows(self, relation: str) -> str:
+        """A relation with `row_number`. Scans in the order of files take longer, so others do not use it."""
+        self.connection.execute("SET preserve_insertion_order = true")
+        return f"(SELECT *, row_number() OVER () AS row_number FROM {relation})"
+
     def create(self, step: PlanStep) -> None:
         """Creates a relation: a table if it is materialized, else a view."""
         object_type = "TABLE" if step.is_materialized else "VIEW"

@@ -74,6 +74,10 @@ class SparkEngine:
         self._persisted: list[DataFrame] = []
         self._input_views: list[str] = []
 
+    def number_rows(self, relation: str) -> str:
+        """A relation with `row_number`, which increases within each file."""
+        return f"(SELECT *, monotonically_increasing_id() AS row_number FROM {relation})"
+
     def create(self, step: PlanStep) -> None:
         """Creates a relation, persisted on the executors' disks if it is materialized."""
         found = self._sql(step.sql)
