@@ -1,4 +1,4 @@
-"""Dialects: how files are written is detected or stated, and load and compute read them alike."""
+"""Dialects: how files are written is detected or stated, and load and compute read them equally."""
 
 import codecs
 import gzip
@@ -87,7 +87,7 @@ DIALECTS = [
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), DIALECTS, ids=[each[0] for each in DIALECTS])
-def test_the_dialect_is_detected_and_load_and_compute_read_alike(
+def test_the_dialect_is_detected_and_load_and_compute_read_the_same(
     name: str, content: bytes, expected: str, write_file: WriteFile
 ) -> None:
     path = write_file(name, content)
@@ -238,7 +238,7 @@ def test_columns_have_the_names_of_the_file(write_file: WriteFile) -> None:
     )
     assert list(parsed_rows(read_rows(lines, columns)).values()) == [expected]
     parquet = write_file("orders.parquet", b"")
-    pa.parquet.write_table(pa.table({theirs: [expected[ours]] for ours, theirs in MAPPED.items()}), parquet)
+    pa.parquet.write_table(pa.table({name: [expected[ours]] for ours, name in MAPPED.items()}), parquet)
     assert list(parsed_rows(read_rows(parquet, columns)).values()) == [expected]
     with pytest.raises(ValidationError, match=r"total: is named Amount, which is no column of the file. Found: Order"):
         read_rows(write_file("other.csv", THEIRS.replace("Amount", "Sum").encode()), columns)
@@ -274,7 +274,7 @@ def test_a_mapping_file_has_options_and_names_of_columns(tmp_path: Path) -> None
         parse_columns(("profile",))
 
 
-def test_files_of_one_input_are_written_alike(write_file: WriteFile, tmp_path: Path) -> None:
+def test_files_of_one_input_have_one_dialect(write_file: WriteFile, tmp_path: Path) -> None:
     first = write_file("1.csv", SEMICOLONS.replace("1.234,50", "1234").replace("12,5", "12").encode("cp1252"))
     write_file("2.csv", SEMICOLONS.replace("T", "U").encode())
     assert spend(tmp_path, on_notice=lambda text: None) == {"Jørgen": "2468.50", "Åse": "24.50"}

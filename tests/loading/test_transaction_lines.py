@@ -45,7 +45,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_load_and_compute_read_lines_alike(case: str, load: FileLoader, tmp_path: Path) -> None:
+async def test_load_and_compute_read_the_same_lines(case: str, load: FileLoader, tmp_path: Path) -> None:
     content, expected = CASES[case]
     path = tmp_path / "lines.csv"
     path.write_text(content)

@@ -57,7 +57,7 @@ def _date_formats(match: re.Match[str]) -> list[str]:
     elif not second.isdigit():
         orders = [("%d", "%b", year)]
     elif before == ".":
-        # Nobody writes the month first with points.
+        # With points the day is always first.
         orders = [("%d", "%m", year)]
     else:
         orders = [("%m", "%d", year), ("%d", "%m", year)]

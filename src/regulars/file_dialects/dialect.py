@@ -134,8 +134,8 @@ def _detect_delimiter(lines: Sequence[str], known: Collection[str], default: str
     def score(delimiter: str) -> tuple[int, float, int, bool]:
         header, *rows = [*_rows(lines[:100], delimiter)] or [[]]
         width = len(header)
-        alike = sum(len(row) == width for row in rows) / max(len(rows), 1) if width > 1 else 0
-        return sum(name.strip() in known for name in header), alike, width, delimiter == default
+        equal = sum(len(row) == width for row in rows) / max(len(rows), 1) if width > 1 else 0
+        return sum(name.strip() in known for name in header), equal, width, delimiter == default
 
     return max(DELIMITERS, key=score) if lines else default
 
