@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from offline.purchase_tables import HEADER, compute_spend, compute_values, table, write_csv
+from regulars.offline import frames
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 
 SALE = "T1,M1,2026-10-01,5"
@@ -161,8 +162,7 @@ def test_files_may_be_compressed_or_tab_separated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [5, [1], {"external_id": ["T1"]}, b"sales.csv", object()])
 def test_unsupported_inputs_are_rejected(value: Any) -> None:
     assert missing_input_error(value) == (
-        f"transactions: unsupported input of type {type(value).__name__}. "
-        "Allowed: a path, a pandas or Polars data frame, an Arrow table."
+        f"transactions: unsupported input of type {type(value).__name__}. Allowed: {frames.ALLOWED}."
     )
 
 
@@ -173,7 +173,7 @@ def test_transactions_are_required() -> None:
 def test_an_unknown_engine_and_an_invalid_instant_are_rejected() -> None:
     assert missing_input_error(table(), engine="presto") == "Unknown engine 'presto'. Allowed: duckdb, spark."
     assert missing_input_error(table(), as_of="yesterday") == (
-        "as_of must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset."
+        "as_of is 'yesterday'. It must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset."
     )
 
 
