@@ -46,6 +46,7 @@ class Community:
     timezone: str = "UTC"
     currency: str = "EUR"
     country: str | None = None
+    void_statuses: tuple[str, ...] = ("cancelled", "canceled", "voided", "failed")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Transaction:
     systems: tuple[str, ...] = ()
     is_void: bool = False
     items: tuple[Item, ...] = ()
+    status: str | None = None  # one of the community's void statuses, in any case, voids it too
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,14 @@ def change_instants(facts: Facts, profile_id: UUID, as_of: datetime) -> list[dat
     """
     found = set(_join_moments(facts, facts.profiles[profile_id], as_of))
     for transaction in facts.transactions.values():
-        if transaction.profile_id == profile_id and not transaction.is_void:
+        if transaction.profile_id == profile_id and not _is_void(facts, transaction):
             found |= {add_months(transaction.transacted_at, months) for months in (0, 3, 6, 12, 24)}
     return sorted(moment for moment in found if moment > as_of)
+
+
+def _is_void(facts: Facts, transaction: Transaction) -> bool:
+    status = (transaction.status or "").lower()
+    return transaction.is_void or status in facts.community.void_statuses
 
 
 def add_months(instant: datetime, months: int) -> datetime:
@@ -177,7 +184,7 @@ class _Shown:
         self.facts, self.profile, self.as_of = facts, profile, as_of
         self.decimals = LONG_MINOR_UNITS.get(facts.community.currency, 2)
         own = [each for each in facts.transactions.values() if each.profile_id == profile.id]
-        counted = [each for each in own if not each.is_void and each.transacted_at <= as_of]
+        counted = [each for each in own if not _is_void(facts, each) and each.transacted_at <= as_of]
         self.counted = sorted(counted, key=transaction_order)
         self.sales = [each for each in self.counted if each.total > 0]
         self.shop_days = sorted({self.transacted_on(sale) for sale in self.sales})

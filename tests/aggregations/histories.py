@@ -214,6 +214,7 @@ def _transaction_drafts(draw: st.DrawFn, instants: st.SearchStrategy[datetime]) 
         systems=draw(st.sampled_from(SYSTEMS)),
         is_void=draw(st.sampled_from((False,) * 7 + (True,))),
         items=tuple(draw(st.lists(_items(), max_size=3))),
+        status=draw(st.sampled_from((None,) * 6 + ("paid", "Failed"))),
     )
 
 

@@ -39,6 +39,18 @@ WINDOWS = [
         {"shop_count": 0, "spend_all": Decimal("0.00"), "spend_last_date": None, "purchased_brands": []},
     ),
     case(
+        "a cancelled, voided or failed order counts for nothing, in any case",
+        [
+            *(
+                purchase("2026-10-01", "10.00", status=status)
+                for status in ("cancelled", "Canceled", "VOIDED", "failed", "FAILED")
+            ),
+            purchase("2026-10-02", "5.00", status="completed"),
+            purchase("2026-10-03", "2.00", status="cancel"),
+        ],
+        {"shop_count": 2, "spend_all": Decimal("7.00"), "spend_first_date": at("2026-10-02")},
+    ),
+    case(
         "a window that holds only a return has no average",
         [purchase("2025-01-01", "100.00"), purchase("2026-01-01", "-40.00")],
         {"spend_12m": Decimal("-40.00"), "spend_atv_12m": None, "spend_atv_all": Decimal("60.00")},

@@ -201,6 +201,7 @@ def to_request(transaction: Transaction) -> dict[str, Any]:
         "location_id": transaction.location_id,
         "systems": transaction.systems,
         "is_void": transaction.is_void,
+        "status": transaction.status,
         "items": [_item(each) for each in transaction.items],
     }
 

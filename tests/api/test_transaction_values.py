@@ -12,6 +12,9 @@ from api.transaction_client import (
     update_transaction,
 )
 from clubs import Club
+from regulars.ingest import voided_statuses
+from regulars.model import community as communities
+from regulars.verify.verify import verify
 
 
 async def test_a_sale_and_a_return_show_in_the_values_immediately(club: Club) -> None:
@@ -32,6 +35,48 @@ async def test_voiding_a_transaction_and_reverting_it_show_in_the_values(club: C
     assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
     await update_transaction(club, created, is_void=False)
     assert await shop_count_and_spend(club, member) == (1, Decimal("100.00"))
+
+
+async def test_an_order_with_a_void_status_is_void_until_its_status_changes(club: Club) -> None:
+    member = await create_profile(club)
+    created = await create_transaction(club, sale(profile_id=member, status="Cancelled"))
+    assert (created["is_void"], created["status"]) == (True, "Cancelled")
+    assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
+    # What was read can be sent back, and voids nothing by itself.
+    await update_transaction(club, created, **created)
+    assert (await update_transaction(club, created, is_void=False))["is_void"]
+    restored = await update_transaction(club, created, status="completed")
+    assert (restored["is_void"], restored["status"]) == (False, "completed")
+    assert await shop_count_and_spend(club, member) == (1, Decimal("100.00"))
+    # Voided itself, it stays void with any status.
+    await update_transaction(club, created, is_void=True)
+    await update_transaction(club, created, status="failed")
+    assert (await update_transaction(club, created, status="completed"))["is_void"]
+    assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
+    assert not (await update_transaction(club, created, is_void=False))["is_void"]
+    batch = {"transactions": [sale(5, profile_id=member, status="VOIDED"), sale(7, profile_id=member, status="paid")]}
+    assert (await club.http.post(f"{V3}/transactions/batch.json", json=batch)).status_code in (200, 201)
+    assert await shop_count_and_spend(club, member) == (2, Decimal("107.00"))
+
+
+async def test_new_void_statuses_void_and_restore_stored_transactions(club: Club) -> None:
+    member = await create_profile(club)
+    for total, more in ((1, {"status": "failed"}), (10, {"status": "Refused"}), (100, {}), (1000, {"is_void": True})):
+        await create_transaction(club, sale(total, profile_id=member, **more))
+    assert await shop_count_and_spend(club, member) == (2, Decimal("110.00"))
+    for statuses, changed, expected in (
+        (["refused", " Refused"], 2, (2, Decimal("101.00"))),
+        (["refused"], 0, (2, Decimal("101.00"))),
+        ([], 1, (3, Decimal("111.00"))),
+        (["failed"], 1, (2, Decimal("110.00"))),
+    ):
+        async with club.database.unscoped_connection() as connection:
+            await communities.set_void_statuses(connection, club.community.slug, statuses, club.clock())
+        assert await voided_statuses.apply(club.database, club.community.id) == changed, statuses
+        assert await shop_count_and_spend(club, member) == expected, statuses
+        assert await voided_statuses.apply(club.database, club.community.id) == 0
+        assert club.community.id not in await voided_statuses.list_pending(club.database)
+        assert [each async for each in verify(club.database, club.community.id) if not isinstance(each, int)] == []
 
 
 async def test_a_changed_total_and_time_show_in_the_values(club: Club) -> None:

@@ -1,4 +1,4 @@
-"""`regulars community set`: which identities members may write."""
+"""`regulars community set`: which identities members may write, and which statuses are void."""
 
 import pytest
 
@@ -41,3 +41,17 @@ def test_an_unknown_community_is_rejected(command: Command, on_the_server: None)
     done = command("community", "set", "nowhere", "--no-member-handles")
     assert done.code != 0
     assert "There is no community 'nowhere'" in done.err
+
+
+def test_void_statuses_are_set(command: Command, slug: str) -> None:
+    done = command("community", "set", slug, "--void-status", "Cancelled", "--void-status", "refused")
+    assert (done.code, done.out) == (
+        0,
+        f"{slug}: transactions are void with Cancelled, refused. Changed: 0 transactions.\n",
+    )
+    done = command("community", "set", slug, "--no-void-statuses", "--any-member-handle")
+    assert (done.code, done.out.splitlines()[1]) == (
+        0,
+        f"{slug}: transactions are void with no status. Changed: 0 transactions.",
+    )
+    assert "--void-status must be at most 50 texts" in command("community", "set", slug, "--void-status", "").err

@@ -50,6 +50,7 @@ _TRANSACTION = pa.schema(
         "location": pa.string(),
         "systems": pa.list_(pa.string()),
         "is_void": pa.bool_(),
+        "status": pa.string(),
         "items": pa.list_(_ITEM),
     }
 )
@@ -184,6 +185,7 @@ def _transaction(each: Transaction, names: Mapping[int | None, str | None]) -> d
         "location": names[each.location_id],
         "systems": list(each.systems),
         "is_void": each.is_void,
+        "status": each.status,
         "items": [_item(item) for item in each.items],
     }
 

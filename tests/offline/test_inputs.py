@@ -278,3 +278,13 @@ def test_a_date_is_its_local_midnight() -> None:
 )
 def test_a_column_of_an_unsupported_type_is_rejected(columns: dict[str, Any], message: str) -> None:
     assert invalid_input_error(table(**columns)).startswith(message)
+
+
+def test_void_statuses_make_transactions_void(tmp_path: Path) -> None:
+    rows = [f"T{number},M1,2026-10-01,{10**number},{status}" for number, status in enumerate(("", "CANCELLED", "x'y"))]
+    path = write_csv(tmp_path, *rows, more=",status")
+    for statuses, expected in ((None, "101.00"), ([], "111.00"), (["X'Y"], "11.00"), ("cancelled", "101.00")):
+        assert compute_spend(path, void_statuses=statuses) == {"M1": expected}
+    assert missing_input_error(path, void_statuses=[""]) == (
+        "void_statuses must be at most 50 texts of 1 to 255 characters."
+    )

@@ -9,6 +9,7 @@ from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_table
 from regulars.clock import system_clock
 from regulars.core.errors import NotFoundError, ValidationError
+from regulars.ingest import voided_statuses
 from regulars.model import community as communities
 from regulars.model import member_handles
 from regulars.model.community import Community, NewCommunity
@@ -85,27 +86,54 @@ def set_(
     any_member_handle: Annotated[
         bool, Parameter(negative="", help="Members may write identities of every handle that is not reserved.")
     ] = False,
+    void_status: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Status of transactions that are void, such as cancelled, in any case. May be repeated. "
+            "Stored transactions are voided and restored accordingly."
+        ),
+    ] = (),
+    no_void_statuses: Annotated[bool, Parameter(negative="", help="No status makes a transaction void.")] = False,
     common: CommonOptions | None = None,
 ) -> int:
-    """Sets which identities members may write with their own tokens. Effective with the next request.
+    """Sets which identities members may write with their own tokens, or which statuses of transactions are void.
+    Effective with the next request.
 
     Example: `regulars community set nord --member-handle app --member-handle newsletter`
-    """
-    if bool(member_handle) + no_member_handles + any_member_handle != 1:
-        raise UsageError("Use one of --member-handle HANDLE, --no-member-handles and --any-member-handle.")
 
-    async def work(database: Database) -> None:
+    Example: `regulars community set nord --void-status cancelled --void-status refused`
+    """
+    has_handles = bool(member_handle) + no_member_handles + any_member_handle
+    has_statuses = bool(void_status) + no_void_statuses
+    if has_handles > 1 or has_statuses > 1 or not has_handles + has_statuses:
+        raise UsageError(
+            "Use one of --member-handle HANDLE, --no-member-handles and --any-member-handle, and one of "
+            "--void-status STATUS and --no-void-statuses, or one of both."
+        )
+
+    async def work(database: Database) -> int:
         handles = None if any_member_handle else member_handles.validate(member_handle)
+        now = system_clock()
         async with database.unscoped_connection() as connection:
-            await communities.set_member_handles(connection, slug, handles, system_clock())
+            community_id = (await communities.get_by_slug(connection, slug)).id
+            if has_handles:
+                await communities.set_member_handles(connection, slug, handles, now)
+            if has_statuses:
+                await communities.set_void_statuses(connection, slug, void_status, now)
+        return await voided_statuses.apply(database, community_id)
 
     try:
-        run_with_database(common, work)
+        changed = run_with_database(common, work)
     except NotFoundError as error:
         raise UsageError(str(error)) from None
     except ValidationError as error:
-        raise UsageError(f"--member-handle {next(iter(error.errors.values()))}.") from None
-    print(f"{slug}: members may write {_format_handles(None if any_member_handle else member_handle)}.")
+        option = "--void-status" if "void_statuses" in error.errors else "--member-handle"
+        raise UsageError(f"{option} {next(iter(error.errors.values()))}.") from None
+    if has_handles:
+        print(f"{slug}: members may write {_format_handles(None if any_member_handle else member_handle)}.")
+    if has_statuses:
+        statuses = ", ".join(void_status) or "no status"
+        print(f"{slug}: transactions are void with {statuses}. Changed: {changed:,} transactions.")
     return 0
 
 

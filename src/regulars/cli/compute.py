@@ -44,6 +44,14 @@ def compute_values(
     currency: Annotated[
         str | None, Parameter(help="Currency of the values; required if the transactions have several.")
     ] = None,
+    void_status: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Status of transactions that are void, in any case. May be repeated. "
+            "Default: cancelled, canceled, voided, failed."
+        ),
+    ] = (),
+    no_void_statuses: Annotated[bool, Parameter(negative="", help="No status makes a transaction void.")] = False,
     as_of: Annotated[str | None, Parameter(help="Compute values as of this instant; default: now.")] = None,
     entities: Annotated[
         str | None, Parameter(help="Entity table with the columns profile and as_of: one row of values each.")
@@ -85,6 +93,7 @@ def compute_values(
         "strict": strict,
         "on_notice": lambda text: sys.stderr.write(f"{text}\n"),
     }
+    void_statuses = () if no_void_statuses else void_status or None
     currency_code = _currency(currency)
     if as_of is not None and entities is not None:
         raise UsageError("Use either --as-of or --entities.")
@@ -106,6 +115,7 @@ def compute_values(
             **reading,
             timezone=timezone,
             currency=currency_code,
+            void_statuses=void_statuses,
             community_id=community_id,
             engine=engine,
             master=master,
@@ -128,6 +138,7 @@ def compute_values(
             **reading,
             timezone=timezone,
             currency=currency_code,
+            void_statuses=void_statuses,
             engine=engine,
             master=master,
             output=output,
@@ -152,6 +163,7 @@ def compute_values(
             **reading,
             timezone=timezone,
             currency=currency_code,
+            void_statuses=void_statuses,
             engine=engine,
             master=master,
             output=output,

@@ -11,6 +11,7 @@ import msgspec
 from regulars.core.errors import ValidationError, field_error
 from regulars.ingest import claims, references
 from regulars.model.transactions.schema import TransactionRow
+from regulars.model.transactions.void_statuses import is_void_status
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
@@ -101,7 +102,7 @@ def _split_repeated(writes: Sequence[TransactionWrite], indexes: Sequence[int]) 
 
 async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> list[WriteOutcome]:
     rows = [each.row for each in writes]
-    inserted = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(rows), uow.now, *_items(rows))
+    inserted = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(uow, rows), uow.now, *_items(rows))
     outcomes: dict[int, WriteOutcome] = {}
     conflicts: list[int] = []
     unowned: list[int] = []
@@ -199,7 +200,7 @@ async def replace(uow: UnitOfWork, replacements: Sequence[tuple[int, Transaction
     await uow.execute(
         _REPLACE,
         uow.community_id,
-        *_header(rows),
+        *_header(uow, rows),
         uow.now,
         *_items(rows),
         [transaction_id for transaction_id, _ in replacements],
@@ -207,8 +208,10 @@ async def replace(uow: UnitOfWork, replacements: Sequence[tuple[int, Transaction
     )
 
 
-def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
+def _header(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> tuple[object, ...]:
     """Parameters $2 to $22."""
+    # By the statuses that are void now: they may have changed since the rows were validated.
+    is_void_by_status = [is_void_status(row.status, uow.community.void_statuses) for row in rows]
     sold = [row.sold_summary for row in rows]
     fingerprints = [row.fingerprint for row in rows]
     return (
@@ -221,9 +224,11 @@ def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
         array_literal([row.currency_rate for row in rows]),
         array_literal([row.location_id for row in rows]),
         array_literal([",".join(row.systems) for row in rows]),
-        array_literal([row.is_void for row in rows]),
+        array_literal([row.is_void or by_status for row, by_status in zip(rows, is_void_by_status, strict=True)]),
         array_literal([row.receipt_ref for row in rows]),
-        array_literal([_json(row.details) for row in rows]),
+        array_literal(
+            [_json(_details(row, by_status)) for row, by_status in zip(rows, is_void_by_status, strict=True)]
+        ),
         fingerprints if any(fingerprints) else [],
         array_literal([row.amount for row in rows]),
         array_literal([row.transacted_on for row in rows]),
@@ -234,6 +239,13 @@ def _header(rows: Sequence[TransactionRow]) -> tuple[object, ...]:
         array_literal([None if each.brands is None else array_literal(each.brands) for each in sold]),
         array_literal([each.overflow for each in sold]),
     )
+
+
+def _details(row: TransactionRow, is_void_by_status: bool) -> dict[str, Any] | None:
+    """The details to store. A transaction that is void by its status alone is restored with another status."""
+    if row.is_void or not is_void_by_status or row.details is None:
+        return row.details
+    return row.details | {"is_voided_by_status": True}
 
 
 def _items(rows: Sequence[TransactionRow]) -> tuple[str, ...]:

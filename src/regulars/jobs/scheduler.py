@@ -10,6 +10,7 @@ import structlog
 from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
+from regulars.ingest import voided_statuses
 from regulars.jobs import export_schedules, exports, job_list, per_community, queue, refresh_due, takeover
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.jobs.queue import WorkerOptions
@@ -35,6 +36,7 @@ STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
+VOID_STATUSES_INTERVAL_SECONDS = 10.0
 SCHEDULES_INTERVAL_SECONDS = 10.0
 EXPORT_EXPIRY_INTERVAL_SECONDS = 600.0
 
@@ -75,6 +77,7 @@ class Scheduler:
             ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
+            ("void statuses", VOID_STATUSES_INTERVAL_SECONDS, self._apply_void_statuses),
             ("job takeover", self._settings.worker_timeout_seconds / takeover.HEARTBEATS, self._take_over),
             ("export schedules", SCHEDULES_INTERVAL_SECONDS, self._run_schedules),
             ("export expiry", EXPORT_EXPIRY_INTERVAL_SECONDS, self._expire_exports),
@@ -134,6 +137,10 @@ class Scheduler:
     async def _maintain_partitions(self) -> None:
         await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)
         await partitions.ensure(self._database)
+
+    async def _apply_void_statuses(self) -> None:
+        community_ids = await voided_statuses.list_pending(self._database)
+        await self._each("void statuses", community_ids, partial(voided_statuses.apply, self._database))
 
     async def _expire(self) -> None:
         community_ids = await per_community.list_ids(self._database)

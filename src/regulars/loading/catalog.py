@@ -26,6 +26,7 @@ class CommunityIn(msgspec.Struct, frozen=True, kw_only=True):
     id: int | None = None
     customer_id: int | None = None
     loyalty_club_id: int | None = None
+    void_statuses: list[str] | None = None
 
 
 COMMUNITY_COLUMNS = Columns(CommunityIn, (("slug",), ("name",), ("country",), ("timezone",), ("currency",)), {})

@@ -11,6 +11,7 @@ import msgspec
 from regulars.core import countries, money, timestamps
 from regulars.core.errors import NotFoundError, ValidationError
 from regulars.model import events
+from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES, normalize_void_statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,17 @@ class Community:
     """The triggers of its active webhooks, if it was read in a transaction of the community."""
     segments_version: UUID | None = None
     """Changes with every change of a segment; None if the community has none."""
+    void_statuses: tuple[str, ...] = DEFAULT_VOID_STATUSES
+    """Statuses of transactions that are void, in lower case."""
+    has_new_void_statuses: bool = False
+    """Whether stored transactions are still to be voided or restored by `void_statuses`."""
+    updates_channel_statuses: bool = True
+    """Whether what providers report sets the channel statuses of members."""
 
 
 _COLUMNS = (
     "id, organization_id, slug, name, country, timezone, currency, minor_digits, attributes, member_handles, "
-    "segments_version"
+    "segments_version, void_statuses, has_new_void_statuses, updates_channel_statuses"
 )
 
 
@@ -46,6 +53,7 @@ def _community(row: Any) -> Community:
     if values["member_handles"] is not None:
         values["member_handles"] = frozenset(values["member_handles"])
     values["triggers"] = tuple(values.get("triggers", ()))
+    values["void_statuses"] = tuple(values["void_statuses"])
     return Community(**values)
 
 
@@ -113,9 +121,9 @@ WITH input AS (
 new_community AS (
     INSERT INTO communities (
         id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone,
-        currency, minor_digits, attributes, created_at, updated_at
+        currency, minor_digits, attributes, created_at, updated_at, void_statuses
     )
-    SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12
+    SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12, $13
     FROM input
     RETURNING id
 )
@@ -139,6 +147,12 @@ class NewCommunity:
     id: int | None = None
     customer_id: int | None = None
     loyalty_club_id: int | None = None
+    void_statuses: Sequence[str] | None = None
+    """None: those of the stored community, for a new one the default."""
+
+
+def _void_statuses(new: NewCommunity, default: tuple[str, ...]) -> tuple[str, ...]:
+    return default if new.void_statuses is None else normalize_void_statuses(new.void_statuses)
 
 
 def is_valid_slug(text: str) -> bool:
@@ -196,6 +210,7 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
             new.customer_id,
             new.loyalty_club_id,
             now,
+            list(_void_statuses(new, DEFAULT_VOID_STATUSES)),
         )
     return await get_by_id(connection, chosen)
 
@@ -206,11 +221,13 @@ SET name = $2, country = $3, timezone = $4, currency = $5, minor_digits = $6,
     attributes = coalesce($7, attributes),
     customer_id = coalesce($8, customer_id),
     loyalty_club_id = coalesce($9, loyalty_club_id),
-    updated_at = $10
+    updated_at = $10,
+    void_statuses = $11,
+    has_new_void_statuses = has_new_void_statuses OR void_statuses <> $11
 WHERE id = $1
-  AND (name, country, timezone, currency, attributes, customer_id, loyalty_club_id)
+  AND (name, country, timezone, currency, attributes, customer_id, loyalty_club_id, void_statuses)
       IS DISTINCT FROM
-      ($2, $3, $4, $5, coalesce($7, attributes), coalesce($8, customer_id), coalesce($9, loyalty_club_id))
+      ($2, $3, $4, $5, coalesce($7, attributes), coalesce($8, customer_id), coalesce($9, loyalty_club_id), $11)
 """
 
 
@@ -234,6 +251,19 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
     return is_new
 
 
+async def set_void_statuses(connection: Any, slug: str, statuses: Sequence[str], now: datetime) -> Community:
+    """Sets the statuses of transactions that are void; returns the community.
+
+    Stored transactions follow when `ingest.voided_statuses.apply` has run. Raises NotFoundError and ValidationError.
+    """
+    before = await get_by_slug(connection, slug)
+    new = NewCommunity(slug, before.name, before.country, before.timezone, before.currency, void_statuses=statuses)
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
+        await apply_changes(connection, before, new, now)
+    return await get_by_id(connection, before.id)
+
+
 async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
     """Sets the handles of identities that a community's members may write; None allows all but the reserved ones.
 
@@ -253,11 +283,15 @@ async def apply_changes(connection: Any, before: Community, new: NewCommunity, n
     Raises ValidationError by field.
     """
     country, timezone, currency = _checked(new)
-    if currency != before.currency:
-        # Concurrent writers convert amounts into the old currency: wait for them, so that the query below sees them.
+    void_statuses = _void_statuses(new, before.void_statuses)
+    if (currency, void_statuses) != (before.currency, before.void_statuses):
+        # Concurrent writers convert amounts into the old currency, and void transactions by the old statuses: wait for
+        # them, so that later queries see them.
         await connection.execute(f"SELECT pg_advisory_xact_lock({_CURRENCY}, $1)", before.id)
-        if await connection.fetchval("SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id):
-            raise ValidationError({"currency": f"is fixed after the first transaction: it is {before.currency}"})
+    if currency != before.currency and await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
+    ):
+        raise ValidationError({"currency": f"is fixed after the first transaction: it is {before.currency}"})
     status = await connection.execute(
         _UPDATE,
         before.id,
@@ -270,5 +304,6 @@ async def apply_changes(connection: Any, before: Community, new: NewCommunity, n
         new.customer_id,
         new.loyalty_club_id,
         now,
+        list(void_statuses),
     )
     return status == "UPDATE 1", (timezone, currency) != (before.timezone, before.currency)

@@ -11,6 +11,8 @@ from regulars.aggregations import fingerprint, serialization
 from regulars.aggregations.aggregation import Aggregation
 from regulars.clock import system_clock
 from regulars.core import timestamps
+from regulars.core.errors import ValidationError
+from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES, normalize_void_statuses
 from regulars.offline import atomic_output, inputs, schema
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
@@ -40,6 +42,7 @@ def compute(
     strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
+    void_statuses: Sequence[str] | None = None,
     engine: str = "duckdb",
     master: str | None = None,
     spark: Any = None,
@@ -60,7 +63,8 @@ def compute(
     the first one with a value decides, unless `strict`. `on_notice` receives how files were read and how many
     transactions have such lines (default: the log).
     Times without an offset are local, in the time zone of the row, else of its location, else in `timezone`. Money is
-    exact, in `currency`; with `money="float"`, money and percentages are floating-point numbers.
+    exact, in `currency`; with `money="float"`, money and percentages are floating-point numbers. A transaction with one
+    of the `void_statuses` (by default cancelled, canceled, voided and failed) in any case is void.
     `with_fingerprints` adds the next change and the fingerprint of the facts, which
     `regulars load --precomputed-values` needs.
     Returns an Arrow table, whose fields have the meaning, type and unit of their value as metadata, or a Spark DataFrame
@@ -107,6 +111,7 @@ def compute(
         money == "float",
         reading.is_strict,
         reading.on_notice,
+        resolve_void_statuses(void_statuses),
     )
     backend = create_engine(engine, spark, master)
     registered = {name: register(backend, _TABLES[name], value, reading) for name, value in passed.items()}
@@ -136,6 +141,16 @@ def _select(names: str | Sequence[str] | None) -> tuple[Aggregation, ...]:
 _ALWAYS = ("profile_id", "calculated_at")
 
 _TABLES = {each.name: each for each in schema.TABLES}
+
+
+def resolve_void_statuses(statuses: Sequence[str] | None) -> tuple[str, ...]:
+    """Void statuses in lower case; None is the default. Raises InputNotFoundError for invalid ones."""
+    if statuses is None:
+        return DEFAULT_VOID_STATUSES
+    try:
+        return normalize_void_statuses([statuses] if isinstance(statuses, str) else statuses)
+    except ValidationError as error:
+        raise InputNotFoundError(f"void_statuses {error.errors['void_statuses']}.") from None
 
 
 def resolve_as_of(as_of: Any) -> datetime:

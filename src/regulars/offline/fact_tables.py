@@ -10,7 +10,15 @@ from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import LINE_TOTAL
 from regulars.offline.schema import ColumnSpec
-from regulars.offline.structures import InputTable, InputTraits, InvalidCells, LineLayout, PlanStep, RowErrors
+from regulars.offline.structures import (
+    ClubContext,
+    InputTable,
+    InputTraits,
+    InvalidCells,
+    LineLayout,
+    PlanStep,
+    RowErrors,
+)
 
 
 def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, row_number: str = "") -> str:
@@ -127,7 +135,7 @@ def _has_nul(column: str) -> str:
 
 _HEADER = (
     "profile", "transacted_at", "transacted_at_local", "total", "timezone", "currency", "currency_rate", "location",
-    "systems", "is_void", "items",
+    "systems", "is_void", "status", "items",
 )  # fmt: skip
 
 
@@ -291,9 +299,15 @@ FROM (
     FROM headers AS t
     LEFT JOIN fact_locations AS location ON location.external_id = t.location
 ) AS t
-{join}WHERE t.error_no IS NOT NULL OR {is_incomplete} OR ({profile_filter}NOT coalesce(t.is_void, FALSE)){order_by}""",
+{join}WHERE t.error_no IS NOT NULL OR {is_incomplete} OR ({profile_filter}NOT {_is_void(club)}){order_by}""",
         is_materialized=True,
     )
+
+
+def _is_void(club: ClubContext) -> str:
+    statuses = ", ".join(f"'{each.replace(chr(39), chr(39) * 2)}'" for each in club.void_statuses)
+    by_status = f"coalesce(lower(t.status) IN ({statuses}), FALSE)" if statuses else "FALSE"
+    return f"(coalesce(t.is_void, FALSE) OR {by_status})"
 
 
 def products(source: InputTable | None, dialect: CastDialect, errors: RowErrors) -> PlanStep:

@@ -74,6 +74,7 @@ def determine_traits(
     inputs: Mapping[str, InputTable],
     timezone: str,
     currency: str | None,
+    void_statuses: tuple[str, ...],
     read: Set[str],
     *,
     has_anonymous: bool,
@@ -81,6 +82,7 @@ def determine_traits(
     """Determines the traits of typed transactions. Raises InvalidInputError for unknown time zones and currencies."""
     transactions = inputs["transactions"]
     club, has_rates = _club(backend, transactions, timezone, currency)
+    club = replace(club, void_statuses=void_statuses)
     has_repeated_ids = not has_unique_ids(backend, transactions)
     layout = LineLayout.NONE
     if transactions.has("items", *schema.ITEM_COLUMNS):

@@ -12,6 +12,7 @@ from regulars.aggregations.fingerprint import LOADABLE_REGISTRY
 from regulars.aggregations.pruning import columns_read, prune
 from regulars.core import cells, countries, date_formats
 from regulars.core.time_forms import BLANKS
+from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
 from regulars.offline import fact_tables, line_items, schema, values
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import (
@@ -52,6 +53,7 @@ class ComputeSpec:
     money_as_float: bool = False
     is_strict: bool = False
     on_notice: NoticeCallback = lambda text: None
+    void_statuses: tuple[str, ...] = DEFAULT_VOID_STATUSES
 
 
 def build_values(
@@ -103,7 +105,9 @@ def prepare_facts(
     progress("reading")
     for table in inputs.values():
         cast_input(backend, table, errors)
-    traits = determine_traits(backend, inputs, spec.timezone, spec.currency, read, has_anonymous=has_anonymous)
+    traits = determine_traits(
+        backend, inputs, spec.timezone, spec.currency, spec.void_statuses, read, has_anonymous=has_anonymous
+    )
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
     backend.create(fact_tables.headers(traits, errors, is_strict=spec.is_strict))

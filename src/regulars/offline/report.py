@@ -11,7 +11,7 @@ import msgspec
 
 from regulars.auth.tenants import Tenant
 from regulars.offline import report_relations, schema
-from regulars.offline.compute import ProgressCallback, resolve_as_of
+from regulars.offline.compute import ProgressCallback, resolve_as_of, resolve_void_statuses
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.offline.input_traits import check_timezone
@@ -59,6 +59,7 @@ def compute_report(
     strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
+    void_statuses: Sequence[str] | None = None,
     community_id: int = 1,
     personal_properties: Sequence[str] = (),
     engine: str = "duckdb",
@@ -77,7 +78,7 @@ def compute_report(
     `filter`, `aggregate_by` and `interval` are as in a request, `start` and `end` are its `from` and `to`. `as_of` is
     the instant of the request, by default now. `personal_properties` are excluded from
     the properties of members, in addition to those that always are.
-    Text in files is written as in `compute`.
+    Text in files is written as in `compute`, and `void_statuses` are as there.
     Results are not paged. Returns the result, or None if `output` is a .json, .csv or .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid request.
     """
@@ -105,7 +106,14 @@ def compute_report(
         sheet=sheet,
     )
     context = ReportContext(
-        timezone, currency, resolve_as_of(as_of), community_id, tuple(personal_properties), strict, reading.on_notice
+        timezone,
+        currency,
+        resolve_as_of(as_of),
+        community_id,
+        tuple(personal_properties),
+        strict,
+        reading.on_notice,
+        resolve_void_statuses(void_statuses),
     )
     session = open_report_session(
         create_engine(engine, spark, master), tables, RequiredRelations.for_query(query), context, reading, progress

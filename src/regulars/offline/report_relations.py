@@ -9,6 +9,7 @@ from regulars.aggregations import serialization
 from regulars.aggregations.pruning import columns_read
 from regulars.core import money, phones
 from regulars.facts.members import PERSONAL_PROPERTIES, normalize_property_name
+from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
 from regulars.offline import line_items, member_facts, pipeline, purchase_facts
 from regulars.offline.array_functions import ARRAY_FUNCTIONS, ArrayFunctions
 from regulars.offline.errors import InvalidInputError
@@ -67,6 +68,7 @@ class ReportContext:
     personal_properties: tuple[str, ...] = ()
     is_strict: bool = False
     on_notice: NoticeCallback = lambda text: None
+    void_statuses: tuple[str, ...] = DEFAULT_VOID_STATUSES
 
 
 def build_purchase_relations(
@@ -88,7 +90,13 @@ def build_purchase_relations(
         columns = {name: column for name, column in profiles.columns.items() if name in names}
         inputs = {**inputs, "profiles": replace(profiles, columns=columns)}
     spec = ComputeSpec(
-        context.timezone, context.currency, None, (), is_strict=context.is_strict, on_notice=context.on_notice
+        context.timezone,
+        context.currency,
+        None,
+        (),
+        is_strict=context.is_strict,
+        on_notice=context.on_notice,
+        void_statuses=context.void_statuses,
     )
     facts = pipeline.prepare_facts(backend, inputs, spec, read, progress, has_anonymous=True)
     if selection.has_brands and facts.traits.line_layout is LineLayout.NONE:
@@ -130,6 +138,7 @@ def build_member_relations(
                 serialization.ALL_AGGREGATIONS,
                 is_strict=context.is_strict,
                 on_notice=context.on_notice,
+                void_statuses=context.void_statuses,
             ),
             progress,
         )

@@ -37,6 +37,7 @@ TRANSACTIONS = TableSpec(
         ColumnSpec("location", FieldType.STRING),
         ColumnSpec("systems", FieldType.STRING_LIST),
         ColumnSpec("is_void", FieldType.BOOLEAN),
+        ColumnSpec("status", FieldType.STRING),
         ColumnSpec("items", FieldType.OBJECT_LIST),
         ColumnSpec("sku", FieldType.STRING),
         ColumnSpec("name", FieldType.STRING),

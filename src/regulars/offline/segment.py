@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from regulars.offline.compute import ProgressCallback, resolve_as_of
+from regulars.offline.compute import ProgressCallback, resolve_as_of, resolve_void_statuses
 from regulars.offline.engines import create_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_traits import check_timezone
@@ -43,6 +43,7 @@ def compute_segment(
     strict: bool = False,
     timezone: str = "UTC",
     currency: str | None = None,
+    void_statuses: Sequence[str] | None = None,
     personal_properties: Sequence[str] = (),
     engine: str = "duckdb",
     master: str | None = None,
@@ -87,7 +88,14 @@ def compute_segment(
         tables,
         RequiredRelations.for_query(ReportQuery(report, node)),
         ReportContext(
-            timezone, currency, resolve_as_of(as_of), 1, tuple(personal_properties), strict, reading.on_notice
+            timezone,
+            currency,
+            resolve_as_of(as_of),
+            1,
+            tuple(personal_properties),
+            strict,
+            reading.on_notice,
+            resolve_void_statuses(void_statuses),
         ),
         reading,
         progress,

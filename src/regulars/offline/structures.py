@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from regulars.aggregations.aggregation import Aggregation
 from regulars.core.cells import CellFormat
 from regulars.core.field_type import FieldType
+from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
 from regulars.offline.casting import CastDialect, InputColumn
 from regulars.offline.schema import TableSpec
 
@@ -35,11 +36,12 @@ NoticeCallback = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ClubContext:
-    """Time zone and currency that apply to all facts."""
+    """Time zone, currency and void statuses that apply to all facts."""
 
     timezone: str
     currency: str
     minor_digits: int
+    void_statuses: tuple[str, ...] = DEFAULT_VOID_STATUSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,7 +321,8 @@ SYSTEM = (
     TableErasure("organizations", impersonal_columns="id name created_at min_cell_size general_burst general_rate_per_second "
           "reporting_burst reporting_rate_per_second"),
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
-          "currency minor_digits attributes created_at updated_at member_handles segments_version"),
+          "currency minor_digits attributes created_at updated_at member_handles segments_version void_statuses "
+          "has_new_void_statuses updates_channel_statuses"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),

@@ -102,6 +102,7 @@ COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
                 "country",
                 "currency",
                 "customer_id",
+                "has_new_void_statuses",
                 "loyalty_club_id",
                 "member_handles",
                 "minor_digits",
@@ -109,6 +110,8 @@ COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
                 "segments_version",
                 "timezone",
                 "updated_at",
+                "updates_channel_statuses",
+                "void_statuses",
             }
         )
     }

@@ -101,6 +101,7 @@ class TransactionRow(msgspec.Struct, kw_only=True):
     currency_rate: Decimal | None
     systems: tuple[str, ...]
     is_void: bool
+    """Whether it is void with any status."""
     receipt_ref: str | None
     details: dict[str, Any] | None
     items: list[ItemRow]
@@ -111,6 +112,11 @@ class TransactionRow(msgspec.Struct, kw_only=True):
     profile_id: UUID | None = None
     location_id: int | None = None
     location_zone: str | None = None
+
+    @property
+    def status(self) -> str | None:
+        """Its status."""
+        return None if self.details is None else self.details.get("status")
 
     @property
     def channels(self) -> int | None:

@@ -27,6 +27,8 @@ class LockedTransaction:
     location_id: int | None
     transacted_at: datetime
     receipt_ref: str | None
+    is_voided_by_status: bool
+    """Whether it is void because of its status alone."""
     current: TransactionIn
 
     @property
@@ -36,7 +38,8 @@ class LockedTransaction:
 
 
 _LOCK = """
-SELECT id, profile_id, location_id, transacted_at, receipt_ref
+SELECT id, profile_id, location_id, transacted_at, receipt_ref,
+       coalesce((details ->> 'is_voided_by_status')::boolean, false) AS is_voided_by_status
 FROM transactions
 WHERE community_id = $1 AND id = $2
 FOR {strength}
@@ -50,7 +53,10 @@ async def fetch_for_update(uow: UnitOfWork, transaction_id: int, *, to_delete: b
     if row is None:
         raise NotFoundError(f"There is no transaction {transaction_id}.")
     # Read by a later statement than the lock, so that it includes the writes of the previous holder.
-    return LockedTransaction(**row, current=to_input(await TRANSACTIONS.fetch_one(uow, transaction_id)))
+    current = to_input(await TRANSACTIONS.fetch_one(uow, transaction_id))
+    if row["is_voided_by_status"]:
+        current = msgspec.structs.replace(current, is_void=False)
+    return LockedTransaction(**row, current=current)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,9 @@ def apply(
 ) -> TransactionUpdate:
     """Applies the request's fields to a transaction: absent ones are unchanged, null clears. Raises ValidationError."""
     fields = {name: value for name in _MERGED if (value := getattr(changes, name)) is not UNSET}
+    if locked.is_voided_by_status and fields.get("status", locked.current.status) == locked.current.status:
+        # The response said void, and a client that sends it back voids nothing.
+        fields = {name: value for name, value in fields.items() if (name, value) != ("is_void", True)}
     references = {name: getattr(changes, name) for name in _REFERENCES}
     items = tuple(line.item for line in lines)
     merged = msgspec.structs.replace(locked.current, **fields, **references, items=items)
