@@ -6,7 +6,7 @@ import duckdb
 
 COMMON_VALUES = (
     "spend_all",
-    "spend_12m",
+    "spend_12m_now",
     "spend_first_date",
     "spend_last_date",
     "shop_count",

@@ -191,8 +191,15 @@ class _Shown:
         self.joined_at = profile.joined_at and profile.joined_at.astimezone(UTC)
         self.joined_on = self.joined_at and _local_date(facts, self.joined_at)
 
-    def within(self, months: int, transactions: Iterable[Transaction]) -> list[Transaction]:
-        return [each for each in transactions if self.as_of < add_months(each.transacted_at, months)]
+    def within(
+        self, months: int, transactions: Iterable[Transaction], instant: datetime | None = None
+    ) -> list[Transaction]:
+        """Those within the months of an instant, by default as_of."""
+        return [each for each in transactions if (instant or self.as_of) < add_months(each.transacted_at, months)]
+
+    def within_12m_of_the_last(self, transactions: Iterable[Transaction]) -> list[Transaction]:
+        """Those within 12 months of the last recalculation, which is the last counted transaction."""
+        return self.within(12, transactions, self.counted[-1].transacted_at if self.counted else None)
 
     def location(self, transaction: Transaction) -> Location | None:
         return None if transaction.location_id is None else self.facts.locations[transaction.location_id]
@@ -223,7 +230,7 @@ class _Shown:
 def _values_of_the_seed(shown: _Shown) -> dict[str, object]:
     counted, sales, days = shown.counted, shown.sales, shown.shop_days
     today = _local_date(shown.facts, shown.as_of)
-    counted_12m, sales_12m = shown.within(12, counted), shown.within(12, sales)
+    counted_12m, sales_12m = shown.within_12m_of_the_last(counted), shown.within_12m_of_the_last(sales)
     country, country_score = _vote(shown, "country")
     return {
         "profile_id": shown.profile.id,
@@ -250,14 +257,14 @@ def _values_of_the_seed(shown: _Shown) -> dict[str, object]:
 
 def _newer_values(shown: _Shown) -> dict[str, object]:
     days, joined_at, joined_on = shown.shop_days, shown.joined_at, shown.joined_on
-    counted_12m, visited = shown.within(12, shown.counted), shown.locations(shown.sales)
+    visited = shown.locations(shown.sales)
     average_days = _half_up(Fraction((days[-1] - days[0]).days, len(days))) if len(days) >= 3 else None
     on_latest_day = [each for each in shown.counted if days and shown.transacted_on(each) == days[-1]]
     country, country_score = _vote(shown, "country")
     iso_state, iso_state_score = _vote(shown, "iso_state", country)
     region, region_score = _vote(shown, "state", country)
     return {
-        "spend_12m_now": shown.money(shown.net(counted_12m)),
+        "spend_12m_now": shown.money(shown.net(shown.within(12, shown.counted))),
         "first_shop_date": days[0] if days else None,
         "second_shop_date": days[1] if len(days) >= 2 else None,
         "previous_shop_date": days[-2] if len(days) >= 2 else None,
@@ -272,7 +279,7 @@ def _newer_values(shown: _Shown) -> dict[str, object]:
         "latest_shop_currency": shown.facts.community.currency if days else None,
         "latest_transacted_location": visited[-1].id if visited else None,
         "most_spend_location": _most(shown, shown.counted, shown.net),
-        "most_spend_12m_location": _most(shown, counted_12m, shown.net),
+        "most_spend_12m_location": _most(shown, shown.within_12m_of_the_last(shown.counted), shown.net),
         "transacted_locations": [each.id for each in sorted(set(visited), key=location_order)],
         "likely_country_iso": country and ALPHA_3[country],
         "likely_country_iso_score": country_score,

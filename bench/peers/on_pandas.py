@@ -23,10 +23,10 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     values = pd.DataFrame(index=pd.RangeIndex(len(profiles)))
     everything = transactions.groupby("profile", sort=False)
     values["spend_all"] = everything.cents.sum()
-    values["spend_12m"] = (
+    values["spend_12m_now"] = (
         transactions[transactions.transacted_at > _before(at, 12)].groupby("profile", sort=False).cents.sum()
     )
-    values["spend_12m"] = values.spend_12m.fillna(0).astype("int64")
+    values["spend_12m_now"] = values.spend_12m_now.fillna(0).astype("int64")
     values["spend_first_date"] = everything.transacted_at.min()
     values["spend_last_date"] = everything.transacted_at.max()
     by_profile = sales.groupby("profile", sort=False)
@@ -106,7 +106,7 @@ def _brands(purchases: pd.DataFrame, profiles: int, names: pa.Array) -> pa.Array
 
 def _write(values: pd.DataFrame, profiles: pa.Array, brands: pa.Array, output: str) -> None:
     table = pa.Table.from_pandas(values, preserve_index=False)
-    for name in ("spend_all", "spend_12m"):
+    for name in ("spend_all", "spend_12m_now"):
         money = pc.multiply(table[name].cast(pa.decimal128(19, 0)), pa.scalar(Decimal("0.01")))
         table = table.set_column(table.column_names.index(name), name, money)
     numbers = pa.array(values.index.to_numpy())

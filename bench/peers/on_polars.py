@@ -18,7 +18,7 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
         .group_by("profile")
         .agg(
             pl.col("total").sum().alias("spend_all"),
-            pl.col("total").filter(within(12, at)).sum().alias("spend_12m"),
+            pl.col("total").filter(within(12, at)).sum().alias("spend_12m_now"),
             pl.col("transacted_at").min().alias("spend_first_date"),
             pl.col("transacted_at").max().alias("spend_last_date"),
             IS_SALE.sum().alias("shop_count"),

@@ -77,13 +77,28 @@ WORKED = [
         },
     ),
     case(
-        "a transaction leaves the 12 months at the very instant",
+        "a transaction leaves the 12 months of now at the very instant, those of the last transaction stay",
         [purchase("2025-10-31 23:59:59", "10.00"), purchase("2025-11-01", "10.00")],
         {
-            "spend_12m": Decimal("0.00"),
+            "spend_12m": Decimal("20.00"),
             "spend_12m_now": Decimal("0.00"),
-            "spend_atv_12m": None,
+            "spend_atv_12m": Decimal("10.00"),
             "dimension_recency": "RI",
+        },
+    ),
+    case(
+        "a transaction leaves the 12 months of the last transaction at the very instant",
+        [
+            purchase("2024-01-01", "100.00", 1),
+            purchase("2024-06-01", "50.00", 2),
+            purchase("2025-01-01", "7.00", 2),
+        ],
+        {
+            "spend_12m": Decimal("57.00"),
+            "spend_12m_now": Decimal("0.00"),
+            "spend_atv_12m": Decimal("28.50"),
+            "most_spend_location": 1,
+            "most_spend_12m_location": 2,
         },
     ),
     *(

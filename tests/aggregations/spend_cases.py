@@ -13,7 +13,7 @@ WINDOWS = [
         "the later of two transactions leaves first, where the month lacks its day",
         [purchase("2024-02-28 20:00", "10.00"), purchase("2024-02-29 10:00", "5.00")],
         # Both leave on 2025-02-28, the first at 20:00, the second at 10:00; the last sale gives the recency.
-        {"spend_12m": Decimal("10.00"), "spend_atv_12m": Decimal("10.00"), "dimension_recency": "RI"},
+        {"spend_12m_now": Decimal("10.00"), "spend_12m": Decimal("15.00"), "dimension_recency": "RI"},
         as_of="2025-02-28 15:00",
     ),
     case(
@@ -49,6 +49,18 @@ WINDOWS = [
             purchase("2026-10-03", "2.00", status="cancel"),
         ],
         {"shop_count": 2, "spend_all": Decimal("7.00"), "spend_first_date": at("2026-10-02")},
+    ),
+    case(
+        "the last transaction counts its 12 months, also a return, one of zero, and one of the future once it is due",
+        [
+            purchase("2025-10-01 12:00", "10.00"),
+            purchase("2025-10-02", "20.00"),
+            purchase("2026-10-01 12:00", "-4.00"),
+            purchase("2026-10-01 12:00", "0.00"),
+            purchase("2027-01-01", "1.00"),
+            purchase("2026-10-20", "1.00", is_void=True),
+        ],
+        {"spend_12m": Decimal("16.00"), "spend_atv_12m": Decimal("16.00"), "spend_12m_now": Decimal("-4.00")},
     ),
     case(
         "a window that holds only a return has no average",

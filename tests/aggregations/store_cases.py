@@ -54,7 +54,7 @@ MOST = [
     case(
         "the largest spend is net of returns, and within its months",
         [
-            purchase("2025-11-01", "100.00", 1),
+            purchase("2025-10-05", "100.00", 1),
             purchase("2026-10-01", "60.00", 2),
             purchase("2026-10-02", "50.00", 2),
             purchase("2026-10-03", "-20.00", 2),

@@ -29,7 +29,7 @@ def test_an_aggregate_needs_only_its_relation() -> None:
 
 
 def test_an_expression_needs_its_dependencies_transitively() -> None:
-    assert made_of("spend_atv_12m") == ({"spend_atv_12m", "spend_12m"}, {"sales_12m"}, set())
+    assert made_of("spend_atv_12m") == ({"spend_atv_12m", "spend_12m"}, {"sales_12m"}, {"last_12m"})
     values, _, relations = made_of("at_risk_date")
     assert values == {"at_risk_date", "average_shop_days", "latest_shop_date", "first_shop_date", "total_shop_days"}
     assert relations == {"days"}

@@ -9,6 +9,7 @@ import pytest
 from api.transaction_client import aggregations_path, create_profile, create_transaction, get_json, sale
 from clubs import Club
 from postgres_servers import on_both_servers
+from regulars.aggregations.definitions import REGISTRY
 
 # Why ----------------------------------------------------------------------------------------------------
 
@@ -24,7 +25,7 @@ async def test_an_explanation_has_the_value_its_definition_and_the_transactions(
         "name": "spend_12m",
         "value": Decimal("50.00"),
         "type": "decimal",
-        "definition": "Net spend within 12 months: purchases less returns.",
+        "definition": REGISTRY.by_name["spend_12m"].description,
         "as_of": "2026-11-01 00:00:00",
         "transactions_count": 1,
         "facts": {},
@@ -66,10 +67,14 @@ async def test_a_history_has_the_value_at_its_start_and_every_change(club: Club)
     await create_transaction(club, sale(100, "2025-10-01 12:00:00", profile_id=mine))
     await create_transaction(club, sale(50, "2026-01-01 12:00:00", profile_id=mine))
     period = {"from": "2025-10-02 00:00:00", "to": "2026-10-31 00:00:00"}
-    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m", **period))["data"] == [
+    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m_now", **period))["data"] == [
         {"at": "2025-10-02 00:00:00", "value": Decimal("100.00")},
         {"at": "2026-01-01 12:00:00", "value": Decimal("150.00")},
         {"at": "2026-10-01 12:00:00", "value": Decimal("50.00")},
+    ]
+    assert (await get_json(club, aggregations_path(mine, "/history"), name="spend_12m", **period))["data"] == [
+        {"at": "2025-10-02 00:00:00", "value": Decimal("100.00")},
+        {"at": "2026-01-01 12:00:00", "value": Decimal("150.00")},
     ]
     until_now = await get_json(
         club, aggregations_path(mine, "/history"), name="dimension_recency", **{"from": "2026-03-31 00:00:00"}

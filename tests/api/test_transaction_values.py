@@ -85,7 +85,8 @@ async def test_a_changed_total_and_time_show_in_the_values(club: Club) -> None:
     changed = await update_transaction(club, created, total="80.25", transacted_at="2025-01-01T01:00:00+02:00")
     assert (changed["total"], changed["transacted_at"]) == (80.25, "2024-12-31 23:00:00")
     found = await get_values(club, member)
-    assert (found["spend_all"], found["spend_12m"]) == (Decimal("80.25"), Decimal("0.00"))
+    assert (found["spend_all"], found["spend_12m"]) == (Decimal("80.25"), Decimal("80.25"))
+    assert found["spend_12m_now"] == Decimal("0.00")
     assert (found["dimension_recency"], found["spend_first_date"]) == ("RI", "2024-12-31 23:00:00")
 
 

@@ -81,7 +81,8 @@ async def test_a_change_by_the_clock_is_delivered(
     await deliver(club, dispatcher)
     (got,) = receiver.received
     assert got.json["data"]["cause"] == "clock"
-    assert (got.json["data"]["old"]["spend_12m"], got.json["data"]["new"]["spend_12m"]) == (100, 0)
+    assert (got.json["data"]["old"]["spend_12m_now"], got.json["data"]["new"]["spend_12m_now"]) == (100, 0)
+    assert "spend_12m" not in got.json["data"]["new"]
 
 
 async def test_a_condition_selects_a_crossing(club: Club, receiver: Receiver, dispatcher: WebhookDispatcher) -> None:

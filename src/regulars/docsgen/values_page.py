@@ -17,7 +17,8 @@ over time (`/aggregations/history`).
 - A *counted transaction* is one that is not void. A *sale* is a counted transaction with a total above 0, a *return* one
   with a total below 0.
 - A *shop day* is a local date with at least one sale.
-- *Within 12 months* means that the transaction plus 12 calendar months is later than now (or `as_of`).
+- *Within 12 months* of an instant means that the transaction plus 12 calendar months is later. The instant is now (or
+  `as_of`) unless another one is named.
 - Without transactions, counts and total spend are 0, lists are empty, the codes are `F0` and `R0`, and other values that
   depend on transactions are null.
 - Money is in the currency of the community. Locations are returned as objects, by `regulars compute` as external ids.

@@ -1,5 +1,26 @@
 -- Written by a test: REGULARS_RENEW_GOLDEN=1 python -m pytest tests/aggregations/test_compiler.py
 
+-- relation last_12m
+SELECT
+  history.k,
+  history.amount,
+  history.is_sale,
+  history.location_id
+FROM history
+JOIN (
+  SELECT
+    k,
+    MAX(transacted_at) AS last_at
+  FROM history
+  GROUP BY
+    k
+) AS recalculations
+  ON recalculations.k = history.k
+WHERE
+  recalculations.last_at < (
+    history.transacted_at + INTERVAL '12' MONTHS
+  );
+
 -- relation days
 SELECT
   k,
@@ -27,7 +48,6 @@ SELECT
   sales,
   sales_24m,
   net,
-  net_12m,
   locations.external_id,
   locations.country,
   locations.iso_state,
@@ -44,8 +64,6 @@ FROM (
     COUNT(*) FILTER(WHERE
       is_sale AND within_24m) AS sales_24m,
     SUM(amount) AS net,
-    SUM(amount) FILTER(WHERE
-      within_12m) AS net_12m,
     MAX(transacted_at) FILTER(WHERE
       is_sale) AS last_sale_at
   FROM history
@@ -57,6 +75,27 @@ FROM (
 ) AS visits
 JOIN locations
   ON locations.location_id = visits.location_id;
+
+-- relation places_12m
+SELECT
+  spent.k,
+  spent.location_id,
+  spent.net_12m,
+  places.store_rank
+FROM (
+  SELECT
+    k,
+    location_id,
+    SUM(amount) AS net_12m
+  FROM last_12m
+  WHERE
+    location_id IS NOT NULL
+  GROUP BY
+    k,
+    location_id
+) AS spent
+JOIN places
+  ON places.k = spent.k AND places.location_id = spent.location_id;
 
 -- relation votes
 SELECT
@@ -254,7 +293,7 @@ ORDER BY
 
 -- measure sales_12m
 COUNT(*) FILTER(WHERE
-  is_sale AND within_12m);
+  is_sale);
 
 -- measure discount_total
 SUM(discount) FILTER(WHERE
@@ -286,12 +325,6 @@ COUNT(*) FILTER(WHERE
 
 -- change next_future_fact
 next_future_at;
-
--- change leaves_12m_window
-MIN((
-  transacted_at + INTERVAL '12' MONTHS
-)) FILTER(WHERE
-  within_12m);
 
 -- change recency_drops
 CASE
@@ -355,6 +388,12 @@ MIN((
 )) FILTER(WHERE
   is_sale AND within_24m);
 
+-- change leaves_12m_window
+MIN((
+  transacted_at + INTERVAL '12' MONTHS
+)) FILTER(WHERE
+  within_12m);
+
 -- aggregation shop_days
 CASE
   WHEN total_shop_days > 1
@@ -376,8 +415,7 @@ CASE
 END;
 
 -- aggregation spend_12m
-SUM(amount) FILTER(WHERE
-  within_12m);
+SUM(amount);
 
 -- aggregation spend_all
 SUM(amount);
@@ -585,7 +623,8 @@ MIN(score);
 CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END;
 
 -- aggregation spend_12m_now
-spend_12m;
+SUM(amount) FILTER(WHERE
+  within_12m);
 
 -- aggregation discount_avg
 (
@@ -858,6 +897,27 @@ addresses AS (
     JOIN fact_addresses AS fact
       ON fact.profile = requested.profile
 ),
+last_12m AS (
+    SELECT
+      history.k,
+      history.amount,
+      history.is_sale,
+      history.location_id
+    FROM history
+    JOIN (
+      SELECT
+        k,
+        MAX(transacted_at) AS last_at
+      FROM history
+      GROUP BY
+        k
+    ) AS recalculations
+      ON recalculations.k = history.k
+    WHERE
+      recalculations.last_at < (
+        history.transacted_at + INTERVAL '12' MONTHS
+      )
+),
 days AS (
     SELECT
       k,
@@ -885,7 +945,6 @@ places AS (
       sales,
       sales_24m,
       net,
-      net_12m,
       locations.external_id,
       locations.country,
       locations.iso_state,
@@ -902,8 +961,6 @@ places AS (
         COUNT(*) FILTER(WHERE
           is_sale AND within_24m) AS sales_24m,
         SUM(amount) AS net,
-        SUM(amount) FILTER(WHERE
-          within_12m) AS net_12m,
         MAX(transacted_at) FILTER(WHERE
           is_sale) AS last_sale_at
       FROM history
@@ -915,6 +972,27 @@ places AS (
     ) AS visits
     JOIN locations
       ON locations.location_id = visits.location_id
+),
+places_12m AS (
+    SELECT
+      spent.k,
+      spent.location_id,
+      spent.net_12m,
+      places.store_rank
+    FROM (
+      SELECT
+        k,
+        location_id,
+        SUM(amount) AS net_12m
+      FROM last_12m
+      WHERE
+        location_id IS NOT NULL
+      GROUP BY
+        k,
+        location_id
+    ) AS spent
+    JOIN places
+      ON places.k = spent.k AND places.location_id = spent.location_id
 ),
 votes AS (
     SELECT
@@ -1110,10 +1188,16 @@ states AS (
       votes DESC NULLS FIRST,
       place
 ),
-by_history AS (
+by_last_12m AS (
     SELECT k,
            COUNT(*) FILTER(WHERE
-             is_sale AND within_12m) AS sales_12m,
+             is_sale) AS sales_12m,
+           SUM(amount) AS spend_12m
+    FROM last_12m
+    GROUP BY k
+),
+by_history AS (
+    SELECT k,
            SUM(discount) FILTER(WHERE
              is_sale) AS discount_total,
            SUM(list_value) FILTER(WHERE
@@ -1122,8 +1206,6 @@ by_history AS (
              is_sale) AS last_sale_at,
            COUNT(*) FILTER(WHERE
              is_sale AND within_24m) AS sales_24m,
-           SUM(amount) FILTER(WHERE
-             within_12m) AS spend_12m,
            SUM(amount) AS spend_all,
            MIN(transacted_at) AS spend_first_date,
            MAX(transacted_at) AS spend_last_date,
@@ -1142,18 +1224,20 @@ by_history AS (
              MIN(n * 4294967296 + location_id) FILTER(WHERE
                is_sale AND NOT location_id IS NULL) & 4294967295
            ) AS store_join,
+           SUM(amount) FILTER(WHERE
+             within_12m) AS spend_12m_now,
            (
              MAX(n * 4294967296 + location_id) FILTER(WHERE
                is_sale AND NOT location_id IS NULL) & 4294967295
            ) AS latest_transacted_location,
            MIN((
-             transacted_at + INTERVAL '12' MONTHS
-           )) FILTER(WHERE
-             within_12m) AS leaves_12m_window,
-           MIN((
              transacted_at + INTERVAL '24' MONTHS
            )) FILTER(WHERE
-             is_sale AND within_24m) AS sale_leaves_24m_window
+             is_sale AND within_24m) AS sale_leaves_24m_window,
+           MIN((
+             transacted_at + INTERVAL '12' MONTHS
+           )) FILTER(WHERE
+             within_12m) AS leaves_12m_window
     FROM history
     GROUP BY k
 ),
@@ -1171,10 +1255,6 @@ by_places AS (
              ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
                net > 0)
            ) AS most_spend_location,
-           (
-             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-               net_12m > 0)
-           ) AS most_spend_12m_location,
            (
              ARRAY_AGG(location_id ORDER BY external_id, location_id) FILTER(WHERE
                sales > 0)
@@ -1214,6 +1294,15 @@ by_days AS (
     FROM days
     GROUP BY k
 ),
+by_places_12m AS (
+    SELECT k,
+           (
+             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+               net_12m > 0)
+           ) AS most_spend_12m_location
+    FROM places_12m
+    GROUP BY k
+),
 by_states AS (
     SELECT k,
            MIN(winner) FILTER(WHERE
@@ -1229,14 +1318,14 @@ by_states AS (
 ),
 measured AS (
     SELECT member.*,
-           by_history.sales_12m,
+           by_last_12m.sales_12m,
            by_history.discount_total,
            by_history.list_price_total,
            by_history.last_sale_at,
            by_history.sales_24m,
            by_places.favourite_24m,
            by_places.favourite_all,
-           coalesce(by_history.spend_12m, 0) AS spend_12m,
+           coalesce(by_last_12m.spend_12m, 0) AS spend_12m,
            coalesce(by_history.spend_all, 0) AS spend_all,
            by_history.spend_first_date,
            by_history.spend_last_date,
@@ -1248,6 +1337,7 @@ measured AS (
            coalesce(by_sold.purchased_brands, (
              CAST([] AS BIGINT[])
            )) AS purchased_brands,
+           coalesce(by_history.spend_12m_now, 0) AS spend_12m_now,
            by_days.first_shop_date,
            by_days.second_shop_date,
            by_days.previous_shop_date,
@@ -1256,7 +1346,7 @@ measured AS (
            by_days.latest_shop_spend,
            by_history.latest_transacted_location,
            by_places.most_spend_location,
-           by_places.most_spend_12m_location,
+           by_places_12m.most_spend_12m_location,
            coalesce(by_places.transacted_locations, (
              CAST([] AS BIGINT[])
            )) AS transacted_locations,
@@ -1264,14 +1354,16 @@ measured AS (
            by_states.likely_state_iso_score,
            by_states.likely_region,
            by_states.likely_region_score,
-           by_history.leaves_12m_window,
-           by_history.sale_leaves_24m_window
+           by_history.sale_leaves_24m_window,
+           by_history.leaves_12m_window
     FROM member
+    LEFT JOIN by_last_12m ON by_last_12m.k = member.k
     LEFT JOIN by_history ON by_history.k = member.k
     LEFT JOIN by_places ON by_places.k = member.k
     LEFT JOIN by_countries ON by_countries.k = member.k
     LEFT JOIN by_sold ON by_sold.k = member.k
     LEFT JOIN by_days ON by_days.k = member.k
+    LEFT JOIN by_places_12m ON by_places_12m.k = member.k
     LEFT JOIN by_states ON by_states.k = member.k
 ),
 layer_1 AS (
@@ -1446,7 +1538,6 @@ layer_1 AS (
              ) AS TEXT)
            END AS dimension_join,
            CASE WHEN sales_24m > 0 THEN favourite_24m ELSE favourite_all END AS most_transacted_location,
-           spend_12m AS spend_12m_now,
            (
              (
                (
@@ -1563,7 +1654,6 @@ layer_2 AS (
 SELECT k, profile_id, as_of AS calculated_at,
        least(
            next_future_at,
-           leaves_12m_window,
            CASE
              WHEN (
                as_of < last_sale_at + INTERVAL '3' MONTHS
@@ -1616,7 +1706,8 @@ SELECT k, profile_id, as_of AS calculated_at,
                zone
              )
            ),
-           sale_leaves_24m_window
+           sale_leaves_24m_window,
+           leaves_12m_window
        ) AS next_change_at,
        values_version,
        CAST(shop_days AS BIGINT) AS shop_days,

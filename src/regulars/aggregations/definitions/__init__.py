@@ -45,5 +45,5 @@ def _position(name: str) -> tuple[int, bool]:
 REGISTRY = AggregationRegistry(
     aggregations=tuple(sorted(_DECLARED, key=lambda each: _position(each.name))),
     measures=(*spend.MEASURES, *visits.MEASURES, *dimensions.MEASURES, *stores.MEASURES, *likely_country.MEASURES),
-    relations=(*visits.RELATIONS, *stores.RELATIONS, *likely_country.RELATIONS),
+    relations=(*spend.RELATIONS, *visits.RELATIONS, *stores.RELATIONS, *likely_country.RELATIONS),
 )

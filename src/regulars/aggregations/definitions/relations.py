@@ -24,7 +24,21 @@ ADDRESSES = Relation("addresses", "The profile's stored addresses: is_default, c
 NEXT_FUTURE_FACT = TimeTrigger("next_future_fact", None, "next_future_at")
 """A transaction dated in the future counts from that instant on."""
 
-SALES_12M = SharedMeasure("sales_12m", HISTORY, "count(*) FILTER (WHERE is_sale AND within_12m)")
+LAST_12M = Relation(
+    "last_12m",
+    "The counted transactions within 12 months of the profile's last one, which is its last recalculation.",
+    """
+    SELECT history.k, history.amount, history.is_sale, history.location_id
+    FROM history
+    JOIN (SELECT k, max(transacted_at) AS last_at FROM history GROUP BY k) AS recalculations
+      ON recalculations.k = history.k
+    WHERE recalculations.last_at < leaves(history.transacted_at, 12)
+    """,
+)
+
+IN_LAST_12M = "spend_last_date < transacted_at + INTERVAL '12 months'"
+"""Selects the rows of `history` that are in `last_12m`, to explain a value."""
+
 LAST_SALE_AT = SharedMeasure("last_sale_at", HISTORY, "max(transacted_at) FILTER (WHERE is_sale)")
 
 LEAVES_12M_WINDOW = TimeTrigger(

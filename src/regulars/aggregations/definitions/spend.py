@@ -1,24 +1,34 @@
 """Spend of a profile."""
 
 from regulars.aggregations.aggregation import Aggregation, SharedMeasure
-from regulars.aggregations.definitions.relations import HISTORY, LEAVES_12M_WINDOW, NEXT_FUTURE_FACT, SALES_12M
+from regulars.aggregations.definitions.relations import (
+    HISTORY,
+    IN_LAST_12M,
+    LAST_12M,
+    LEAVES_12M_WINDOW,
+    NEXT_FUTURE_FACT,
+)
 from regulars.core.field_type import FieldType
 
 DISCOUNT_TOTAL = SharedMeasure("discount_total", HISTORY, "sum(discount) FILTER (WHERE is_sale)")
 LIST_PRICE_TOTAL = SharedMeasure("list_price_total", HISTORY, "sum(list_value) FILTER (WHERE is_sale)")
 
+SALES_12M = SharedMeasure("sales_12m", LAST_12M, "count(*) FILTER (WHERE is_sale)")
+
+RELATIONS = (LAST_12M,)
 MEASURES = (SALES_12M, DISCOUNT_TOTAL, LIST_PRICE_TOTAL)
 
 AGGREGATIONS = (
     Aggregation(
         "spend_12m",
         FieldType.MONEY,
-        description="Net spend within 12 months: purchases less returns.",
-        relation=HISTORY,
-        sql="sum(amount) FILTER (WHERE within_12m)",
+        description="Net spend (purchases less returns) within the 12 months before the last counted transaction. "
+        "It does not fall by the clock; spend_12m_now does.",
+        relation=LAST_12M,
+        sql="sum(amount)",
         default="0",
-        time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
-        explain_filter="within_12m",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=IN_LAST_12M,
     ),
     Aggregation(
         "spend_all",
@@ -33,11 +43,11 @@ AGGREGATIONS = (
     Aggregation(
         "spend_atv_12m",
         FieldType.MONEY,
-        description="Average transaction value within 12 months: net spend divided by the number of sales, rounded half-even; "
-        "null without a sale.",
+        description="Average transaction value within the 12 months of spend_12m: net spend divided by the number of sales, "
+        "rounded half-even; null without a sale.",
         sql="half_even(spend_12m, sales_12m)",
-        time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
-        explain_filter="within_12m",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=IN_LAST_12M,
     ),
     Aggregation(
         "spend_atv_all",
@@ -69,8 +79,10 @@ AGGREGATIONS = (
     Aggregation(
         "spend_12m_now",
         FieldType.MONEY,
-        description="Same as spend_12m.",
-        sql="spend_12m",
+        description="Net spend (purchases less returns) within the 12 months before now.",
+        relation=HISTORY,
+        sql="sum(amount) FILTER (WHERE within_12m)",
+        default="0",
         time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
         explain_filter="within_12m",
     ),

@@ -3,7 +3,7 @@
 from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure
 from regulars.aggregations.definitions.relations import (
     HISTORY,
-    LEAVES_12M_WINDOW,
+    IN_LAST_12M,
     NEXT_FUTURE_FACT,
     SALE_LEAVES_24M_WINDOW,
 )
@@ -14,7 +14,7 @@ STORE_TOTALS = Relation(
     "One row for each location of the profile's transactions with an amount: its sales, its net spend, and its rank "
     "among the profile's locations, which is higher for a later last sale, then for an earlier location in order.",
     """
-    SELECT visits.k, visits.location_id, sales, sales_24m, net, net_12m,
+    SELECT visits.k, visits.location_id, sales, sales_24m, net,
            locations.external_id, locations.country, locations.iso_state, locations.state,
            store_rank(visits.k, last_sale_at, locations.external_id, visits.location_id) AS store_rank
     FROM (
@@ -22,7 +22,6 @@ STORE_TOTALS = Relation(
                count(*) FILTER (WHERE is_sale) AS sales,
                count(*) FILTER (WHERE is_sale AND within_24m) AS sales_24m,
                sum(amount) AS net,
-               sum(amount) FILTER (WHERE within_12m) AS net_12m,
                max(transacted_at) FILTER (WHERE is_sale) AS last_sale_at
         FROM history
         WHERE location_id IS NOT NULL AND has_amount
@@ -32,7 +31,22 @@ STORE_TOTALS = Relation(
     """,
 )
 
-RELATIONS = (STORE_TOTALS,)
+STORE_TOTALS_12M = Relation(
+    "places_12m",
+    "One row for each location of `last_12m`: its net spend there, and its rank among the profile's locations.",
+    """
+    SELECT spent.k, spent.location_id, spent.net_12m, places.store_rank
+    FROM (
+        SELECT k, location_id, sum(amount) AS net_12m
+        FROM last_12m
+        WHERE location_id IS NOT NULL
+        GROUP BY k, location_id
+    ) AS spent
+    JOIN places ON places.k = spent.k AND places.location_id = spent.location_id
+    """,
+)
+
+RELATIONS = (STORE_TOTALS, STORE_TOTALS_12M)
 
 MEASURES = (
     SharedMeasure("sales_24m", HISTORY, "count(*) FILTER (WHERE is_sale AND within_24m)"),
@@ -83,12 +97,12 @@ AGGREGATIONS = (
     Aggregation(
         "most_spend_12m_location",
         FieldType.LOCATION,
-        description="Location with the largest net spend within 12 months, if above 0; ties as for "
+        description="Location with the largest net spend within the 12 months of spend_12m, if above 0; ties as for "
         "most_transacted_location.",
-        relation=STORE_TOTALS,
+        relation=STORE_TOTALS_12M,
         sql="most(location_id, net_12m, store_rank)",
-        time_triggers=(NEXT_FUTURE_FACT, LEAVES_12M_WINDOW),
-        explain_filter="has_amount AND within_12m AND location_id = most_spend_12m_location",
+        time_triggers=(NEXT_FUTURE_FACT,),
+        explain_filter=f"has_amount AND {IN_LAST_12M} AND location_id = most_spend_12m_location",
     ),
     Aggregation(
         "transacted_locations",
