@@ -90,6 +90,24 @@ def _verification(status: str, before: object) -> object:
     return before
 
 
+def follow_consents(before: ConsentState, state: ConsentState, contacts: Mapping[str, str | None]) -> ConsentState:
+    """Returns the state after a write, with the statuses that follow from the consents where none is written.
+
+    A channel is `enabled` for members who consent to its marketing, and for those without an answer whom it can reach,
+    until they refuse. `contacts` are the addresses of channels.
+    """
+    statuses = dict(state.statuses)
+    for channel, status in statuses.items():
+        name = marketing_consent(channel)
+        consent = state.consents.get(name)
+        is_refused = consent is False and before.consents.get(name) is not False
+        if status is None and (consent or (consent is None and contacts.get(channel) is not None)):
+            statuses[channel] = "enabled"
+        elif is_refused and status == before.statuses[channel] == "enabled":
+            statuses[channel] = None
+    return state if statuses == state.statuses else replace(state, statuses=statuses).with_synced_comms()
+
+
 # Validation ---------------------------------------------------------------------------------------------
 
 
@@ -153,9 +171,7 @@ def apply_comms(state: ConsentState, attributes: Mapping[str, Any]) -> ConsentSt
         if f"{channel}_promo" in changes:
             _set_consent(consents, marketing_consent(channel), changes[f"{channel}_promo"])
     for channel in STATUS_CHANNELS:
-        # A channel without a status is enabled by the consent to its marketing.
-        is_opt_in = statuses[channel] is None and changes.get(f"{channel}_promo") is True
-        if is_opt_in or any(f"{channel}_{flag}" in changes for flag in COMMS_FLAGS):
+        if any(f"{channel}_{flag}" in changes for flag in COMMS_FLAGS):
             statuses[channel] = _status_of(channel, comms)
     return ConsentState(consents, statuses, comms).with_synced_comms()
 

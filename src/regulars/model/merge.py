@@ -10,7 +10,7 @@ import msgspec
 from regulars.core.errors import ValidationError
 from regulars.model import addresses, memberships
 from regulars.model.profiles import lookup
-from regulars.model.profiles.schema import Profile
+from regulars.model.profiles.schema import Profile, with_consents
 from regulars.model.profiles.write import save
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -84,7 +84,8 @@ def _united(source: Profile, destination: Profile) -> Profile:
     changes["joined_at"] = min(joins, default=None)
     merged = msgspec.structs.replace(destination, **changes)
     both_comms = {**source.consent_state.comms, **destination.consent_state.comms}
-    return merged.with_consent_state(replace(merged.consent_state, comms=both_comms).with_synced_comms())
+    state = replace(merged.consent_state, comms=both_comms).with_synced_comms()
+    return with_consents(merged, state, state)
 
 
 def _filled(destination: Profile, source: Profile, name: str) -> object:

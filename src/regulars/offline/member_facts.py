@@ -10,7 +10,16 @@ from datetime import datetime
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
 from regulars.core.field_type import FieldType
-from regulars.model.consents import CHANNEL_STATUSES, REACH_RULES, STATUS_CHANNELS, ReachRule
+from regulars.model.consents import (
+    CHANNEL_STATUSES,
+    REACH_RULES,
+    STATUS_CHANNELS,
+    ReachRule,
+    marketing_consent,
+)
+from regulars.model.consents import (
+    CHANNELS as COMMS_CHANNELS,
+)
 from regulars.model.member_dimensions import (
     AGE_GROUP_YEARS,
     ANY_CHANNEL,
@@ -75,7 +84,7 @@ def profile_states(
         PlanStep(
             "cast_states",
             f"""SELECT p.external_id AS profile_id, p.gender, p.optin_channel, p.optin_subchannel,
-       p.sms_status, p.email_status, p.push_status,
+       {_statuses(dialect, lists)},
        CASE WHEN {word} IN ({_NAMED_PLATFORMS}) THEN {word}
             WHEN p.optin_channel IS NOT NULL THEN '{OTHER_PLATFORM}' END AS optin_platform,
        {birth_date("p")} AS birth_date,
@@ -83,8 +92,8 @@ def profile_states(
        coalesce({lists.parse_ids("p.subunit_ids")}, {lists.empty_ids}) AS subunit_ids,
        coalesce({lists.parse_ids("p.group_ids")}, {lists.empty_ids}) AS group_ids,
        coalesce({lists.parse_ids("p.favorite_stores")}, {lists.empty_ids}) AS favorite_stores,
-       coalesce({lists.keys_with_value("p.consents", "true")}, {lists.empty_strings}) AS consents_true,
-       coalesce({lists.keys_with_value("p.consents", "false")}, {lists.empty_strings}) AS consents_false,
+       {_consents("true", dialect, lists)} AS consents_true,
+       {_consents("false", dialect, lists)} AS consents_false,
        coalesce({lists.without_keys("p.properties", personal)}, '{{}}') AS properties,
        coalesce(home.country, phone.country) AS country,
        {counts_as_member("coalesce(p.profile_type, 'active')")} AS is_counted,
@@ -123,6 +132,53 @@ FROM (
             is_materialized=True,
         ),
     ]
+
+
+_CONTACTS = {"email": "p.email", "sms": "p.mobile_phone"}
+
+
+def _comms(name: str, dialect: CastDialect) -> str:
+    """The comms attribute of the profile `p`, as text."""
+    return f"lower({dialect.json_field('p.attributes', f'comms.{name}')})"
+
+
+def _flag_of(name: str, dialect: CastDialect) -> str:
+    text = _comms(name, dialect)
+    return f"CASE WHEN {text} IN ('true', '1') THEN 'true' WHEN {text} IN ('false', '0') THEN 'false' END"
+
+
+def _consents(answer: str, dialect: CastDialect, lists: ArrayFunctions) -> str:
+    """The names of the consents of the profile `p` with an answer, in both views; see `model.consents`."""
+    written = [f"coalesce({lists.keys_with_value('p.consents', each)}, {lists.empty_strings})" for each in _ANSWERS]
+    promos = []
+    for channel in COMMS_CHANNELS:
+        name = _quoted(marketing_consent(channel))
+        is_new = " AND ".join(f"NOT {lists.contains(each, name)}" for each in written)
+        promos.append(f"CASE WHEN {_flag_of(f'{channel}_promo', dialect)} = '{answer}' AND {is_new} THEN {name} END")
+    return lists.concat((written[_ANSWERS.index(answer)], lists.compact(tuple(promos))))
+
+
+_ANSWERS = ("true", "false")
+
+
+def _statuses(dialect: CastDialect, lists: ArrayFunctions) -> str:
+    """The status of each channel of the profile `p`; see `model.consents`."""
+    columns = []
+    for channel in STATUS_CHANNELS:
+        optout, bounced = (f"{_flag_of(f'{channel}_{flag}', dialect)}" for flag in ("optout", "bounced"))
+        verification = _comms(f"{channel}_verification", dialect)
+        consent = _quoted(marketing_consent(channel))
+        granted, declined = (lists.contains(_consents(answer, dialect, lists), consent) for answer in _ANSWERS)
+        can_be_reached = f"{_CONTACTS[channel]} IS NOT NULL" if channel in _CONTACTS else "FALSE"
+        columns.append(
+            f"""CASE WHEN p.{channel}_status IS NOT NULL THEN p.{channel}_status
+            WHEN {optout} = 'true' THEN 'unsubscribed'
+            WHEN {bounced} = 'true' THEN 'hard_bounced'
+            WHEN {verification} = 'verified' THEN 'verified'
+            WHEN coalesce({optout}, {bounced}, {verification}) IS NOT NULL THEN 'enabled'
+            WHEN {granted} OR ({can_be_reached} AND NOT {declined}) THEN 'enabled' END AS {channel}_status"""
+        )
+    return ",\n       ".join(columns)
 
 
 _TIME_COLUMNS = ("joined_at", "created_at", "updated_at")

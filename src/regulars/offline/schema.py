@@ -80,6 +80,8 @@ REPORT_PROFILES = TableSpec(
         ColumnSpec("birth_month", FieldType.INTEGER),
         ColumnSpec("birth_year", FieldType.INTEGER),
         ColumnSpec("mobile_phone", FieldType.STRING),
+        ColumnSpec("email", FieldType.STRING),
+        ColumnSpec("attributes", FieldType.OBJECT),
         ColumnSpec("consents", FieldType.OBJECT),
         ColumnSpec("sms_status", FieldType.STRING),
         ColumnSpec("email_status", FieldType.STRING),

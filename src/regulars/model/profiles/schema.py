@@ -369,11 +369,17 @@ def _located(ref: LocationRef, location_ids: Mapping[LocationRef, int], errors: 
 
 
 def _with_consents(profile: Profile, row: ProfileRow) -> Profile:
-    if not row.consents and not row.channel_statuses and not row.comms:
-        return profile
     before = profile.consent_state
     # A client may send back both views with one of them changed: only differences from the stored profile count.
     answers = {name: each for name, each in row.consents.items() if before.consents.get(name) != each}
     statuses = {name: each for name, each in row.channel_statuses.items() if before.statuses[name] != each}
-    after = consents.apply_consents(consents.apply_comms(before, row.comms), answers, statuses)
-    return profile if after == before else profile.with_consent_state(after)
+    after = consents.apply_comms(before, row.comms)
+    if answers or statuses:
+        after = consents.apply_consents(after, answers, statuses)
+    return with_consents(profile, before, after)
+
+
+def with_consents(profile: Profile, before: ConsentState, after: ConsentState) -> Profile:
+    """Returns the profile after a write of its consents, with the statuses that follow from them."""
+    after = consents.follow_consents(before, after, {"email": profile.email, "sms": profile.mobile_phone})
+    return profile if after == profile.consent_state else profile.with_consent_state(after)
