@@ -54,4 +54,6 @@ def test_void_statuses_are_set(command: Command, slug: str) -> None:
         0,
         f"{slug}: transactions are void with no status. Changed: 0 transactions.",
     )
+    done = command("community", "set", slug, "--no-provider-statuses")
+    assert done.out == f"{slug}: providers do not set the statuses of members.\n"
     assert "--void-status must be at most 50 texts" in command("community", "set", slug, "--void-status", "").err

@@ -36,5 +36,5 @@ def test_the_example_in_python_runs_as_it_is_written() -> None:
     spend_by_profile = dict(
         zip(values["profile_id"].to_pylist(), map(str, values["spend_12m"].to_pylist()), strict=True)
     )
-    assert spend_by_profile == {"M1": "119.90", "M2": "0.00"}
-    assert "# M1 119.90, M2 0.00" in example
+    assert spend_by_profile == {"M1": "119.90", "M2": "15.50"}
+    assert "# M1 119.90, M2 15.50" in example

@@ -342,3 +342,35 @@ def test_usage_errors_name_the_option(
 ) -> None:
     assert run(["compute", *arguments, "--profiles", file, "-o", str(tmp_path / "x.csv")]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_profiles_are_normalized_as_on_the_server() -> None:
+    rows = [
+        {"external_id": "\u00a0A ", "gender": "F", "birth_year": "1990"},
+        {"external_id": "B", "gender": " Man", "birth_year": None},
+        {"external_id": "C", "gender": "Agender", "birth_year": None},
+        {"external_id": "D", "gender": "", "birth_year": None},
+    ]
+    found = member_report("members", profiles=pa.Table.from_pylist(rows), memberships=None)["records"]
+    assert [each["gender"] for each in found] == ["female", "male", "agender", None]
+    for column, value in (("birth_year", "2999"), ("mobile_phone", "4.79E+10")):
+        table = pa.table({"external_id": ["A"], column: [value]})
+        with pytest.raises(InvalidInputError, match=f"profiles.{column} m"):
+            member_report("members", profiles=table, memberships=None)
+    purchases = {
+        "external_id": [" T1", "T1\u00a0"],
+        "profile": ["A ", "A"],
+        "transacted_at": ["2026-10-01"] * 2,
+        "total": [5, 5],
+    }
+    by_gender = regulars.compute_report(
+        "transactions_stats",
+        transactions=pa.table(purchases),
+        profiles=pa.Table.from_pylist(rows),
+        aggregate_by="gender",
+        start="2026-10-01",
+        end="2026-11-01",
+        as_of=AT,
+    )
+    (only,) = [each for each in by_gender["statistics"] if each["label"].get("gender") == "female"]
+    assert only["values"]["transactions"] == 1

@@ -58,6 +58,26 @@ def counters(events: Sequence[Row]) -> dict[str, int]:
     }
 
 
+def rates(events: Sequence[Row]) -> dict[str, float | None]:
+    """The rates of distinct dispatches: who opens or clicks has received the message, who clicks has opened it."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for each in events:
+        kinds[each["dispatch"]].add(each["event"])
+
+    def named(*types: str) -> set[str]:
+        return {dispatch for dispatch, seen in kinds.items() if seen & set(types)}
+
+    delivered, opened = named("delivered", "opened", "clicked"), named("opened", "clicked")
+    divided = {
+        "delivery": (delivered, set(kinds)),
+        "open": (opened, delivered),
+        "click_to_open": (named("clicked"), opened),
+        "bounce": (named("bounced"), set(kinds)),
+        "unsubscribe": (named("unsubscribed") & delivered, delivered),
+    }
+    return {name: round(len(part) / len(whole), 4) if whole else None for name, (part, whole) in divided.items()}
+
+
 def bucket_label(at: datetime, interval: str, zone: ZoneInfo) -> str:
     """The bucket of an instant as it is written."""
     step = {each.code: each for each in ALL_INTERVALS}[interval]

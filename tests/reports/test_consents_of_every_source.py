@@ -16,7 +16,8 @@ from clubs import Club
 from reports.club_fixture import ClubFixture
 
 FACTS: tuple[tuple[dict[str, Any], dict[str, Any], dict[str, str | None]], ...] = (
-    # As comms attributes, as fields, and what the statuses are then. Members without an answer are enabled if they can be reached.
+    # As comms attributes, as fields, and the statuses that differ from those of members without an answer, whom the
+    # channel can reach.
     ({}, {}, {}),
     ({"email_promo": True}, {"consents": {"email_marketing": True}}, {}),
     ({"email_promo": False}, {"consents": {"email_marketing": False}}, {"email": None}),

@@ -13,7 +13,7 @@ from clubs import START, Club
 from hypothesis_settings import SEED, examples
 from loading.file_loader import outcome_counts
 from regulars.facts.sending_events import EVENT_TYPES
-from reports.sending_recount import SendingClub, counters, deduplicated
+from reports.sending_recount import SendingClub, counters, deduplicated, rates
 from reports.test_maintenance import differences
 
 SENDING = {"external_id": "welcome", "channel": "email", "reporting_id": 42, "service_type": "triggered"}
@@ -44,13 +44,38 @@ async def statistics(post: SendingClub, since: datetime, until: datetime) -> dic
     return answer["statistics"][0]["values"] if answer["statistics"] else None
 
 
-def expected(events: Iterable[Mapping[str, Any]], since: datetime, until: datetime) -> dict[str, int] | None:
+def expected(events: Iterable[Mapping[str, Any]], since: datetime, until: datetime) -> dict[str, Any] | None:
     """The same by a loop."""
     inside = [{**each, "profile": None} for each in events if since <= datetime.fromisoformat(each["at"]) < until]
     if not inside:
         return None
     totals = {name.removesuffix("_count"): n for name, n in counters(inside).items()}
-    return {name: n for name, n in totals.items() if name not in ("members", "new")}
+    return {name: n for name, n in totals.items() if name not in ("members", "new")} | rates(inside)
+
+
+async def test_rates_are_of_distinct_dispatches_and_never_above_1(post: SendingClub) -> None:
+    day = START - timedelta(days=20)
+    kinds = {
+        "D1": ("delivered", "delivered", "delivered", "opened", "opened", "bounced", "bounced"),
+        "D2": ("opened", "unsubscribed", "unsubscribed"),
+        "D3": ("clicked",),
+        "D4": ("unsubscribed",),
+        "D5": ("transmitted",),
+    }
+    pairs = [(kind, dispatch) for dispatch, of_dispatch in kinds.items() for kind in of_dispatch]
+    events = [event(number, *pair, day + timedelta(hours=9 * number)) for number, pair in enumerate(pairs)]
+    await post.load("sending_events", events)
+    found = await statistics(post, day, START)
+    assert found is not None
+    assert {name: found[name] for name in ("delivery", "open", "click_to_open", "bounce", "unsubscribe")} == {
+        "delivery": 0.6, "open": 1, "click_to_open": 0.3333, "bounce": 0.2, "unsubscribe": 0.3333,
+    }  # fmt: skip
+    assert (found["delivered"], found["opened"], found["unsubscribed"]) == (3, 3, 3)
+    for days in ((0.5, 30), (0, 2), (1, 4), (3.2, 4.9)):
+        since, until = (day + timedelta(days=each) for each in days)
+        values = await statistics(post, since, until)
+        assert values is not None
+        assert {name: values[name] for name in expected(events, since, until) or ()} == expected(events, since, until)
 
 
 async def test_a_dispatch_opened_before_and_within_a_range_counts_in_the_range(post: SendingClub) -> None:

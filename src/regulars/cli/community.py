@@ -94,10 +94,16 @@ def set_(
         ),
     ] = (),
     no_void_statuses: Annotated[bool, Parameter(negative="", help="No status makes a transaction void.")] = False,
+    provider_statuses: Annotated[
+        bool | None,
+        Parameter(
+            help="Whether an unsubscribe, a complaint or a hard bounce that a provider reports sets the status of the member."
+        ),
+    ] = None,
     common: CommonOptions | None = None,
 ) -> int:
-    """Sets which identities members may write with their own tokens, or which statuses of transactions are void.
-    Effective with the next request.
+    """Sets which identities members may write with their own tokens, which statuses of transactions are void, and
+    whether providers set the statuses of members. Effective with the next request.
 
     Example: `regulars community set nord --member-handle app --member-handle newsletter`
 
@@ -105,10 +111,10 @@ def set_(
     """
     has_handles = bool(member_handle) + no_member_handles + any_member_handle
     has_statuses = bool(void_status) + no_void_statuses
-    if has_handles > 1 or has_statuses > 1 or not has_handles + has_statuses:
+    if has_handles > 1 or has_statuses > 1 or (provider_statuses is None and not has_handles + has_statuses):
         raise UsageError(
-            "Use one of --member-handle HANDLE, --no-member-handles and --any-member-handle, and one of "
-            "--void-status STATUS and --no-void-statuses, or one of both."
+            "Use one of --member-handle HANDLE, --no-member-handles and --any-member-handle, one of "
+            "--void-status STATUS and --no-void-statuses, --provider-statuses or --no-provider-statuses, or several."
         )
 
     async def work(database: Database) -> int:
@@ -120,6 +126,8 @@ def set_(
                 await communities.set_member_handles(connection, slug, handles, now)
             if has_statuses:
                 await communities.set_void_statuses(connection, slug, void_status, now)
+            if provider_statuses is not None:
+                await communities.set_provider_statuses(connection, slug, provider_statuses, now)
         return await voided_statuses.apply(database, community_id)
 
     try:
@@ -134,6 +142,8 @@ def set_(
     if has_statuses:
         statuses = ", ".join(void_status) or "no status"
         print(f"{slug}: transactions are void with {statuses}. Changed: {changed:,} transactions.")
+    if provider_statuses is not None:
+        print(f"{slug}: providers {'set' if provider_statuses else 'do not set'} the statuses of members.")
     return 0
 
 

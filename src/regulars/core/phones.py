@@ -1,4 +1,4 @@
-"""The country of a phone number."""
+"""Phone numbers: their country, and their international form."""
 
 import re
 
@@ -8,6 +8,40 @@ _PLAIN = re.compile(r"\+[1-9][0-9]{7,13}")
 """The form of most numbers. Where the calling code belongs to one country, the rest need not be parsed."""
 
 _INTERNATIONAL = re.compile(r"(?:\+|00)[\d\s().\-/]+")
+
+
+EXPONENT = re.compile(r"[+]?[0-9]+(?:[.,][0-9]*)?[eE][+]?[0-9]+")
+"""The form of a number with an exponent."""
+
+
+def has_exponent(text: str) -> bool:
+    """Whether a text is a number with an exponent, as spreadsheets write long numbers: its last digits are lost."""
+    return EXPONENT.fullmatch(text) is not None
+
+
+def to_e164(number: str | None, country: str) -> str | None:
+    """The number in the form of E.164, such as +4791234567; None for a text that is no phone number.
+
+    A number without a calling code is one of the country, an ISO 3166-1 alpha-2 code.
+    """
+    text = (number or "").strip()
+    if not text:
+        return None
+    if _PLAIN.fullmatch(text) and (length := _calling_code_length(text)) and text[length] not in "01":
+        return text
+    try:
+        parsed = phonenumbers.parse(re.sub(r"^00", "+", text), country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(parsed):
+        return None
+    found: str = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return found
+
+
+def _calling_code_length(text: str) -> int | None:
+    codes = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    return next((end for end in (2, 3, 4) if int(text[1:end]) in codes), None)
 
 
 def country_of(number: str | None) -> str | None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.core.errors import ValidationError
+from regulars.core.time_forms import BLANKS
 
 MAX_TEXT_LENGTH = 255
 MAX_ID = 2**63 - 1
@@ -35,8 +36,11 @@ def check_text(value: str) -> str:
 
 
 def check_code(value: str | int) -> str | None:
-    """Validates an ID of another system and returns it as a text, None for an empty one. Raises ValueError."""
-    text = check_text(str(value))
+    """Validates an ID of another system and returns it as a text without blanks around it, None for an empty one.
+
+    Raises ValueError.
+    """
+    text = check_text(str(value)).strip(BLANKS)
     if len(text) > MAX_TEXT_LENGTH:
         raise ValueError(f"must be at most {MAX_TEXT_LENGTH} characters")
     return text or None

@@ -37,6 +37,33 @@ EVENT_TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES, 1)}
 """The number that is stored for an event type."""
 
 
+DISPATCH_SETS = {
+    10: ("delivered", "opened", "clicked"),
+    11: ("opened", "clicked"),
+    12: ("delivered", "opened", "clicked", "unsubscribed"),
+}
+"""Sets of event types by a number: dispatches with any of them are counted as those of a single type are. Who opens or
+clicks has received the message, also where no delivery was reported, and who clicks has opened it."""
+
+
+def _mask(types: Sequence[str]) -> int:
+    return sum(1 << EVENT_TYPE_CODES[each] for each in types)
+
+
+COUNTED_MASKS = {
+    0: 1,
+    **{code: 1 << code for code in EVENT_TYPE_CODES.values()},
+    **{number: _mask(types) for number, types in DISPATCH_SETS.items()},
+}
+"""The bits of event masks of all that dispatches are counted by: any event (0), each type, and each set of types."""
+
+COUNTED_TYPES = f"""
+counted_types (event_type, mask) AS (
+    VALUES {", ".join(f"({number}, {mask})" for number, mask in COUNTED_MASKS.items())}
+),
+"""
+"""A CTE of them."""
+
 # Rows -------------------------------------------------------------------------------------------------------
 
 
@@ -98,8 +125,25 @@ def _validate_row(event: SendingEventIn, community: Community) -> SendingEventRo
 
 _NAME = "sending_events"
 
-_COUNTERS = ("dispatches", "members", "new", "unique_opened", "unique_clicked", *EVENT_TYPES)
+UNIQUE_COUNTERS = {
+    "unique_opened": (("opened",),),
+    "unique_clicked": (("clicked",),),
+    "unique_delivered": (DISPATCH_SETS[10],),
+    "unique_engaged": (DISPATCH_SETS[11],),
+    "unique_bounced": (("bounced",),),
+    "unique_unsubscribed": (("unsubscribed",), DISPATCH_SETS[10]),
+}
+"""Counters of dispatches that have an event of each of these sets of types."""
+
+_COUNTERS = ("dispatches", "members", "new", *UNIQUE_COUNTERS, *EVENT_TYPES)
 """The counters of a sending, each a column with the suffix _count."""
+
+
+def _count_dispatches(mask: str, sets: Sequence[Sequence[str]]) -> str:
+    """SQL of the number of dispatches with an event of each set, by the column of their masks."""
+    conditions = " AND ".join(f"{mask} & {_mask(types)} <> 0" for types in sets)
+    return f"count(*) FILTER (WHERE {conditions})"
+
 
 _PARTS = {
     "community": event_statements.COMMUNITY,
@@ -114,6 +158,22 @@ _PARTS = {
         },
         nullable="profile_id",
     ),
+    "counted_types": COUNTED_TYPES,
+    "unique_deltas": ",\n".join(
+        f"{_count_dispatches('new_event_mask', sets)} - {_count_dispatches('event_mask', sets)} AS {name}"
+        for name, sets in UNIQUE_COUNTERS.items()
+    ),
+    "unique_counts": ",\n".join(
+        f"{_count_dispatches('event_mask', sets)} AS {name}" for name, sets in UNIQUE_COUNTERS.items()
+    ),
+    "no_unique_deltas": ", ".join(f"0 AS {name}" for name in UNIQUE_COUNTERS),
+    "summed_unique_deltas": ",\n".join(f"sum({name}) AS {name}" for name in UNIQUE_COUNTERS),
+    "recomputed_unique_counts": "\nUNION ALL\n".join(
+        f"SELECT sending_id, '{name}_count', {_count_dispatches('event_mask', sets)}\n"
+        "FROM recomputed_dispatches\nGROUP BY sending_id"
+        for name, sets in UNIQUE_COUNTERS.items()
+    ),
+    "stored_unique_counts": ",\n".join(f"('{name}_count', {name}_count)" for name in UNIQUE_COUNTERS),
     "add_counters": event_statements.change_counters(_COUNTERS, "+"),
     "subtract_counters": event_statements.change_counters(_COUNTERS, "-"),
     "event_counts": event_statements.event_counts(EVENT_TYPES),
@@ -131,7 +191,7 @@ _REASSIGN = sql_files.load("regulars.facts", "sending_events_reassign", **_PARTS
 _REBUILD = sql_files.load(
     "regulars.facts", "sending_events_rebuild", buckets=event_statements.buckets(_DELTAS, 3, timezone="$2")
 )
-_VERIFY = sql_files.load("regulars.facts", "sending_events_verify")
+_VERIFY = sql_files.load("regulars.facts", "sending_events_verify", **_PARTS)
 
 _LOCK = """
 SELECT FROM sendings WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE

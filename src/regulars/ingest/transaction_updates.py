@@ -7,7 +7,7 @@ from regulars.ingest import claims, references
 from regulars.ingest.transactions import replace
 from regulars.model.products import products
 from regulars.model.transactions import updates
-from regulars.model.transactions.line_items import ItemIn, read_text, value_or_none
+from regulars.model.transactions.line_items import ItemIn, read_code, value_or_none
 from regulars.model.transactions.schema import TransactionIn
 from regulars.model.transactions.updates import ItemUpdate, LockedTransaction, TransactionUpdate
 from regulars.model.unit_of_work import UnitOfWork
@@ -137,7 +137,7 @@ async def find_existing(scope: Scope, transaction: TransactionIn) -> int | None:
     Raises ValidationError.
     """
     errors: dict[str, str] = {}
-    external_id = read_text(transaction.external_id, "external_id", errors)
+    external_id = read_code(transaction.external_id, "external_id", errors)
     if errors:
         raise ValidationError(errors)
     found: int | None = await scope.fetchval(_FIND, scope.community_id, external_id, value_or_none(transaction.id))

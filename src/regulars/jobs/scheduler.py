@@ -10,7 +10,7 @@ import structlog
 from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
-from regulars.ingest import voided_statuses
+from regulars.ingest import stored_profiles, voided_statuses
 from regulars.jobs import export_schedules, exports, job_list, per_community, queue, refresh_due, takeover
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.jobs.queue import WorkerOptions
@@ -36,7 +36,9 @@ STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
 
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
-VOID_STATUSES_INTERVAL_SECONDS = 10.0
+RESTATEMENT_INTERVAL_SECONDS = 10.0
+"""Interval at which stored facts are brought in line with new rules of their community."""
+
 SCHEDULES_INTERVAL_SECONDS = 10.0
 EXPORT_EXPIRY_INTERVAL_SECONDS = 600.0
 
@@ -77,7 +79,7 @@ class Scheduler:
             ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
-            ("void statuses", VOID_STATUSES_INTERVAL_SECONDS, self._apply_void_statuses),
+            ("restatement", RESTATEMENT_INTERVAL_SECONDS, self._restate),
             ("job takeover", self._settings.worker_timeout_seconds / takeover.HEARTBEATS, self._take_over),
             ("export schedules", SCHEDULES_INTERVAL_SECONDS, self._run_schedules),
             ("export expiry", EXPORT_EXPIRY_INTERVAL_SECONDS, self._expire_exports),
@@ -138,9 +140,12 @@ class Scheduler:
         await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)
         await partitions.ensure(self._database)
 
-    async def _apply_void_statuses(self) -> None:
-        community_ids = await voided_statuses.list_pending(self._database)
-        await self._each("void statuses", community_ids, partial(voided_statuses.apply, self._database))
+    async def _restate(self) -> None:
+        for pending, work in (
+            (voided_statuses.list_pending, voided_statuses.apply),
+            (stored_profiles.list_pending, stored_profiles.normalize),
+        ):
+            await self._each("restatement", await pending(self._database), partial(work, self._database))
 
     async def _expire(self) -> None:
         community_ids = await per_community.list_ids(self._database)

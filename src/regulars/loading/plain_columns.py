@@ -50,7 +50,8 @@ def _name(column: str, data_type: pa.DataType, community: Community) -> _Cell | 
     if pa.types.is_integer(data_type):
         text = f"CAST({column} AS VARCHAR)"
         return _Cell({column: text}, text, "TRUE")
-    return _text(column, data_type, "TRUE")
+    # Blanks around an id are trimmed row by row.
+    return _text(column, data_type, f"NOT regexp_matches({column}, '^[\\s\\p{{Z}}]|[\\s\\p{{Z}}]$')")
 
 
 def _text(column: str, data_type: pa.DataType, is_plain: str) -> _Cell | None:

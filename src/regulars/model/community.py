@@ -264,6 +264,19 @@ async def set_void_statuses(connection: Any, slug: str, statuses: Sequence[str],
     return await get_by_id(connection, before.id)
 
 
+async def set_provider_statuses(connection: Any, slug: str, is_on: bool, now: datetime) -> None:
+    """Sets whether what providers report sets the channel statuses of members. Raises NotFoundError."""
+    community_id = (await get_by_slug(connection, slug)).id
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(community_id)}'")
+        await connection.execute(
+            "UPDATE communities SET updates_channel_statuses = $2, updated_at = $3 WHERE id = $1",
+            community_id,
+            is_on,
+            now,
+        )
+
+
 async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] | None, now: datetime) -> None:
     """Sets the handles of identities that a community's members may write; None allows all but the reserved ones.
 

@@ -105,6 +105,8 @@ SELECT email FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
 UNION ALL
 SELECT mobile_phone FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
 UNION ALL
+SELECT mobile_phone_e164 FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
+UNION ALL
 SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY ($2)
 """
 
@@ -132,7 +134,7 @@ async def _purge_tokens(uow: UnitOfWork, profile_ids: list[UUID]) -> None:
 
 _BLANK_MERGED = """
 UPDATE profiles
-SET external_id = NULL, email = NULL, mobile_phone = NULL, updated_at = $3
+SET external_id = NULL, email = NULL, mobile_phone = NULL, mobile_phone_e164 = NULL, updated_at = $3
 WHERE community_id = $1 AND merged_into = $2
 """
 

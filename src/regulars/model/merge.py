@@ -45,6 +45,7 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
         # They lead to the destination until another profile has them.
         email=source.email,
         mobile_phone=source.mobile_phone,
+        mobile_phone_e164=source.mobile_phone_e164,
         profile_type="deleted",
         joined_at=source.joined_at,
         merged_into=destination_id,
@@ -74,6 +75,7 @@ def _united(source: Profile, destination: Profile) -> Profile:
     }
     if destination.mobile_phone is None:
         changes["phone_country"] = source.phone_country or destination.phone_country
+        changes["mobile_phone_e164"] = source.mobile_phone_e164
     if all(getattr(destination, name) is None for name in _BIRTH):
         changes |= {name: getattr(source, name) for name in _BIRTH}
     for name in _UNITED:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
+from regulars.core import phones
 from regulars.core.field_type import FieldType
 from regulars.model.consents import (
     CHANNEL_STATUSES,
@@ -29,6 +30,7 @@ from regulars.model.member_dimensions import (
     OTHER_PLATFORM,
     counts_as_member,
 )
+from regulars.model.profiles.gender import FEMALE, GENDER_SPELLINGS, MALE, OTHER
 from regulars.offline import casting, values
 from regulars.offline.array_functions import ArrayFunctions
 from regulars.offline.casting import CastDialect
@@ -83,7 +85,7 @@ def profile_states(
     return [
         PlanStep(
             "cast_states",
-            f"""SELECT p.external_id AS profile_id, p.gender, p.optin_channel, p.optin_subchannel,
+            f"""SELECT p.external_id AS profile_id, {gender("p.gender", dialect)} AS gender, p.optin_channel, p.optin_subchannel,
        {_statuses(dialect, lists)},
        CASE WHEN {word} IN ({_NAMED_PLATFORMS}) THEN {word}
             WHEN p.optin_channel IS NOT NULL THEN '{OTHER_PLATFORM}' END AS optin_platform,
@@ -293,6 +295,17 @@ WHERE s.is_counted""",
     ]
 
 
+def gender(column: str, dialect: CastDialect) -> str:
+    """The gender that a text means; see `model.profiles.gender`."""
+    text = f"lower({dialect.text.trim(column)})"
+    cases = " ".join(
+        f"WHEN {text} IN ({', '.join(_quoted(each) for each, meaning in GENDER_SPELLINGS.items() if meaning == name)}) "
+        f"THEN '{name}'"
+        for name in (FEMALE, MALE, OTHER)
+    )
+    return f"CASE {cases} ELSE nullif({text}, '') END"
+
+
 def birth_date(profile: str) -> str:
     """Birth date of a typed profile, as an integer such as 20261124."""
     year, month, day = (f"{profile}.birth_{each}" for each in ("year", "month", "day"))
@@ -359,14 +372,18 @@ WHERE p.mobile_phone IS NOT NULL AND home.external_id IS NULL"""
 """Phone numbers of profiles without a country in their addresses."""
 
 
-def invalid_profiles(errors: RowErrors) -> str:
-    """SELECT of typed profiles with the number of their first invalid value, or null."""
+def invalid_profiles(errors: RowErrors, today: int, dialect: CastDialect) -> str:
+    """SELECT of typed profiles with the number of their first invalid value, or null. `today` is such as 20261124."""
     listed, allowed = ", ".join(CHANNEL_STATUSES), ", ".join(map(_quoted, CHANNEL_STATUSES))
     cases = [
         f"WHEN {each}_status NOT IN ({allowed}) THEN {errors.add(f'profiles.{each}_status must be one of {listed}')}"
         for each in STATUS_CHANNELS
     ]
-    return f"SELECT external_id, CAST(CASE {' '.join(cases)} END AS INT) AS error_no FROM typed_profiles"
+    future = errors.add("profiles.birth_year makes a birth in the future")
+    cases.append(f"WHEN {birth_date('p')} > {today} THEN {future}")
+    exponent = errors.add("profiles.mobile_phone must be a phone number, not a number with an exponent")
+    cases.append(f"WHEN {dialect.text.matches('p.mobile_phone', phones.EXPONENT.pattern)} THEN {exponent}")
+    return f"SELECT p.external_id, CAST(CASE {' '.join(cases)} END AS INT) AS error_no FROM typed_profiles AS p"
 
 
 def invalid_memberships(errors: RowErrors) -> str:

@@ -105,7 +105,7 @@ def purchases(selection: PurchaseSelection, traits: InputTraits, dialect: CastDi
         expressions = {"gender": "buyer.gender", "age": age} if traits.has_profiles else {}
         unknown = f"CAST(NULL AS {dialect.string_type})"
         columns += (f"{expressions.get(name, unknown)} AS {name}" for name in sorted(of_buyers))
-        sources += [_BUYER] if traits.has_profiles else []
+        sources += [_buyer(dialect)] if traits.has_profiles else []
     listed, source = "".join(f",\n       {each}" for each in columns), "\n".join(sources)
     return PlanStep(
         "purchases",
@@ -116,9 +116,11 @@ FROM {source}""",
     )
 
 
-_BUYER = f"""LEFT JOIN fact_profiles AS p ON p.profile = t.profile
+def _buyer(dialect: CastDialect) -> str:
+    return f"""LEFT JOIN fact_profiles AS p ON p.profile = t.profile
 LEFT JOIN (
-    SELECT born.external_id, born.gender, {member_facts.birth_date("born")} AS birth_date FROM typed_profiles AS born
+    SELECT born.external_id, {member_facts.gender("born.gender", dialect)} AS gender,
+           {member_facts.birth_date("born")} AS birth_date FROM typed_profiles AS born
 ) AS buyer ON buyer.external_id = p.profile_id"""
 
 

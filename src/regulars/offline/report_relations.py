@@ -7,7 +7,8 @@ from typing import Any
 
 from regulars.aggregations import serialization
 from regulars.aggregations.pruning import columns_read
-from regulars.core import money, phones
+from regulars.clock import system_clock
+from regulars.core import money, phones, timestamps
 from regulars.facts.members import PERSONAL_PROPERTIES, normalize_property_name
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
 from regulars.offline import line_items, member_facts, pipeline, purchase_facts
@@ -148,7 +149,9 @@ def build_member_relations(
         progress("reading")
         pipeline.cast_input(backend, profiles, RowErrors())
     errors = RowErrors()
-    _check(backend, member_facts.invalid_profiles(errors), "external_id", errors)
+    today = system_clock().astimezone(timestamps.zone_info(context.timezone))
+    day = today.year * 10_000 + today.month * 100 + today.day
+    _check(backend, member_facts.invalid_profiles(errors, day, backend.dialect), "external_id", errors)
     if memberships is not None:
         pipeline.cast_input(backend, memberships, errors)
         _check(backend, member_facts.invalid_memberships(errors), "profile", errors)

@@ -13,6 +13,8 @@ class ColumnSpec:
     type: FieldType
     required: bool = False
     alternatives: tuple[str, ...] = ()
+    is_id: bool = False
+    """Whether blanks around its texts are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +29,19 @@ class TableSpec:
 TRANSACTIONS = TableSpec(
     "transactions",
     (
-        ColumnSpec("external_id", FieldType.STRING, required=True),
-        ColumnSpec("profile", FieldType.STRING, required=True),
+        ColumnSpec("external_id", FieldType.STRING, required=True, is_id=True),
+        ColumnSpec("profile", FieldType.STRING, required=True, is_id=True),
         ColumnSpec("transacted_at", FieldType.TIMESTAMP, required=True),
         ColumnSpec("total", FieldType.MONEY, required=True, alternatives=("price_sell", "items")),
         ColumnSpec("timezone", FieldType.STRING),
         ColumnSpec("currency", FieldType.STRING),
         ColumnSpec("currency_rate", FieldType.RATE),
-        ColumnSpec("location", FieldType.STRING),
+        ColumnSpec("location", FieldType.STRING, is_id=True),
         ColumnSpec("systems", FieldType.STRING_LIST),
         ColumnSpec("is_void", FieldType.BOOLEAN),
-        ColumnSpec("status", FieldType.STRING),
+        ColumnSpec("status", FieldType.STRING, is_id=True),
         ColumnSpec("items", FieldType.OBJECT_LIST),
-        ColumnSpec("sku", FieldType.STRING),
+        ColumnSpec("sku", FieldType.STRING, is_id=True),
         ColumnSpec("name", FieldType.STRING),
         ColumnSpec("brand", FieldType.STRING),
         ColumnSpec("quantity", FieldType.QUANTITY),
@@ -56,10 +58,10 @@ ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current
 PROFILES = TableSpec(
     "profiles",
     (
-        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("external_id", FieldType.STRING, required=True, is_id=True),
         ColumnSpec("joined_at", FieldType.TIMESTAMP),
-        ColumnSpec("joined_location_external_id", FieldType.STRING),
-        ColumnSpec("preferred_location_external_id", FieldType.STRING),
+        ColumnSpec("joined_location_external_id", FieldType.STRING, is_id=True),
+        ColumnSpec("preferred_location_external_id", FieldType.STRING, is_id=True),
         ColumnSpec("addresses", FieldType.OBJECT_LIST),
     ),
     key="external_id",
@@ -79,7 +81,7 @@ REPORT_PROFILES = TableSpec(
         ColumnSpec("birth_day", FieldType.INTEGER),
         ColumnSpec("birth_month", FieldType.INTEGER),
         ColumnSpec("birth_year", FieldType.INTEGER),
-        ColumnSpec("mobile_phone", FieldType.STRING),
+        ColumnSpec("mobile_phone", FieldType.STRING, is_id=True),
         ColumnSpec("email", FieldType.STRING),
         ColumnSpec("attributes", FieldType.OBJECT),
         ColumnSpec("consents", FieldType.OBJECT),
@@ -98,10 +100,10 @@ REPORT_PROFILES = TableSpec(
 MEMBERSHIPS = TableSpec(
     "memberships",
     (
-        ColumnSpec("profile", FieldType.STRING, required=True),
+        ColumnSpec("profile", FieldType.STRING, required=True, is_id=True),
         ColumnSpec("type", FieldType.STRING, required=True),
         ColumnSpec("at", FieldType.TIMESTAMP, required=True),
-        ColumnSpec("external_id", FieldType.STRING),
+        ColumnSpec("external_id", FieldType.STRING, is_id=True),
         ColumnSpec("optin_channel", FieldType.STRING),
         ColumnSpec("optin_subchannel", FieldType.STRING),
         ColumnSpec("consents", FieldType.OBJECT),
@@ -113,7 +115,7 @@ MEMBERSHIPS = TableSpec(
 LOCATIONS = TableSpec(
     "locations",
     (
-        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("external_id", FieldType.STRING, required=True, is_id=True),
         ColumnSpec("type", FieldType.STRING),
         ColumnSpec("timezone", FieldType.STRING),
         ColumnSpec("country_iso_3", FieldType.STRING),
@@ -125,9 +127,9 @@ LOCATIONS = TableSpec(
 PRODUCTS = TableSpec(
     "products",
     (
-        ColumnSpec("external_id", FieldType.STRING, required=True),
+        ColumnSpec("external_id", FieldType.STRING, required=True, is_id=True),
         ColumnSpec("brand", FieldType.STRING),
-        ColumnSpec("sku", FieldType.STRING),
+        ColumnSpec("sku", FieldType.STRING, is_id=True),
         ColumnSpec("variants", FieldType.OBJECT_LIST),
     ),
     key="external_id",
@@ -135,7 +137,10 @@ PRODUCTS = TableSpec(
 
 ENTITIES = TableSpec(
     "as_of",
-    (ColumnSpec("profile", FieldType.STRING, required=True), ColumnSpec("as_of", FieldType.TIMESTAMP, required=True)),
+    (
+        ColumnSpec("profile", FieldType.STRING, required=True, is_id=True),
+        ColumnSpec("as_of", FieldType.TIMESTAMP, required=True),
+    ),
     key="profile",
 )
 """The entity table: instants to compute profiles at, one row of values each."""

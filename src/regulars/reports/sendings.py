@@ -1,9 +1,10 @@
 """Reports of sendings: totals, events over time, recipients, and rates."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from regulars.core.field_type import FieldType
-from regulars.facts.sending_events import EVENT_TYPE_CODES, EVENT_TYPES
+from regulars.facts.sending_events import COUNTED_MASKS, EVENT_TYPE_CODES, EVENT_TYPES
 from regulars.facts.sendings import CHANNELS
 from regulars.reports.member_balance import AGE, GENDER, OPTIN_PLATFORM
 from regulars.reports.report import (
@@ -220,20 +221,35 @@ _TOTALS = {
     },
     "unique_opened": "Dispatches that were opened.",
     "unique_clicked": "Dispatches with a click.",
+    "unique_delivered": "Dispatches that were delivered, opened or clicked.",
+    "unique_engaged": "Dispatches that were opened or clicked.",
+    "unique_bounced": "Dispatches that bounced.",
+    "unique_unsubscribed": "Of the delivered dispatches, those with an unsubscription.",
 }
 
-_UNIQUE = {"dispatches": 0, "unique_opened": EVENT_TYPE_CODES["opened"], "unique_clicked": EVENT_TYPE_CODES["clicked"]}
-"""The type of event, 0 for any, that counts once for each dispatch."""
+_UNIQUE: Mapping[str, Mapping[int, int]] = {
+    "dispatches": {0: 1},
+    "unique_opened": {EVENT_TYPE_CODES["opened"]: 1},
+    "unique_clicked": {EVENT_TYPE_CODES["clicked"]: 1},
+    "unique_delivered": {10: 1},
+    "unique_engaged": {11: 1},
+    "unique_bounced": {EVENT_TYPE_CODES["bounced"]: 1},
+    # Those in both sets are those in either, less those in only one.
+    "unique_unsubscribed": {EVENT_TYPE_CODES["unsubscribed"]: 1, 10: 1, 12: -1},
+}
+"""What is counted once for each dispatch, by `COUNTED_MASKS`, and its sign in the sum."""
 
 
 def _total(name: str) -> str:
     if name in _UNIQUE:
-        return f"coalesce(sum(t.dispatches) FILTER (WHERE t.event_type = {_UNIQUE[name]}), 0) AS {name}"
+        signs = " ".join(f"WHEN {number} THEN {sign} * t.dispatches" for number, sign in _UNIQUE[name].items())
+        return f"coalesce(sum(CASE t.event_type {signs} END), 0) AS {name}"
     return f"coalesce(sum(t.events) FILTER (WHERE t.event_type = {EVENT_TYPE_CODES[name]}), 0) AS {name}"
 
 
 _TOTAL_COLUMNS = ",\n    ".join(map(_total, _TOTALS))
-_CODES = ", ".join(map(str, [0, *EVENT_TYPE_CODES.values()]))
+_CODES = ", ".join(map(str, COUNTED_MASKS))
+_COUNTED_ONCE = sorted({number for signs in _UNIQUE.values() for number in signs})
 
 _DISPATCH_LOOKUP_COST = 8
 """Looking up a dispatch costs as much as reading this many events."""
@@ -287,9 +303,9 @@ events_outside AS MATERIALIZED (
     ) AS e
     GROUP BY c.id, c.uses_days, e.dispatch_id, e.event_type
 ),
--- Of each dispatch with events outside whole days, the mask of the event types that the days have not counted.
+-- Of each dispatch with events outside whole days, the mask of their types, and of those that the days have counted.
 uncounted_dispatches AS MATERIALIZED (
-    SELECT d.id, d.event_mask & ~coalesce(counted.event_mask, 0) AS event_mask
+    SELECT d.id, d.event_mask, coalesce(counted.event_mask, 0) AS counted_mask
     FROM (
         SELECT id, uses_days, dispatch_id, bit_or(1 << event_type) | 1 AS event_mask
         FROM events_outside
@@ -326,8 +342,8 @@ totals AS MATERIALIZED (
     UNION ALL
     SELECT d.id, types.event_type, 0, count(*)
     FROM uncounted_dispatches AS d
-    JOIN unnest(CAST('{{{", ".join(map(str, _UNIQUE.values()))}}}' AS int[])) AS types (event_type)
-        ON d.event_mask & (1 << types.event_type) <> 0
+    JOIN (VALUES {", ".join(f"({number}, {COUNTED_MASKS[number]})" for number in _COUNTED_ONCE)}) AS types (event_type, mask)
+        ON d.event_mask & types.mask <> 0 AND d.counted_mask & types.mask = 0
     GROUP BY d.id, types.event_type
 )
 SELECT
@@ -354,23 +370,34 @@ SENDINGS_STATS = Report(
     measures=(
         *(ReportMeasure(name, FieldType.INTEGER, meaning, f"sum(r.{name})") for name, meaning in _TOTALS.items()),
         ReportMeasure(
-            "delivery", FieldType.NUMBER, "Delivered divided by dispatches.", quotient=("delivered", "dispatches")
+            "delivery",
+            FieldType.NUMBER,
+            "Delivered dispatches, also those that were only opened or clicked, divided by dispatches.",
+            quotient=("unique_delivered", "dispatches"),
         ),
         ReportMeasure(
-            "open", FieldType.NUMBER, "Unique opened divided by delivered.", quotient=("unique_opened", "delivered")
+            "open",
+            FieldType.NUMBER,
+            "Opened dispatches, also those that were only clicked, divided by delivered dispatches.",
+            quotient=("unique_engaged", "unique_delivered"),
         ),
         ReportMeasure(
             "click_to_open",
             FieldType.NUMBER,
-            "Unique clicked divided by unique opened.",
-            quotient=("unique_clicked", "unique_opened"),
+            "Clicked dispatches divided by opened dispatches.",
+            quotient=("unique_clicked", "unique_engaged"),
         ),
-        ReportMeasure("bounce", FieldType.NUMBER, "Bounced divided by dispatches.", quotient=("bounced", "dispatches")),
+        ReportMeasure(
+            "bounce",
+            FieldType.NUMBER,
+            "Bounced dispatches divided by dispatches.",
+            quotient=("unique_bounced", "dispatches"),
+        ),
         ReportMeasure(
             "unsubscribe",
             FieldType.NUMBER,
-            "Unsubscribed divided by delivered.",
-            quotient=("unsubscribed", "delivered"),
+            "Unsubscribed dispatches divided by delivered dispatches.",
+            quotient=("unique_unsubscribed", "unique_delivered"),
         ),
     ),
 )

@@ -30,8 +30,8 @@ FACTS = (
         deleted_by="model.erasure",
         blanked_columns=dict.fromkeys(
             (
-                "external_id", "title", "first_name", "last_name", "email", "email_normalized", "mobile_phone", "birth_day",
-                "birth_month", "properties", "attributes", "tags", "statuses", "custom_fields",
+                "external_id", "title", "first_name", "last_name", "email", "email_normalized", "mobile_phone",
+                "mobile_phone_e164", "birth_day", "birth_month", "properties", "attributes", "tags", "statuses", "custom_fields",
             ),
             "",
         ),
@@ -308,7 +308,8 @@ COUNTS = (
     TableErasure("sendings", impersonal_columns="community_id id external_id is_placeholder reporting_id language "
           "channel service_type source_id source_app source_type audience_id campaign_id created_at dispatches_count "
           "members_count new_count scheduled_count transmitted_count delivered_count failed_count opened_count "
-          "unique_opened_count clicked_count unique_clicked_count bounced_count unsubscribed_count complained_count "
+          "unique_opened_count clicked_count unique_clicked_count unique_delivered_count unique_engaged_count "
+          "unique_bounced_count unique_unsubscribed_count bounced_count unsubscribed_count complained_count "
           "first_event_at last_event_at"),
     TableErasure("offers", impersonal_columns="community_id id external_id is_placeholder name type status "
           "collection_ids location_id campaign_id usable_since usable_until stock created_at updated_at seen_count "
@@ -322,7 +323,7 @@ SYSTEM = (
           "reporting_burst reporting_rate_per_second"),
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
           "currency minor_digits attributes created_at updated_at member_handles segments_version void_statuses "
-          "has_new_void_statuses updates_channel_statuses"),
+          "has_new_void_statuses updates_channel_statuses has_unnormalized_profiles"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),

@@ -103,6 +103,7 @@ COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
                 "currency",
                 "customer_id",
                 "has_new_void_statuses",
+                "has_unnormalized_profiles",
                 "loyalty_club_id",
                 "member_handles",
                 "minor_digits",

@@ -2,6 +2,7 @@
 -- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Returns the sendings. An
 -- earlier statement locked them.
 WITH
+-- include: counted_types
 -- include: community
 deleted_dispatches AS MATERIALIZED (
     DELETE FROM sending_dispatches
@@ -27,7 +28,7 @@ updated_daily_uniques AS (
                     '-infinity'
                 ) AS previous_day
             FROM deleted_events AS e
-            CROSS JOIN LATERAL (VALUES (e.event_type), (0)) AS types (event_type)
+            JOIN counted_types AS types ON (1 | (1 << e.event_type)) & types.mask <> 0
         ) AS by_day
         GROUP BY sending_id, event_type, day, previous_day
     ) AS deleted
@@ -97,8 +98,7 @@ dispatch_counts AS (
     SELECT
         sending_id, count(*) AS dispatches, count(DISTINCT profile_id) AS members,
         count(*) FILTER (WHERE event_mask = 2) AS new,
-        count(*) FILTER (WHERE event_mask & 32 <> 0) AS unique_opened,
-        count(*) FILTER (WHERE event_mask & 64 <> 0) AS unique_clicked
+        -- include: unique_counts
     FROM deleted_dispatches
     GROUP BY sending_id
 ),

@@ -7,6 +7,7 @@
 -- arrival: masks are combined with OR, timestamps with least().
 WITH
 -- include: community
+-- include: counted_types
 -- include: input
 -- include: sending_events_record/new_events
 -- include: sending_events_record/dispatches

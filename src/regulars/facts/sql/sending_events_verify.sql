@@ -1,6 +1,8 @@
 -- What is stored of the sendings of community $1 and differs from what their events say: dispatches, counters, daily
 -- uniques, and rollups of the granularities $2, each from the bucket $3 on.
-WITH community AS MATERIALIZED (
+WITH
+-- include: counted_types
+community AS MATERIALIZED (
     SELECT timezone FROM communities WHERE id = $1
 ),
 granularities AS MATERIALIZED (
@@ -50,7 +52,7 @@ recomputed_daily_uniques AS MATERIALIZED (
                 '-infinity'
             ) AS previous_day
         FROM events AS e
-        CROSS JOIN LATERAL (VALUES (e.event_type), (CAST(0 AS smallint))) AS types (event_type)
+        JOIN counted_types AS types ON (1 | (1 << e.event_type)) & types.mask <> 0
     ) AS by_day
     GROUP BY sending_id, event_type, day, previous_day
 ),
@@ -63,10 +65,7 @@ recomputed_counters AS MATERIALIZED (
     UNION ALL
     SELECT sending_id, 'new_count', count(*) FROM recomputed_dispatches WHERE event_mask = 2 GROUP BY sending_id
     UNION ALL
-    SELECT sending_id, 'unique_' || sending_event_name(event_type) || '_count', count(DISTINCT dispatch_id)
-    FROM events
-    WHERE event_type IN (5, 6)
-    GROUP BY sending_id, event_type
+    -- include: recomputed_unique_counts
     UNION ALL
     SELECT sending_id, 'members_count', count(DISTINCT profile_id) FROM dispatches GROUP BY sending_id
 ),
@@ -83,12 +82,11 @@ stored_counters AS MATERIALIZED (
             ('delivered_count', delivered_count),
             ('failed_count', failed_count),
             ('opened_count', opened_count),
-            ('unique_opened_count', unique_opened_count),
             ('clicked_count', clicked_count),
-            ('unique_clicked_count', unique_clicked_count),
             ('bounced_count', bounced_count),
             ('unsubscribed_count', unsubscribed_count),
-            ('complained_count', complained_count)
+            ('complained_count', complained_count),
+            -- include: stored_unique_counts
     ) AS counters (name, count)
     WHERE s.community_id = $1
 ),
@@ -144,7 +142,10 @@ FROM (
     UNION ALL
     SELECT
         'sending ' || sending_id,
-        coalesce(sending_event_name(event_type), 'any event') || ' on ' || day || ', previously on ' || previous_day,
+        CASE event_type
+            WHEN 0 THEN 'any event'
+            ELSE coalesce(sending_event_name(CAST(event_type AS smallint)), 'set of events ' || event_type)
+        END || ' on ' || day || ', previously on ' || previous_day,
         sum(stored)::text, sum(recomputed)::text
     FROM (
         SELECT sending_id, event_type, day, previous_day, count AS stored, 0 AS recomputed

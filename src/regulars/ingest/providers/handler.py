@@ -8,7 +8,7 @@ from regulars.core.errors import ValidationError, field_error
 from regulars.facts import sending_events
 from regulars.facts.sending_events import SendingEventIn, SendingEventRow
 from regulars.facts.timed_events import UnknownProfileError
-from regulars.ingest.providers import replay_guard
+from regulars.ingest.providers import channel_statuses, replay_guard
 from regulars.ingest.providers.provider import ParsedWebhook, Provider, ProviderEvent
 from regulars.model.providers import ProviderConfig
 from regulars.model.unit_of_work import UnitOfWork
@@ -17,6 +17,9 @@ EVENT_OUTCOMES = ("accepted", "unchanged", "ignored", "automated", "no_sending",
 """Outcomes of an event: stored; stored before; of a type that is not recorded; caused by a machine instead of a member;
 of a message that names no sending; of a profile that does not exist; invalid.
 """
+
+
+_BOUNCED = sending_events.EVENT_TYPE_CODES["bounced"]
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class WebhookResult:
 
 
 async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, webhook: ParsedWebhook) -> WebhookResult:
-    """Writes the valid events of a webhook and returns the outcomes of all.
+    """Writes the valid events of a webhook, sets the statuses that follow, and returns the outcomes of all.
 
     Raises ValidationError if the webhook's token was used with another event.
     """
@@ -47,8 +50,20 @@ async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, we
         await replay_guard.consume(uow, provider.name, webhook.token)
     events = [_validate(each, provider, config, uow.community.timezone) for each in webhook.events]
     rows = [each for each in events if isinstance(each, SendingEventRow)]
-    written = iter(await sending_events.write_many(uow, rows) if rows else ())
+    hard_bounces = {
+        row.event_key
+        for event, row in zip(webhook.events, events, strict=True)
+        if isinstance(event, ProviderEvent) and isinstance(row, SendingEventRow) and event.is_hard_bounce
+    }
+    outcomes = await sending_events.write_many(uow, rows) if rows else []
+    written = iter(outcomes)
     result = WebhookResult()
+    setting = [
+        row
+        for row, outcome in zip(rows, outcomes, strict=True)
+        if outcome == "accepted" and (row.event_type != _BOUNCED or row.event_key in hard_bounces)
+    ]
+    await channel_statuses.update(uow, provider, setting)
     for index, event in enumerate(events):
         outcome = next(written) if isinstance(event, SendingEventRow) else event
         if isinstance(outcome, ValidationError):

@@ -117,7 +117,8 @@ async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsC
         from_unix_time(event.timestamp, "timestamp"),
         event.message_id,
         event.variables if isinstance(event.variables, dict) else {},
-        bool(event.client and event.client.bot),
+        is_automated=bool(event.client and event.client.bot),
+        is_hard_bounce=event.kind == "failed permanent",
     )
     # A retry may encode the same event differently.
     content = msgspec.json.encode(decode(body.data, dict[str, Any]), order="deterministic")

@@ -47,7 +47,8 @@ class ProviderEvent:
     """One event of a provider.
 
     `id` is the id of the event, `kind` its type by the provider, `message_id` the message that it happened to,
-    `custom_fields` what the sender attached to the message. `is_automated` says that a machine opened or clicked.
+    `custom_fields` what the sender attached to the message. `is_automated` says that a machine opened or clicked,
+    `is_hard_bounce` that the address can't be reached at all.
     """
 
     id: str | None
@@ -56,6 +57,7 @@ class ProviderEvent:
     message_id: str | None
     custom_fields: Mapping[str, Any]
     is_automated: bool = False
+    is_hard_bounce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Provider:
     `event_types` maps the provider's event types to ours; others are ignored. `field_paths` maps our fields to the
     provider's for error messages. `parse` verifies and parses a request: it raises UntrustedRequestError if it is not
     the provider's, MalformedBodyError for a malformed body, ValidationError for an unexpected shape, and
-    UpstreamUnavailableError if a certificate can't be fetched now. `rejection_status` is the status of the response to
+    UpstreamUnavailableError if a certificate can't be fetched now. `channel` is that of sendings that name none.
+    `rejection_status` is the status of the response to
     a request without valid events.
     """
 
@@ -97,6 +100,7 @@ class Provider:
     media_type: str = "application/json"
     rejection_status: int = 422
     example: Mapping[str, Any] | Sequence[Mapping[str, Any]] = field(default_factory=dict)
+    channel: str = "email"
 
 
 # Shared by the implementations --------------------------------------------------------------------------------

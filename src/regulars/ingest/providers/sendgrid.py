@@ -51,6 +51,7 @@ class _Event(msgspec.Struct, frozen=True):
     sg_event_id: str | None = None
     sg_message_id: str | None = None
     sg_machine_open: bool | None = None
+    type: str | None = None
 
 
 def _public_key(text: str) -> ec.EllipticCurvePublicKey:
@@ -85,8 +86,16 @@ def _parse_event(content: msgspec.Raw) -> ProviderEvent | ValidationError:
         at = from_unix_time(event.timestamp, "timestamp")
     except ValidationError as error:
         return error
-    is_automated = bool(event.sg_machine_open)
-    return ProviderEvent(event.sg_event_id, event.event, at, event.sg_message_id, custom_fields, is_automated)
+    return ProviderEvent(
+        event.sg_event_id,
+        event.event,
+        at,
+        event.sg_message_id,
+        custom_fields,
+        is_automated=bool(event.sg_machine_open),
+        # The other type, `blocked`, is temporary.
+        is_hard_bounce=event.event == "bounce" and event.type != "blocked",
+    )
 
 
 async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsClient) -> ParsedWebhook:

@@ -62,6 +62,7 @@ class _Detail(msgspec.Struct, frozen=True, rename="camel"):
     bounced_recipients: Sequence[_Recipient] = ()
     complained_recipients: Sequence[_Recipient] = ()
     recipients: Sequence[str] = ()
+    bounce_type: str | None = None
     new_topic_preferences: _Preferences = _NO_PREFERENCES
     old_topic_preferences: _Preferences = _NO_PREFERENCES
 
@@ -112,7 +113,8 @@ def _parse_events(envelope: sns.Envelope) -> list[ProviderEvent]:
     tags = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
     # SES does not say which of several recipients opened or clicked: the event is then one of the message.
     ids = [f"{envelope.message_id} {each.lower()}" for each in detail.addresses] or [envelope.message_id]
-    return [ProviderEvent(each, kind, at, record.mail.message_id, tags) for each in ids]
+    is_hard_bounce = kind == "Bounce" and detail.bounce_type == "Permanent"
+    return [ProviderEvent(each, kind, at, record.mail.message_id, tags, is_hard_bounce=is_hard_bounce) for each in ids]
 
 
 def _detail(record: str, name: str) -> _Detail:

@@ -38,6 +38,9 @@ EVENT_TYPES = {
     "read": "opened",
 }
 
+HARD_BOUNCE_CODES = ("30005", "30006")
+"""The error codes of numbers that do not exist or can't receive messages."""
+
 MIN_KEY_LENGTH = 16
 MAX_PARAMETERS = 200
 
@@ -96,7 +99,9 @@ async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsC
     message_id = str(fields.get("MessageSid") or fields.get("SmsSid") or "") or None
     # A status has no id and no time of its own: statuses that map to the same event type are one event.
     event_id = message_id and f"{message_id} {EVENT_TYPES.get(kind, kind)}"
-    return ParsedWebhook([ProviderEvent(event_id, kind, request.received_at, message_id, fields)])
+    is_hard_bounce = EVENT_TYPES.get(kind) == "bounced" and str(fields.get("ErrorCode")) in HARD_BOUNCE_CODES
+    event = ProviderEvent(event_id, kind, request.received_at, message_id, fields, is_hard_bounce=is_hard_bounce)
+    return ParsedWebhook([event])
 
 
 def _decode_text(body: bytes) -> str:
@@ -120,5 +125,6 @@ TWILIO = Provider(
     validate_key=_validate_key,
     parse=_parse,
     media_type=FORM_MEDIA_TYPE,
+    channel="sms",
     example={"MessageSid": "SM0123456789abcdef0123456789abcdef", "MessageStatus": "delivered", "To": "+4790000000"},
 )

@@ -95,6 +95,8 @@ class InlineVariant(VariantIn, frozen=True, kw_only=True):
 
     product_id: validation.Id = UNSET
     product: InlineProduct | UnsetType | None = UNSET
+    brand: validation.Text | BrandRef = UNSET
+    """The brand of its product, unless the product names one."""
 
 
 _RESOLVE = """
@@ -135,29 +137,33 @@ def validate_inline(variant: InlineVariant) -> tuple[VariantRow, ProductRow]:
     except ValidationError as error:
         errors |= error.errors
     product_in = variant.product
+    brand = UNSET if variant.brand in ("", None) else variant.brand
     try:
         product = validate(
             ProductIn(
                 external_id=product_in.external_id,
                 name=product_in.name,
                 title=product_in.title,
-                brand=product_in.brand,
+                brand=brand if product_in.brand is UNSET else product_in.brand,
                 brand_id=product_in.brand_id,
             )
             if isinstance(product_in, InlineProduct)
             # Without a product, inline variants with the same name belong to one product.
-            else ProductIn(name=variant.name, title=variant.title)
+            else ProductIn(name=variant.name, title=variant.title, brand=brand)
         )
     except ValidationError as error:
         if isinstance(product_in, InlineProduct):
             errors |= error.with_prefix("product").errors
+        else:
+            errors |= {path: message for path, message in error.errors.items() if path.startswith("brand")}
     if errors:
         raise ValidationError(errors)
     return row, product
 
 
 async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant]) -> list[ProductVariantIds]:
-    """The product and variant ids of each inline variant; missing ones are created, existing ones are unchanged.
+    """The product and variant ids of each inline variant; missing ones are created, existing ones are unchanged, but a
+    product without a brand takes that of the variant.
 
     Raises ValidationError for invalid variants and for an unknown `product_id`.
     """
@@ -184,7 +190,45 @@ async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant])
     ]
     created = await variants.upsert(uow, new, create_only=True) if new else []
     sold |= {index: (product_id, variant_id) for index, (product_id, variant_id, _) in zip(rest, created, strict=True)}
+    # Of several brands the first one counts.
+    branded = {sold[index][0]: rows[index][1] for index in reversed(range(len(inline))) if rows[index][1].has_brand}
+    if branded:
+        await _add_brands(uow, branded)
     return [sold[index] for index in range(len(inline))]
+
+
+_SAME_PRODUCTS = """
+SELECT named.name, named.brand_id
+FROM unnest($2::text[], $3::bigint[]) AS input (name, brand_id)
+JOIN products AS named
+    ON named.community_id = $1
+    AND named.name = input.name
+    AND named.brand_id = input.brand_id
+    AND named.external_id IS NULL
+    AND named.deleted_at IS NULL
+"""
+
+
+async def _add_brands(uow: UnitOfWork, branded: Mapping[int, ProductRow]) -> None:
+    """Sets the brands of products without one, unless another product has that name and brand."""
+    found = await TABLE.lock_rows(uow, "id = ANY ($2) AND brand_id IS NULL AND deleted_at IS NULL", sorted(branded))
+    if not found:
+        return
+    brand_ids = await brand_ids_of(uow, [branded[each["id"]] for each in found])
+    named = [{**each, "brand_id": brand_id} for each, brand_id in zip(found, brand_ids, strict=True)]
+    rows = await uow.fetch(
+        _SAME_PRODUCTS, uow.community_id, [each["name"] for each in named], [each["brand_id"] for each in named]
+    )
+    taken = {(row["name"], row["brand_id"]) for row in rows}
+    changed: list[Row] = []
+    for each in named:
+        key = each["name"], each["brand_id"]
+        if each["external_id"] is not None or key not in taken:
+            changed.append(each)
+            taken.add(key)
+    if changed:
+        await TABLE.update(uow, changed)
+        uow.invalidate_values()
 
 
 async def _products_of(uow: UnitOfWork, requested: Sequence[tuple[object, ProductRow]]) -> list[int]:

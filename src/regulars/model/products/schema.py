@@ -136,6 +136,11 @@ class ProductRow:
         name: str | None = resolve_title(NEW_PRODUCT, self.columns).get("name")
         return name
 
+    @property
+    def has_brand(self) -> bool:
+        """Whether the request names a brand."""
+        return isinstance(self.brand, int | str)
+
     def apply_to(self, before: Mapping[str, Any], brand_id: int | UnsetType | None) -> Row:
         """Returns a stored product with the fields of the row."""
         extra = passthrough_fields.merge(before["extra"], self.extra)

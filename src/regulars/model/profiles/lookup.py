@@ -1,13 +1,14 @@
 """Finds profiles by their id, external id, e-mail address, phone number or identity, and locks them."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import uuid_utils.compat
 
+from regulars.core import phones
 from regulars.core.errors import NotFoundError
 from regulars.model.profiles.schema import COLUMNS, Profile
 from regulars.model.unit_of_work import UnitOfWork
@@ -131,14 +132,21 @@ ORDER BY input.ref, named.deleted_at DESC
 
 _BY_FORMER_VALUE = {
     "email": _BY_FORMER.format(condition="named.email_normalized = lower(input.ref)"),
-    "mobile_phone": _BY_FORMER.format(condition="named.mobile_phone = input.ref"),
+    "mobile_phone": _BY_FORMER.format(
+        condition="(named.mobile_phone = input.ref OR named.mobile_phone_e164 = input.e164)"
+    ).replace("unnest($2::text::text[]) AS input (ref)", "unnest($2::text::text[], $3::text[]) AS input (ref, e164)"),
 }
 """Finds the profiles that others with an e-mail address or a phone number were merged into."""
 
 _BY_PHONE = """
-SELECT mobile_phone AS value, profile_id
-FROM profiles
-WHERE community_id = $1 AND mobile_phone = ANY ($2::text::text[]) AND deleted_at IS NULL
+SELECT active.mobile_phone AS value, active.profile_id
+FROM profiles AS active
+WHERE active.community_id = $1 AND active.mobile_phone = ANY ($2::text::text[]) AND active.deleted_at IS NULL
+UNION
+SELECT input.ref, active.profile_id
+FROM unnest($2::text::text[], $3::text[]) AS input (ref, e164)
+JOIN profiles AS active
+    ON active.community_id = $1 AND active.mobile_phone_e164 = input.e164 AND active.deleted_at IS NULL
 """
 
 _BY_IDENTITY = """
@@ -165,9 +173,17 @@ async def resolve(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef
     for handle, statement in _BY_FORMER_VALUE.items():
         values = sorted(value for name, value in set(refs) - found.keys() if name == handle)
         if values:
-            rows = await scope.fetch(statement, scope.community_id, array_literal(values))
-            found |= {(handle, row["value"]): row["profile_id"] for row in rows}
+            found |= await _by_value(scope, handle, statement, values)
     return found
+
+
+async def _by_value(scope: Scope, handle: str, statement: str, values: Sequence[str]) -> dict[ProfileRef, UUID]:
+    more: list[object] = []
+    if handle == "mobile_phone":
+        country = await scope.fetchval("SELECT country FROM communities WHERE id = $1", scope.community_id)
+        more = [[phones.to_e164(value, country) for value in values]]
+    rows = await scope.fetch(statement, scope.community_id, array_literal(values), *more)
+    return {(handle, row["value"]): row["profile_id"] for row in rows}
 
 
 async def find_holders(scope: Scope, refs: Collection[ProfileRef]) -> dict[ProfileRef, UUID]:
@@ -180,8 +196,7 @@ async def find_holders(scope: Scope, refs: Collection[ProfileRef]) -> dict[Profi
     for handle, statement in _BY_COLUMN.items():
         values = by_handle.pop(handle, set()) | (either if handle == "external_id" else set())
         if values:
-            rows = await scope.fetch(statement, scope.community_id, array_literal(sorted(values)))
-            found |= {(handle, row["value"]): row["profile_id"] for row in rows}
+            found |= await _by_value(scope, handle, statement, sorted(values))
     no_external_ids = {value for value in either if ("external_id", value) not in found}
     found |= await _by_id(scope, by_handle.pop("id", set()) | no_external_ids)
     identities = [(handle, value) for handle, values in by_handle.items() for value in values]

@@ -15,8 +15,10 @@ from regulars.core import money, phones, timestamps, validation
 from regulars.core.errors import ValidationError
 from regulars.model import addresses, consents, identities
 from regulars.model.addresses import AddressIn, AddressRow
+from regulars.model.community import Community
 from regulars.model.consents import ConsentState
 from regulars.model.identities import IdentityIn, IdentityRow
+from regulars.model.profiles.gender import normalize_gender
 from regulars.model.profiles.stores import LocationRef, location_ref, store_ref
 
 IdList = list[Annotated[int, msgspec.Meta(ge=0, le=validation.MAX_ID)]] | None | UnsetType
@@ -75,6 +77,7 @@ COLUMNS: Mapping[str, str] = {
     "last_name": "text",
     "email": "text",
     "mobile_phone": "text",
+    "mobile_phone_e164": "text",
     "phone_country": "text",
     "gender": "text",
     "birth_day": "smallint",
@@ -115,6 +118,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     last_name: str | None = None
     email: str | None = None
     mobile_phone: str | None = None
+    mobile_phone_e164: str | None = None
     phone_country: str | None = None
     gender: str | None = None
     birth_day: int | None = None
@@ -191,10 +195,18 @@ def _email(text: str) -> str | None:
 
 
 def _phone(value: str | int) -> str | None:
-    found = (validation.check_code(value) or "").strip()
+    found = validation.check_code(value)
+    if found is None:
+        return None
     if len(found) > 64:
         raise ValueError("must be at most 64 characters")
-    return found or None
+    if phones.has_exponent(found):
+        raise ValueError(f"must be a phone number, not {found}: format the column as text in the spreadsheet")
+    return found
+
+
+def _gender(text: str) -> str | None:
+    return normalize_gender(validation.check_text(text))
 
 
 def _currency(text: str) -> str | None:
@@ -228,7 +240,7 @@ _CHECKS: tuple[tuple[str, Callable[[Any], object], object], ...] = (
     ("first_name", validation.check_text, None),
     ("last_name", validation.check_text, None),
     ("email", _email, None),
-    ("gender", validation.check_text, None),
+    ("gender", _gender, None),
     ("mobile_phone", _phone, None),
     ("birth_day", _within(1, 31), None),
     ("birth_month", _within(1, 12), None),
@@ -333,10 +345,20 @@ def _check_birth_date(whole: Mapping[str, Any], errors: dict[str, str], written:
         errors.setdefault(path, "makes a date that does not exist")
 
 
+_BIRTH = ("birth_day", "birth_month", "birth_year")
+
+
+def _is_future_birth(profile: Profile, today: datetime) -> bool:
+    born = (profile.birth_year or 0, profile.birth_month or 1, profile.birth_day or 1)
+    return born > (today.year, today.month, today.day)
+
+
 # Updates ------------------------------------------------------------------------------------------------
 
 
-def apply(before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, int], now: datetime) -> Profile:
+def apply(
+    before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, int], now: datetime, community: Community
+) -> Profile:
     """Returns the profile after the update by a row. Raises ValidationError."""
     errors: dict[str, str] = {}
     columns = dict(row.columns)
@@ -352,10 +374,13 @@ def apply(before: Profile, row: ProfileRow, location_ids: Mapping[LocationRef, i
         columns["attributes"] = {name: value for name, value in attributes.items() if value is not None}
     if columns.get("mobile_phone", before.mobile_phone) != before.mobile_phone:
         columns["phone_country"] = phones.country_of(columns["mobile_phone"])
+        columns["mobile_phone_e164"] = phones.to_e164(columns["mobile_phone"], community.country)
     after = msgspec.structs.replace(before, **columns)
-    _check_birth_date(
-        {name: getattr(after, name) for name in ("birth_day", "birth_month", "birth_year")}, errors, columns
-    )
+    _check_birth_date({name: getattr(after, name) for name in _BIRTH}, errors, columns)
+    if columns.keys() & set(_BIRTH) and _is_future_birth(
+        after, now.astimezone(timestamps.zone_info(community.timezone))
+    ):
+        errors.setdefault("birth_year", "makes a birth in the future")
     if errors:
         raise ValidationError(errors)
     return _with_consents(after, row)

@@ -79,7 +79,7 @@ async def _plan_profiles(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: S
         try:
             if target is not None and (before is None or before.deleted_at is not None):
                 raise field_error("", f"There is no profile {target}")
-            draft.after = apply(start, row, location_ids, uow.now)
+            draft.after = apply(start, row, location_ids, uow.now, uow.community)
         except ValidationError as error:
             draft.error = error
     return drafts
@@ -106,14 +106,14 @@ async def _plan_subresources(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
 _CONFLICTS = """
 WITH input AS (
     SELECT *
-    FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-        AS input (n, profile_id, email, mobile_phone, external_id)
+    FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
+        AS input (n, profile_id, email, mobile_phone, mobile_phone_e164, external_id)
 ),
 numbered AS (
     SELECT
         input.*,
         row_number() OVER (PARTITION BY lower(email) ORDER BY n) AS nth_email,
-        row_number() OVER (PARTITION BY mobile_phone ORDER BY n) AS nth_mobile_phone,
+        row_number() OVER (PARTITION BY coalesce(mobile_phone_e164, mobile_phone) ORDER BY n) AS nth_mobile_phone,
         row_number() OVER (PARTITION BY external_id ORDER BY n) AS nth_external_id
     FROM input
 )
@@ -135,6 +135,12 @@ JOIN profiles AS other
     ON other.community_id = $1 AND other.mobile_phone = input.mobile_phone AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
+SELECT input.n, 'mobile_phone'
+FROM input
+JOIN profiles AS other
+    ON other.community_id = $1 AND other.mobile_phone_e164 = input.mobile_phone_e164 AND other.deleted_at IS NULL
+WHERE other.profile_id <> input.profile_id
+UNION ALL
 SELECT input.n, 'external_id'
 FROM input
 JOIN profiles AS other ON other.community_id = $1 AND other.external_id = input.external_id
@@ -146,7 +152,8 @@ async def find_conflicts(
     uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]
 ) -> dict[int, ValidationError]:
     """The errors of profiles (before, after) whose e-mail, phone or external id another one has, by index."""
-    new = {name: [_new_value(before, after, name) for before, after in profiles] for name in CONFLICT_MESSAGES}
+    names = (*CONFLICT_MESSAGES, "mobile_phone_e164")
+    new = {name: [_new_value(before, after, name) for before, after in profiles] for name in names}
     if not any(value is not None for values in new.values() for value in values):
         return {}
     rows = await uow.fetch(
@@ -156,6 +163,7 @@ async def find_conflicts(
         [after.profile_id for _, after in profiles],
         new["email"],
         new["mobile_phone"],
+        new["mobile_phone_e164"],
         new["external_id"],
     )
     found: dict[int, dict[str, str]] = {}

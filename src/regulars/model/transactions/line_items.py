@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from regulars.core import money
 from regulars.core.errors import ValidationError
 from regulars.core.field_type import FieldType
+from regulars.core.time_forms import BLANKS
 from regulars.core.validation import Id, check_json
 from regulars.model.resource import Resource, ResourceField
 
@@ -114,6 +115,12 @@ def read_text(value: object, path: str, errors: dict[str, str]) -> str | None:
     return found or None
 
 
+def read_code(value: object, path: str, errors: dict[str, str]) -> str | None:
+    """Validates an ID of another system and returns it without blanks around it; adds to `errors`."""
+    found = read_text(value, path, errors)
+    return found and (found.strip(BLANKS) or None)
+
+
 def read_decimal(value: Any, path: str, errors: dict[str, str], limit: Decimal = money.MAX_AMOUNT) -> Decimal | None:
     """Validates a decimal; adds to `errors`."""
     if value is UNSET or value is None:
@@ -195,9 +202,9 @@ def _row(item: ItemIn, errors: dict[str, str]) -> ItemRow:
         errors["name"] = "must not hold a NUL character"
     return ItemRow(
         id=value_or_none(item.id),
-        external_id=read_text(item.external_id, "external_id", errors),
+        external_id=read_code(item.external_id, "external_id", errors),
         name=None if name is None else str(name),
-        sku=read_text(item.sku, "sku", errors),
+        sku=read_code(item.sku, "sku", errors),
         brand=read_text(item.brand, "brand", errors),
         requested_product_id=value_or_none(item.product_id),
         requested_variant_id=value_or_none(item.product_variant_id),

@@ -31,8 +31,8 @@ from regulars.model.transactions.line_items import (
     SoldSummary,
     TextOrInt,
     json_object_sql,
+    read_code,
     read_decimal,
-    read_text,
     value_or_none,
 )
 
@@ -157,7 +157,7 @@ def _details(transaction: TransactionIn, errors: dict[str, str]) -> dict[str, An
         return None
     found: dict[str, Any] = {}
     for name in _DETAIL_TEXTS:
-        if (value := read_text(getattr(transaction, name), name, errors)) is not None:
+        if (value := read_code(getattr(transaction, name), name, errors)) is not None:
             found[name] = value
     for name in _DETAIL_SUMS:
         if (amount := read_decimal(getattr(transaction, name), name, errors)) is not None:
@@ -203,10 +203,10 @@ def _profile(transaction: TransactionIn, errors: dict[str, str]) -> tuple[str, s
     by_file = _named(transaction.profile, "profile", errors)
     if by_file is not None:
         return EXTERNAL_ID_OR_ID, by_file
-    ref = read_text(transaction.profile_id, "profile_id", errors)
+    ref = read_code(transaction.profile_id, "profile_id", errors)
     if ref is None:
         return None
-    handle = read_text(transaction.profile_id_handle, "profile_id_handle", errors)
+    handle = read_code(transaction.profile_id_handle, "profile_id_handle", errors)
     if handle is None and not lookup.is_canonical_uuid(ref):
         try:
             ref = str(UUID(ref))
@@ -216,7 +216,7 @@ def _profile(transaction: TransactionIn, errors: dict[str, str]) -> tuple[str, s
 
 
 def _location_ref(transaction: TransactionIn, errors: dict[str, str]) -> str | None:
-    ref = read_text(transaction.location_id, "location_id", errors)
+    ref = read_code(transaction.location_id, "location_id", errors)
     return _named(transaction.location, "location", errors) if ref is None else ref
 
 
@@ -229,7 +229,7 @@ def _named(raw: msgspec.Raw | UnsetType, path: str, errors: dict[str, str]) -> s
     except (msgspec.DecodeError, UnicodeDecodeError):
         errors[path] = "must be JSON"
         return None
-    return read_text(value, path, errors) if isinstance(value, str | int) else None
+    return read_code(value, path, errors) if isinstance(value, str | int) else None
 
 
 def _when(
@@ -269,7 +269,7 @@ def validate(transaction: TransactionIn, community: Community, *, allow_local: b
     if len(systems) > 20 or any("\0" in each or "," in each for each in systems):
         errors["systems"] = "must be at most 20 names without commas"
     row = TransactionRow(
-        external_id=read_text(transaction.external_id, "external_id", errors),
+        external_id=read_code(transaction.external_id, "external_id", errors),
         profile=_profile(transaction, errors),
         location_ref=_location_ref(transaction, errors),
         transacted_at=at,
@@ -280,7 +280,7 @@ def validate(transaction: TransactionIn, community: Community, *, allow_local: b
         currency_rate=rate,
         systems=systems,
         is_void=bool(value_or_none(transaction.is_void)),
-        receipt_ref=read_text(transaction.receipt_ref, "receipt_ref", errors),
+        receipt_ref=read_code(transaction.receipt_ref, "receipt_ref", errors),
         details=_details(transaction, errors),
         items=[line_items.validate(item, f"items.{index}", errors) for index, item in enumerate(items)],
         amount=amount,

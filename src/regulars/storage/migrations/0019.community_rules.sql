@@ -2,7 +2,7 @@
 
 ALTER TABLE communities
     ADD COLUMN void_statuses            text[] NOT NULL DEFAULT '{cancelled,canceled,voided,failed}',
-    ADD COLUMN has_new_void_statuses    boolean NOT NULL DEFAULT false,
+    ADD COLUMN has_new_void_statuses    boolean NOT NULL DEFAULT true,
     ADD COLUMN updates_channel_statuses boolean NOT NULL DEFAULT true;
 
 COMMENT ON COLUMN communities.void_statuses IS 'Statuses of transactions that are void, in lower case.';
@@ -11,5 +11,5 @@ COMMENT ON COLUMN communities.has_new_void_statuses IS
 COMMENT ON COLUMN communities.updates_channel_statuses IS
     'Whether an unsubscribe, a complaint or a hard bounce that a provider reports sets the status of the member.';
 
--- Transactions that are stored already may have such a status.
-UPDATE communities SET has_new_void_statuses = true;
+-- Only the transactions of communities that exist already may have such a status.
+ALTER TABLE communities ALTER COLUMN has_new_void_statuses SET DEFAULT false;

@@ -45,9 +45,9 @@ events_outside AS MATERIALIZED (
     ) AS e
     GROUP BY c.id, c.uses_days, e.dispatch_id, e.event_type
 ),
--- Of each dispatch with events outside whole days, the mask of the event types that the days have not counted.
+-- Of each dispatch with events outside whole days, the mask of their types, and of those that the days have counted.
 uncounted_dispatches AS MATERIALIZED (
-    SELECT d.id, d.event_mask & ~coalesce(counted.event_mask, 0) AS event_mask
+    SELECT d.id, d.event_mask, coalesce(counted.event_mask, 0) AS counted_mask
     FROM (
         SELECT id, uses_days, dispatch_id, bit_or(1 << event_type) | 1 AS event_mask
         FROM events_outside
@@ -72,7 +72,7 @@ totals AS MATERIALIZED (
         SELECT event_type, previous_day, count
         FROM sending_daily_uniques
         WHERE c.uses_days AND community_id = CAST($3 AS INT) AND sending_id = c.id
-          AND event_type = ANY ('{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}')
+          AND event_type = ANY ('{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}')
           AND day >= whole_days.first_day AND day < whole_days.end_day
         OFFSET 0
     ) AS d
@@ -84,19 +84,19 @@ totals AS MATERIALIZED (
     UNION ALL
     SELECT d.id, types.event_type, 0, count(*)
     FROM uncounted_dispatches AS d
-    JOIN unnest(CAST('{0, 5, 6}' AS int[])) AS types (event_type)
-        ON d.event_mask & (1 << types.event_type) <> 0
+    JOIN (VALUES (0, 1), (5, 32), (6, 64), (7, 128), (8, 256), (10, 104), (11, 96), (12, 360)) AS types (event_type, mask)
+        ON d.event_mask & types.mask <> 0 AND d.counted_mask & types.mask = 0
     GROUP BY d.id, types.event_type
 )
 SELECT
     id AS sending_id, reporting_id, campaign_id, channel,
-    dispatches_count AS dispatches, transmitted_count AS transmitted, delivered_count AS delivered, failed_count AS failed, opened_count AS opened, clicked_count AS clicked, bounced_count AS bounced, unsubscribed_count AS unsubscribed, complained_count AS complained, unique_opened_count AS unique_opened, unique_clicked_count AS unique_clicked
+    dispatches_count AS dispatches, transmitted_count AS transmitted, delivered_count AS delivered, failed_count AS failed, opened_count AS opened, clicked_count AS clicked, bounced_count AS bounced, unsubscribed_count AS unsubscribed, complained_count AS complained, unique_opened_count AS unique_opened, unique_clicked_count AS unique_clicked, unique_delivered_count AS unique_delivered, unique_engaged_count AS unique_engaged, unique_bounced_count AS unique_bounced, unique_unsubscribed_count AS unique_unsubscribed
 FROM sendings
 WHERE community_id = CAST($3 AS INT) AND NOT is_placeholder AND first_event_at >= CAST($1 AS TIMESTAMPTZ) AND last_event_at < CAST($2 AS TIMESTAMPTZ)
 UNION ALL
 SELECT
     c.id, c.reporting_id, c.campaign_id, c.channel,
-    coalesce(sum(t.dispatches) FILTER (WHERE t.event_type = 0), 0) AS dispatches,
+    coalesce(sum(CASE t.event_type WHEN 0 THEN 1 * t.dispatches END), 0) AS dispatches,
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 2), 0) AS transmitted,
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 3), 0) AS delivered,
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 4), 0) AS failed,
@@ -105,8 +105,12 @@ SELECT
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 7), 0) AS bounced,
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 8), 0) AS unsubscribed,
     coalesce(sum(t.events) FILTER (WHERE t.event_type = 9), 0) AS complained,
-    coalesce(sum(t.dispatches) FILTER (WHERE t.event_type = 5), 0) AS unique_opened,
-    coalesce(sum(t.dispatches) FILTER (WHERE t.event_type = 6), 0) AS unique_clicked
+    coalesce(sum(CASE t.event_type WHEN 5 THEN 1 * t.dispatches END), 0) AS unique_opened,
+    coalesce(sum(CASE t.event_type WHEN 6 THEN 1 * t.dispatches END), 0) AS unique_clicked,
+    coalesce(sum(CASE t.event_type WHEN 10 THEN 1 * t.dispatches END), 0) AS unique_delivered,
+    coalesce(sum(CASE t.event_type WHEN 11 THEN 1 * t.dispatches END), 0) AS unique_engaged,
+    coalesce(sum(CASE t.event_type WHEN 7 THEN 1 * t.dispatches END), 0) AS unique_bounced,
+    coalesce(sum(CASE t.event_type WHEN 8 THEN 1 * t.dispatches WHEN 10 THEN 1 * t.dispatches WHEN 12 THEN -1 * t.dispatches END), 0) AS unique_unsubscribed
 FROM cut_sendings AS c
 JOIN totals AS t ON t.id = c.id
 GROUP BY c.id, c.reporting_id, c.campaign_id, c.channel;

@@ -3,13 +3,14 @@ counter_deltas AS MATERIALIZED (
     SELECT
         sending_id, min(first_event_at) AS first_event_at, max(last_event_at) AS last_event_at,
         sum(dispatches) AS dispatches, sum(members) AS members, sum(new) AS new,
-        sum(unique_opened) AS unique_opened, sum(unique_clicked) AS unique_clicked,
+        -- include: summed_unique_deltas
+        ,
         -- include: summed_event_counts
     FROM (
         SELECT
             sending_id, event_type, count(*) AS events, min(occurred_at) AS first_event_at,
-            max(occurred_at) AS last_event_at, 0 AS dispatches, 0 AS members, 0 AS new, 0 AS unique_opened,
-            0 AS unique_clicked
+            max(occurred_at) AS last_event_at, 0 AS dispatches, 0 AS members, 0 AS new,
+            -- include: no_unique_deltas
         FROM new_events
         GROUP BY sending_id, event_type
         UNION ALL
@@ -17,12 +18,13 @@ counter_deltas AS MATERIALIZED (
             sending_id, NULL, 0, NULL, NULL,
             count(*) FILTER (WHERE is_new), 0,
             count(*) FILTER (WHERE new_event_mask = 2) - count(*) FILTER (WHERE event_mask = 2),
-            count(*) FILTER (WHERE new_event_mask & 32 <> 0) - count(*) FILTER (WHERE event_mask & 32 <> 0),
-            count(*) FILTER (WHERE new_event_mask & 64 <> 0) - count(*) FILTER (WHERE event_mask & 64 <> 0)
+            -- include: unique_deltas
         FROM updated_dispatches
         GROUP BY sending_id
         UNION ALL
-        SELECT sending_id, NULL, 0, NULL, NULL, 0, count(*), 0, 0, 0
+        SELECT
+            sending_id, NULL, 0, NULL, NULL, 0, count(*), 0,
+            -- include: no_unique_deltas
         FROM (
             SELECT sending_id, profile_id FROM affected_recipients
             EXCEPT

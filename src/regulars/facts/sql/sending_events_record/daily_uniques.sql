@@ -1,13 +1,13 @@
--- The days of a dispatch form a chain for each event type, and for any event (0): each day refers to the previous one.
+-- The days of a dispatch form a chain for each event type, for any event (0) and for each set of types: each day refers to the previous one.
 -- A day inserted into the chain changes the previous day of its successor.
 chains AS MATERIALIZED (
     SELECT
-        d.sending_id, types.event_type, d.day, d.mask_before & (1 << types.event_type) <> 0 AS was_linked,
-        max(d.day) FILTER (WHERE d.mask_before & (1 << types.event_type) <> 0) OVER earlier AS previous_before,
+        d.sending_id, types.event_type, d.day, d.mask_before & types.mask <> 0 AS was_linked,
+        max(d.day) FILTER (WHERE d.mask_before & types.mask <> 0) OVER earlier AS previous_before,
         max(d.day) OVER earlier AS previous
     FROM updated_dispatches AS updated
     JOIN days AS d ON d.dispatch_id = updated.dispatch_id
-    JOIN generate_series(0, 9) AS types (event_type) ON d.mask & (1 << types.event_type) <> 0
+    JOIN counted_types AS types ON d.mask & types.mask <> 0
     WHERE updated.new_active_days <> updated.active_days AND cardinality(updated.new_active_days) > 1
     WINDOW earlier AS (
         PARTITION BY d.dispatch_id, types.event_type ORDER BY d.day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -19,12 +19,12 @@ single_days AS MATERIALIZED (
     FROM (
         SELECT
             sending_id, new_active_days[1] >> 10 AS day,
-            new_active_days[1] & ~coalesce(active_days[1], 0) & 1023 AS mask, count(*) AS delta
+            coalesce(active_days[1], 0) & 1023 AS mask_before, new_active_days[1] & 1023 AS mask, count(*) AS delta
         FROM updated_dispatches
         WHERE new_active_days <> active_days AND cardinality(new_active_days) = 1
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4
     ) AS single
-    JOIN generate_series(0, 9) AS types (event_type) ON single.mask & (1 << types.event_type) <> 0
+    JOIN counted_types AS types ON single.mask & types.mask <> 0 AND single.mask_before & types.mask = 0
     GROUP BY single.sending_id, types.event_type, single.day
 ),
 day_deltas AS (
@@ -51,7 +51,7 @@ day_deltas AS (
     FROM (
         SELECT sending_id, event_type, day, count(*) AS delta FROM new_events GROUP BY sending_id, event_type, day
     ) AS counts
-    CROSS JOIN LATERAL (VALUES (0), (counts.event_type)) AS types (event_type)
+    JOIN counted_types AS types ON (1 | (1 << counts.event_type)) & types.mask <> 0
     GROUP BY sending_id, types.event_type, day
 ),
 updated_daily_uniques AS (
