@@ -11,10 +11,13 @@ from api.transaction_client import (
     shop_count_and_spend,
     update_transaction,
 )
-from clubs import Club
+from clubs import Club, ManualClock, create_club
 from regulars.ingest import voided_statuses
 from regulars.model import community as communities
+from regulars.model.community import NewCommunity
+from regulars.storage.database import Database
 from regulars.verify.verify import verify
+from reports.club_fixture import ClubFixture
 
 
 async def test_a_sale_and_a_return_show_in_the_values_immediately(club: Club) -> None:
@@ -133,3 +136,18 @@ async def test_a_foreign_currency_is_counted_at_its_rate(club: Club) -> None:
     assert (await get_values(club, member))["spend_all"] == Decimal("115.12")
     await update_transaction(club, created, currency="NOK")
     assert (await get_values(club, member))["spend_all"] == Decimal("10.01")
+
+
+async def test_yen_have_no_decimals_in_values_and_reports(database: Database, clock: ManualClock) -> None:
+    new = NewCommunity(slug="yen", name="Yen", country="JP", timezone="UTC", currency="JPY")
+    async for club in create_club(database, clock, new):
+        member = await create_profile(club)
+        for total in (500, 700, 1):
+            await create_transaction(club, sale(total, profile_id=member))
+        values = (await club.http.get(f"{V3}/profiles/{member}/aggregations")).text
+        assert '"spend_all":1201,' in values
+        # An average may have more decimals than the currency.
+        assert '"spend_atv_all":400.33,' in values
+        span = {"from": "2026-09-01T00:00:00", "to": "2026-11-01T00:00:00"}
+        found = await ClubFixture(club).query("transactions_stats", **span)
+        assert {str(each["values"].get("net_amount", 1201)) for each in found["statistics"]} == {"1201"}

@@ -53,3 +53,17 @@ def test_amounts_have_the_decimals_of_their_currency_and_at_least_two() -> None:
 def test_an_unknown_currency_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="ISO 4217"):
         money.parse_currency(text)
+
+
+@pytest.mark.parametrize(
+    ("units", "currency", "text"),
+    [
+        *((50000, "NOK", "500.00"), (5, "NOK", "0.05"), (0, "NOK", "0.00"), (-50000, "NOK", "-500.00")),
+        *((50000, "JPY", "500"), (0, "JPY", "0"), (-50000, "JPY", "-500"), (12345600, "KRW", "123456")),
+        *((3333, "JPY", "33.33"), (-3350, "JPY", "-33.50"), (1234, "KWD", "1.234"), (1000, "KWD", "1.000")),
+    ],
+)
+def test_an_amount_has_the_decimals_of_its_currency_unless_more_are_needed(
+    units: int, currency: str, text: str
+) -> None:
+    assert str(money.from_minor_units(units, money.minor_digits(currency))) == text

@@ -102,7 +102,7 @@ async def test_genders_and_births_are_checked_in_every_way(club: Club) -> None:
     for birth in ({"birth_day": 2}, {"birth_month": 12}, {"birth_year": 2027}):
         response = await club.http.put(f"{PROFILES_URL}/{profile['id']}", json=birth)
         assert "future" in json.dumps(response.json()["errors"]), birth
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"external_id": "M1", "gender": "M"},
         {"external_id": "M2", "gender": "Agender", "birth_year": 2026, "birth_month": 12},
     ]

@@ -12,6 +12,7 @@ import msgspec
 from regulars.aggregations import serialization
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.table import READ_STORED_ROWS, values_statement
+from regulars.core import money
 from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.storage.database import Database, Scope
 
@@ -36,7 +37,7 @@ async def read_current(scope: Scope, profile_ids: Sequence[UUID], now: datetime)
     rows = {row["profile_id"]: row for row in await scope.fetch(READ_STORED_ROWS, str(scope.community_id), profile_ids)}
     if not rows:
         return {}
-    digits = next(iter(rows.values()))["minor_digits"]
+    digits = money.minor_digits(next(iter(rows.values()))["currency"])
     if stale := [(profile_id, now) for profile_id, row in rows.items() if _is_stale(row, now)]:
         rows |= {row["profile_id"]: row for row in await compute_rows(scope, stale)}
     found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(serialization.location_ids(rows.values())))
@@ -127,7 +128,7 @@ class ValueReader:
             async with self._database.read_transaction(community_id) as scope:
                 for row in await compute_rows(scope, [(profile_id, now) for profile_id in stale]):
                     current[row["profile_id"]] = row
-        digits, version = rows[0]["minor_digits"], rows[0]["locations_version"]
+        digits, version = money.minor_digits(rows[0]["currency"]), rows[0]["locations_version"]
         locations = await self._locations(community_id, version, serialization.location_ids(current.values()))
         return {profile_id: ProfileValues(row, now, digits, locations) for profile_id, row in current.items()}
 
@@ -143,7 +144,8 @@ class ValueReader:
     ) -> list[ProfileValues | None]:
         """As read_as_of, in a running transaction."""
         rows = await compute_rows(scope, requests)
-        digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
+        currency = await scope.fetchval("SELECT currency FROM communities WHERE id = $1", scope.community_id)
+        digits = money.minor_digits(currency)
         found = await EMBEDDED_LOCATIONS.fetch_many(scope, sorted(serialization.location_ids(rows)))
         locations = {key: _embedded(value) for key, value in found.items()}
         by_position = {row["k"]: ProfileValues(row, row["calculated_at"], digits, locations) for row in rows}

@@ -178,7 +178,7 @@ FROM scope
 CROSS JOIN LATERAL (
     SELECT stored.profile_id, stored.next_change_at,
            stored.values_version < cache_versions.values_version AS outdated,
-           cache_versions.locations_version, communities.minor_digits,
+           cache_versions.locations_version, communities.currency,
            {", ".join(f"stored.{name}" for name in VALUE_COLUMNS)}
     FROM profile_aggregations AS stored
     JOIN cache_versions ON cache_versions.community_id = scope.community_id

@@ -10,6 +10,7 @@ import msgspec
 
 from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal
+from regulars.core import money
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,8 @@ async def _fetch(
 
 
 def _parse_row(row: Any) -> Tenant:
-    return Tenant(**{**row, "attributes": msgspec.json.decode(row["attributes"])})
+    digits = money.minor_digits(row["currency"])
+    return Tenant(**{**row, "attributes": msgspec.json.decode(row["attributes"]), "minor_digits": digits})
 
 
 # Columns of a community take precedence over attributes of the same name.

@@ -12,6 +12,29 @@ _MORE_DIGITS = {
     "CLF": 4, "UYW": 4,
 }  # fmt: skip
 
+# ISO 4217 currencies without decimals.
+_NO_DIGITS = frozenset(
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
+)
+
 # Enough digits for any product of values in range, so that nothing is rounded.
 EXACT_CONTEXT = Context(prec=80)
 
@@ -30,9 +53,25 @@ def parse_currency(text: str) -> str:
     return code
 
 
-def minor_digits(code: str) -> int:
-    """The number of decimals that amounts of a currency are stored with: at least 2."""
-    return _MORE_DIGITS.get(code, 2)
+class MinorDigits(int):
+    """The number of decimals that amounts of a currency are stored with, at least 2; `shown` is the currency's own.
+
+    Amounts are shown with their own number of decimals unless more of them are not 0, such as those of an average.
+    """
+
+    shown: int
+
+    def __new__(cls, stored: int, shown: int) -> "MinorDigits":
+        """The decimals of a currency."""
+        found = super().__new__(cls, stored)
+        found.shown = shown
+        return found
+
+
+def minor_digits(code: str) -> MinorDigits:
+    """The number of decimals that amounts of a currency are stored and shown with."""
+    stored = _MORE_DIGITS.get(code, 2)
+    return MinorDigits(stored, 0 if code in _NO_DIGITS else stored)
 
 
 # The form of most prices, which needs no further checks.
@@ -62,6 +101,14 @@ def to_minor_units(value: Decimal, rate: Decimal | None, digits: int) -> int:
 
 
 def from_minor_units(units: int | Decimal, digits: int) -> Decimal:
-    """Converts minor units into an exact decimal with all its digits: 5 with 2 digits is 0.05."""
+    """Converts minor units into an exact decimal with all its digits: 5 with 2 digits is 0.05.
+
+    MinorDigits of a currency with fewer decimals of its own leave out the zeros: 500 yen are 500, not 500.00.
+    """
     # asyncpg returns whole numbers as 16E+6, which would be serialized without decimals.
-    return EXACT_CONTEXT.scaleb(int(units), -digits)
+    whole = int(units)
+    if isinstance(digits, MinorDigits) and digits.shown < digits:
+        major, rest = divmod(whole, 10 ** (digits - digits.shown))
+        if not rest:
+            return EXACT_CONTEXT.scaleb(major, -digits.shown)
+    return EXACT_CONTEXT.scaleb(whole, -digits)

@@ -21,7 +21,8 @@ over time (`/aggregations/history`).
   `as_of`) unless another one is named.
 - Without transactions, counts and total spend are 0, lists are empty, the codes are `F0` and `R0`, and other values that
   depend on transactions are null.
-- Money is in the currency of the community. Locations are returned as objects, by `regulars compute` as external ids.
+- Money is in the currency of the community, with the currency's decimals (none for JPY, three for KWD) unless an average has
+  more. Locations are returned as objects, by `regulars compute` as external ids.
 
 """
 

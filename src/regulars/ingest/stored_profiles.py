@@ -44,7 +44,8 @@ async def normalize(database: Database, community_id: int) -> int:
 
     Commits part by part, and can be repeated after an interruption.
     """
-    total, last = 0, UUID(int=0)
+    total = 0
+    last: UUID | None = UUID(int=0)
     while last is not None:
         changed, last = await commit(database, community_id, partial(_normalize_part, after=last))
         total += changed

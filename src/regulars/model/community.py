@@ -53,6 +53,7 @@ def _community(row: Any) -> Community:
     if values["member_handles"] is not None:
         values["member_handles"] = frozenset(values["member_handles"])
     values["triggers"] = tuple(values.get("triggers", ()))
+    values["minor_digits"] = money.minor_digits(values["currency"])
     values["void_statuses"] = tuple(values["void_statuses"])
     return Community(**values)
 

@@ -79,6 +79,7 @@ def _cast(spec: ColumnSpec, column: InputColumn, dialect: CastDialect) -> str:
     found = casting.cast(spec.type, column, dialect)
     return f"nullif({dialect.text.trim(found)}, '')" if spec.is_id and column.family is TypeFamily.TEXT else found
 
+
 MAX_INVALID_CELLS = 100
 """Most invalid cells of a kind that are read to advise how to read them."""
 

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from regulars.core import money
 from regulars.core.json_logic_evaluation import ConditionTooComplexError, evaluate, is_true
 from regulars.model.events import matches
 from regulars.storage.database import Database, Scope
@@ -113,7 +114,8 @@ async def _deliveries(
     pairs = [(listener, event) for event in events for listener in listeners if listener.listens_to(event)]
     if not pairs:
         return []
-    digits = await scope.fetchval("SELECT minor_digits FROM communities WHERE id = $1", scope.community_id)
+    currency = await scope.fetchval("SELECT currency FROM communities WHERE id = $1", scope.community_id)
+    digits = money.minor_digits(currency)
     needed = {event.id: event for _, event in pairs}
     with_profiles = any(listener.has_condition for listener, _ in pairs)
     payloads = await _build(PayloadBuilder(scope, digits), list(needed.values()), with_profiles=with_profiles)
