@@ -103,6 +103,7 @@ def test_a_failed_script_reports_its_error(tmp_path: Path) -> None:
         subprocess_run.run("grouped", "nowhere", tmp_path / "out.parquet", folder=tmp_path)
 
 
+@pytest.mark.long
 def test_the_bare_read_returns_the_stored_row() -> None:
     with bench_environment() as where:
         store = where.database()

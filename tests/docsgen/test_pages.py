@@ -4,6 +4,7 @@ import re
 import runpy
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from regulars.web.endpoint import Endpoint
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PROFILE_API = [each for each in ENDPOINTS if each.caller in (Caller.COMMUNITY, Caller.MEMBER) and each.status < 400]
 COMMANDS = list(cli_page.commands())
+profile_api_page = cache(profile_api.render)
 OPTIONS = [(words, each) for words, command in COMMANDS for each in cli_page.arguments(command)]
 
 
@@ -45,7 +47,7 @@ def test_writing_pages_removes_outdated_ones_from_generated_folders_only(
 
 @pytest.mark.parametrize("endpoint", PROFILE_API, ids=lambda each: f"{each.method} {each.path}")
 def test_the_profile_api_page_has_a_section_for_each_endpoint(endpoint: Endpoint) -> None:
-    section = profile_api.render().split(f"\n### {endpoint.method} {endpoint.path}\n")[1].split("\n### ")[0]
+    section = profile_api_page().split(f"\n### {endpoint.method} {endpoint.path}\n")[1].split("\n### ")[0]
     assert endpoint.summary in section
     assert f"`{endpoint.permit}`" in section
     assert "$ curl" in section
@@ -54,7 +56,7 @@ def test_the_profile_api_page_has_a_section_for_each_endpoint(endpoint: Endpoint
 
 
 def test_links_within_the_profile_api_page_lead_to_a_heading() -> None:
-    page = profile_api.render()
+    page = profile_api_page()
     headings = [anchor(each) for each in re.findall(r"^#+ (.+)$", page, re.MULTILINE)]
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= set(headings)
 

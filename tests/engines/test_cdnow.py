@@ -48,7 +48,8 @@ def written(engine: Compute, folder: Path, last_digit: str = "") -> Path:
     return folder / "values.csv"
 
 
-@pytest.mark.parametrize("last_digit", ["7", pytest.param("", marks=pytest.mark.long)], ids=["a tenth", "all"])
+@pytest.mark.long
+@pytest.mark.parametrize("last_digit", ["7", ""], ids=["a tenth", "all"])
 def test_spark_and_duckdb_write_identical_files(spark: Any, tmp_path: Path, last_digit: str) -> None:
     by_duckdb, by_spark = (
         written(engine, tmp_path / name, last_digit).read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pyarrow as pa
+import pytest
 
 from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
 from engines.input_tables import to_tables
@@ -33,6 +34,7 @@ def test_selected_values_equal_those_among_all_values() -> None:
         assert values_of(compute_on_duckdb, group) == everything.select(shown)
 
 
+@pytest.mark.long
 def test_spark_returns_only_selected_values(spark: object) -> None:
     chosen = ["spend_12m", "total_shop_days", "most_transacted_location", "purchased_brands"]
     values = values_of(compute_on_spark(spark), chosen)

@@ -35,4 +35,5 @@ def compute_values(transactions: Any, *, as_of: Any = AS_OF, **arguments: Any) -
 
 def compute_spend(transactions: Any, **arguments: Any) -> Mapping[str, str]:
     """Spend of each profile."""
-    return {profile: str(row["spend_all"]) for profile, row in compute_values(transactions, **arguments).items()}
+    computed = compute_values(transactions, values=["spend_all"], **arguments)
+    return {profile: str(row["spend_all"]) for profile, row in computed.items()}
