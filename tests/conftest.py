@@ -1,13 +1,13 @@
 """Shared fixtures: servers for the whole run, and a community and a manual clock for each test."""
 
 import coverage_measurement  # isort: skip  # before anything of the package is imported
-import asyncio
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
+import psycopg.conninfo
 import pytest
 import pytest_asyncio
 
@@ -113,11 +113,34 @@ def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
         owner.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+@pytest.fixture(scope="session")
+def migrated_databases() -> dict[str, str]:
+    """The name of a migrated database on each server that has one, by the URL of its owner."""
+    return {}
+
+
+@pytest.fixture
+def migrated_urls(
+    database_urls: tuple[str, str], empty_urls: tuple[str, str], migrated_databases: dict[str, str]
+) -> tuple[str, str]:
+    """The URLs of a migrated database: a copy of another one, which takes a tenth of the time of the migrations."""
+    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+        name = psycopg.conninfo.conninfo_to_dict(empty_urls[0])["dbname"]
+        owner.execute(f"DROP DATABASE {name}".encode())
+        if database_urls[0] not in migrated_databases:
+            template = f"migrated_{next(_numbers)}"
+            owner.execute(f"CREATE DATABASE {template} TEMPLATE template0".encode())
+            owner_url, app_url = (url.replace("/regulars?", f"/{template}?") for url in database_urls)
+            migrate(owner_url, role_of(app_url), schema_statements())
+            migrated_databases[database_urls[0]] = template
+        owner.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_databases[database_urls[0]]}".encode())
+    return empty_urls
+
+
 @pytest_asyncio.fixture
-async def own_database(empty_urls: tuple[str, str], clock: ManualClock) -> AsyncIterator[Database]:
+async def own_database(migrated_urls: tuple[str, str], clock: ManualClock) -> AsyncIterator[Database]:
     """A migrated database that no other test uses, with the app's role."""
-    await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), schema_statements())
-    async with Database(empty_urls[1], 4, clock) as opened:
+    async with Database(migrated_urls[1], 4, clock) as opened:
         yield opened
 
 
