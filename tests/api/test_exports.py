@@ -59,6 +59,8 @@ async def test_an_export_is_requested_polled_and_downloaded(client: ExportClient
     assert file.headers["content-type"] == "text/csv; charset=utf-8"
     assert file.headers["etag"] == f'"{done["sha256"]}"'
     assert file.headers["content-disposition"] == f'attachment; filename="{done["file_name"]}"'
+    as_bytes = await client.get(f"/{done['id']}/file", Accept="application/octet-stream")
+    assert (as_bytes.headers["content-type"], as_bytes.content) == ("application/octet-stream", file.content)
     assert file.headers["ratelimit-cost"] == "1"
     assert done["file_name"] == f"samples-20261101T000000Z-{export['id'][:8]}.csv"
     assert client.files() == [f"{client.organization_id}/{done['file_name']}"]

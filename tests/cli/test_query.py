@@ -291,6 +291,17 @@ def test_units_are_those_of_the_measures() -> None:
     assert chart["data"][0]["x"] == ["all"]
 
 
+def test_series_of_different_measures_are_drawn_by_their_units() -> None:
+    of = ReportQuery(replace(REGISTRY["samples_history"], metric="metric", measures=REGISTRY["samples"].measures))
+    series = [{"label": {"metric": name}, "values": [1, None]} for name in ("count", "spent_total", "average")]
+    _, chart = draw({**TIMESERIES, "series": series}, of)
+    assert [(each["name"], each["type"], each["y"], each["yaxis"]) for each in chart["data"]] == [
+        ("count", "bar", [1, 0], "y"),
+        ("spent_total", "bar", [1, 0], "y2"),
+        ("average", "scatter", [1, None], "y2"),
+    ]
+
+
 def test_a_chart_without_data_is_a_sentence() -> None:
     for result in ({**TIMESERIES, "series": [], "time_buckets": []}, {**STATISTICS, "statistics": []}):
         page = chart_page.render_page(PAIRS, result, [TENANT], {})

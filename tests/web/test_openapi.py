@@ -11,13 +11,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from clubs import Club
 from query.sample_reports import REGISTRY
 from regulars.api.registry import ENDPOINTS
-from regulars.auth.authorization import Caller
+from regulars.auth.authorization import Access, Caller
 from regulars.query.parser.request import parse_query
 from regulars.reports.registry import REPORTS
 from regulars.reports.report import Report
 from regulars.web import report_examples, report_schemas
 from regulars.web.openapi import openapi_document
 from regulars.web.schema_components import SchemaComponents
+from regulars.web.security_schemas import access_description
 
 DOCUMENT: dict[str, Any] = openapi_document(ENDPOINTS)
 
@@ -240,6 +241,14 @@ def test_what_several_operations_return_is_a_component() -> None:
                 continue
             schema = response["content"]["application/json"]["schema"]
             assert "$ref" in schema or seen.setdefault(msgspec.json.encode(schema), path) == path, (path, schema)
+
+
+def test_an_operation_says_who_may_call_it() -> None:
+    described = {caller: access_description(Access(caller, "Profile:Read")) for caller in Caller}
+    assert described[Caller.ANYONE] == "Requires no token."
+    assert described[Caller.COMMUNITY] == "Requires the permit `Profile:Read`."
+    assert "member's own token" in described[Caller.MEMBER]
+    assert "signature" in described[Caller.PROVIDER]
 
 
 def test_two_schemas_with_one_title_are_an_error() -> None:

@@ -122,13 +122,13 @@ class _Units:
     def __init__(self, tenants: Sequence[Tenant]) -> None:
         self._money = ", ".join(sorted({each.currency for each in tenants}))
 
-    def panel_of(self, measure: ReportMeasure | None) -> tuple[str, str]:
+    def panel_of(self, measure: ReportMeasure) -> tuple[str, str]:
         """The title of the axis, and the format of its ticks."""
-        if measure is not None and measure.type is FieldType.MONEY:
+        if measure.type is FieldType.MONEY:
             return self._money, ""
-        if measure is not None and measure.type is FieldType.PERCENT:
+        if measure.type is FieldType.PERCENT:
             return "percent", ""
-        if measure is not None and measure.type is FieldType.NUMBER and measure.quotient is not None:
+        if measure.type is FieldType.NUMBER and measure.quotient is not None:
             return "rate", ".0%"
         return "number", ""
 
@@ -151,9 +151,9 @@ def _series_panels(query: ReportQuery, result: Mapping[str, Any], units: _Units,
 
     def traces() -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         for series in result["series"]:
-            metric = series["label"].get(report.metric) if report.metric else None
-            measure = measures.get(metric) if metric is not None else next(iter(measures.values()), None)
-            is_unknown = report.is_gauge or (measure is not None and measure.quotient is not None)
+            name = series["label"][report.metric] if report.metric else next(iter(measures))
+            measure = measures[name]
+            is_unknown = report.is_gauge or measure.quotient is not None
             # What did not happen is zero; a state or a quotient without a value is unknown.
             values = [0 if each is None and not is_unknown else each for each in series["values"]]
             x, y = _with_gaps(buckets, values, result["interval"]) if is_unknown else (buckets, values)
