@@ -109,7 +109,14 @@ async def test_a_claim_has_its_total_as_text(club: Club) -> None:
 
 async def test_a_profile_has_its_further_fields(club: Club, clock: ManualClock) -> None:
     store = await call(club, "POST", f"{V3}/locations", 201, json={"name": "Oslo", "external_id": "10"})
-    body = {"first_name": "Kari", "last_name": "Nordmann", "birth_day": 29, "birth_month": 2, "birth_year": 1984}
+    body = {
+        "first_name": "Kari",
+        "last_name": "Nordmann",
+        "mobile_phone": "400 00 001",
+        "birth_day": 29,
+        "birth_month": 2,
+        "birth_year": 1984,
+    }
     created = await call(
         club,
         "POST",
@@ -123,6 +130,7 @@ async def test_a_profile_has_its_further_fields(club: Club, clock: ManualClock) 
         "2027-03-01",
     )
     assert (created["joined_location"], created["preferred_location"]) == (store, None)
+    assert (created["mobile_phone"], created["mobile_phone_e164"]) == ("400 00 001", "+4740000001")
     at = f"{V3}/profiles/{created['id']}"
     assert await call(club, "PUT", at, json=created) == created
     clock.at = datetime(2028, 2, 29, 12, tzinfo=UTC)
@@ -133,6 +141,7 @@ async def test_a_profile_has_its_further_fields(club: Club, clock: ManualClock) 
     assert (changed["full_name"], changed["birth_date"], changed["next_birthday"]) == ("Kari", None, "2029-01-01")
     empty = await call(club, "POST", f"{V3}/profiles", 201, json={})
     assert (empty["full_name"], empty["birth_date"], empty["next_birthday"]) == (None, None, None)
+    assert empty["mobile_phone_e164"] is None
     found = await call(club, "GET", f"{V3}/profiles", params={"filter[next_birthday][lt]": "2030-01-01"})
     assert [each["id"] for each in found] == [created["id"]]
     wrong = await club.http.get(f"{V3}/profiles?filter[birth_date]=1.1.1984")

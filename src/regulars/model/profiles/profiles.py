@@ -151,6 +151,11 @@ PROFILES = Resource(
         ResourceField("email", FieldType.STRING, description="Unique in a community, without case."),
         ResourceField("gender", FieldType.STRING),
         ResourceField("mobile_phone", FieldType.STRING, description="Unique in a community."),
+        ResourceField(
+            "mobile_phone_e164",
+            FieldType.STRING,
+            description="Read only: the phone in E.164, by the country of the community; null if it is no number there.",
+        ),
         ResourceField("birth_day", FieldType.INTEGER),
         ResourceField("birth_month", FieldType.INTEGER),
         ResourceField("birth_year", FieldType.INTEGER),
