@@ -5,8 +5,10 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -28,6 +30,7 @@ from regulars.web.connections import ClientAddress, ConnectionLimiter
 from regulars.web.context import AppContext
 from regulars.web.edge import EdgeMiddleware
 from regulars.web.endpoint import Endpoint
+from regulars.web.openapi import openapi_document
 from regulars.web.pages import PageRouter
 from regulars.web.router import RequestHandler, Router
 
@@ -67,7 +70,7 @@ def create_app(
     handlers = [pair for group in by_path.values() for pair in group]
     operations = {
         path: _page_handler(context, PAGES[path], handler)
-        for path, handler in {"/metrics": _metrics(exporter), **swagger.page_handlers(ENDPOINTS)}.items()
+        for path, handler in {"/metrics": _metrics(exporter), **swagger.page_handlers(_openapi_json())}.items()
     }
     public = {"/api/health": _page_handler(context, PAGES["/api/health"], _health(context))}
     pages = PageRouter(public, operations, context.settings, operations_secret)
@@ -78,6 +81,12 @@ def create_app(
     edge = EdgeMiddleware(AggregationsFastPath(router, context, exporter), is_behind_tls=is_behind_tls)
     active_clients = set[ClientAddress]() if connection_limiter is None else connection_limiter.active_clients
     return BodyDeadlineMiddleware(edge, context.settings, active_clients)
+
+
+@cache
+def _openapi_json() -> bytes:
+    """The OpenAPI document, which is the same for all applications of a process."""
+    return msgspec.json.encode(openapi_document(ENDPOINTS))
 
 
 def _endpoint_handler(context: AppContext, exporter: MetricsExporter, endpoint: Endpoint) -> RequestHandler:

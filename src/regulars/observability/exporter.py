@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -43,8 +44,8 @@ class MetricsExporter:
 
     def __init__(self, database: Database, routes: Sequence[tuple[str, str]] = (), folder: Path | None = None) -> None:
         self._database = database
-        requests, durations = metrics.request_metrics(routes)
-        self._specs = (requests, durations, *metrics.process_metrics())
+        routes = tuple(routes)
+        self._specs = (*metrics.request_metrics(routes), *metrics.process_metrics())
         self._slots, count = _assign_slots(self._specs)
         if folder is not None:
             # During an upgrade, processes with other metrics run at the same time.
@@ -52,13 +53,7 @@ class MetricsExporter:
             folder.mkdir(exist_ok=True)
         self._counters = SharedCounters(count, folder)
         self._own = self._counters.own
-        self._request_slots = {
-            (method, path): (
-                {status: self._slots[requests.name, method, path, str(status)] for status in metrics.HTTP_STATUSES},
-                self._slots[durations.name, method, path],
-            )
-            for method, path in routes
-        }
+        self._request_slots = _request_slots(self._specs, routes)
         self._row_slots = {
             labels[0]: self._slots[metrics.TRANSACTION_ROWS.name, *labels]
             for labels in metrics.TRANSACTION_ROWS.label_values
@@ -197,7 +192,8 @@ class MetricsExporter:
             start = end
 
 
-def _assign_slots(specs: Sequence[MetricSpec]) -> tuple[dict[tuple[str, ...], int], int]:
+@cache
+def _assign_slots(specs: tuple[MetricSpec, ...]) -> tuple[Mapping[tuple[str, ...], int], int]:
     """The first slot of each series, by the metric's name and labels, and the number of slots of all series."""
     slots: dict[tuple[str, ...], int] = {}
     count = 0
@@ -206,6 +202,22 @@ def _assign_slots(specs: Sequence[MetricSpec]) -> tuple[dict[tuple[str, ...], in
             slots[metric.name, *labels] = count
             count += metric.slots_per_series
     return slots, count
+
+
+@cache
+def _request_slots(
+    specs: tuple[MetricSpec, ...], routes: tuple[tuple[str, str], ...]
+) -> Mapping[tuple[str, str], tuple[Mapping[int, int], int]]:
+    """The slots of a route's responses by status, and that of its durations, by method and path."""
+    slots, _ = _assign_slots(specs)
+    requests, durations = metrics.request_metrics(routes)
+    return {
+        route: (
+            {status: slots[requests.name, *route, str(status)] for status in metrics.HTTP_STATUSES},
+            slots[durations.name, *route],
+        )
+        for route in routes
+    }
 
 
 def _database_families(values: Mapping[str, float]) -> Iterator[Metric]:

@@ -1,9 +1,10 @@
 """The declarations of all metrics: name, description, labels, and how the values of several processes are combined."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from http import HTTPStatus
 from itertools import accumulate
 
@@ -77,7 +78,8 @@ SUM_INDEX = len(_BOUNDS)
 HTTP_STATUSES = (*(each.value for each in HTTPStatus if each >= HTTPStatus.OK), 470, 471)
 
 
-def request_metrics(routes: Sequence[tuple[str, str]]) -> tuple[MetricSpec, MetricSpec]:
+@cache
+def request_metrics(routes: tuple[tuple[str, str], ...]) -> tuple[MetricSpec, MetricSpec]:
     """The counter and the duration histogram of requests to these routes, each a method and a path."""
     return (
         MetricSpec(
@@ -93,7 +95,7 @@ def request_metrics(routes: Sequence[tuple[str, str]]) -> tuple[MetricSpec, Metr
             MetricType.HISTOGRAM,
             "Time from the start of a request to its response.",
             ("method", "path"),
-            tuple(routes),
+            routes,
             is_shown_at_zero=False,
         ),
     )

@@ -1,15 +1,12 @@
 """The page of the API, where each endpoint can be tried: Swagger UI, served from the installed package."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from regulars.web.endpoint import Endpoint
-from regulars.web.openapi import openapi_document
 from regulars.web.router import RequestHandler
 
 _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
@@ -55,9 +52,8 @@ _CACHE_HEADERS = {"Cache-Control": "private, max-age=3600"}
 """For files of the package, which contain no personal data."""
 
 
-def page_handlers(endpoints: Sequence[Endpoint]) -> Mapping[str, RequestHandler]:
-    """The handlers of the pages, by their path."""
-    document = msgspec.json.encode(openapi_document(endpoints))
+def page_handlers(document: bytes) -> Mapping[str, RequestHandler]:
+    """The handlers of the pages, by their path. `document` is the OpenAPI document."""
     folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
 
     async def root(request: Request) -> Response:
