@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from cli.conftest import Command
+from regulars.core.field_type import FieldType
 
 SALES = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,x\nT3,M9,2026-10-02,1\n"
 
@@ -82,7 +83,15 @@ def test_precomputed_values_of_the_same_transactions_are_imported(command: Comma
 
 def test_a_dry_run_stores_nothing(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--dry-run")
-    assert done.out == "sales.csv: 1 would be accepted, 0 unchanged, 2 rejected\n"
+    assert done.out.splitlines() == [
+        "sales.csv: read as comma-separated, decimal point, UTF-8",
+        "sales.csv: 1 would be accepted, 0 unchanged, 2 rejected",
+        '  line 2: {"external_id":"T1","profile":"M1","transacted_at":"2026-09-30T22:00:00+00:00","total":"5"}',
+    ]
+    assert done.err.splitlines() == [
+        f"sales.csv: 1 row rejected, such as line 3: total must be {FieldType.MONEY.input_format}, not 'x'",
+        "sales.csv: 1 row rejected, such as line 4: profile there is no profile M9",
+    ]
     assert command("load", "transactions", "sales.csv", "--community", slug).out.startswith("sales.csv: 1 accepted")
 
 

@@ -140,7 +140,7 @@ async def test_invalid_rows_are_reported_with_line_and_field(load: FileLoader) -
     assert outcome_counts(summary) == (1, 0, 8)
     reasons = reasons_by_line(summary)
     assert reasons.pop(6).startswith("is not JSON")
-    assert reasons.pop(9).startswith("expected `object`")
+    assert reasons.pop(9).startswith("must be an object")
     assert reasons == {
         1: "total must be a decimal with at most 6 decimal places, below 10^12 in absolute value, not 'much'",
         2: "total is required, or the price_sell of the lines",

@@ -101,9 +101,9 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
     no_url = "url must be a URL with a host, such as https://shop.example/autumn?utm_source=mail"
     assert reasons_by_line(summary) == {
         1: no_url,
-        2: "url expected `str` of length <= 8192",
+        2: "url must be a text of at most 8192 characters",
         3: "url has a path of more than 2048 characters",
-        4: "url expected `str` of length <= 8192",
+        4: "url must be a text of at most 8192 characters",
         5: "url has a utm_term of more than 255 characters",
         6: "url must not hold a NUL character",
         7: "url must not hold a NUL character",
@@ -115,7 +115,7 @@ async def test_an_invalid_visit_is_rejected_with_its_reason(post: SendingClub) -
         13: "is not UTF-8 (--encoding states another encoding)",
         14: "host must be the name of a host, such as shop.example",
         15: "host must be at most 253 characters, as the names of hosts are",
-        17: "visitor expected `str` of length <= 255",
+        17: "visitor must be a text of at most 255 characters",
     }
 
 

@@ -117,7 +117,7 @@ async def test_an_invalid_event_is_rejected_with_its_reason(post: SendingClub) -
         4: "dispatch is required, or else a profile",
         5: f"at must be {FieldType.TIMESTAMP.input_format}, not 'yesterday'",
         6: "is not UTF-8 (--encoding states another encoding)",
-        7: "external_id expected `str` of length <= 255",
+        7: "external_id must be a text of at most 255 characters",
     }
 
 

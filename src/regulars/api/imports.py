@@ -30,6 +30,7 @@ from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.loader import load_and_finish
 from regulars.loading.readers.files import FileFormat, FileSource
 from regulars.loading.readers.rows import RejectedRow
+from regulars.loading.row_kinds import RowKinds
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.settings import Settings
 from regulars.web import received_files
@@ -122,7 +123,7 @@ async def _import(context: RequestContext, request: Request) -> object:
         except FileTooLargeError as error:
             raise ApiError(413, f"{error} Rows before that are stored.") from None
     response = _response(
-        entity, summary, source.dialect(columns).description if file_format is FileFormat.CSV else None
+        entity, summary, source.describe(columns) if file_format is FileFormat.CSV else None, dry_run=dry_run
     )
     if key is None:
         return response
@@ -313,7 +314,7 @@ async def _mark_response(response: object, context: RequestContext, uow: UnitOfW
     return response
 
 
-def _response(entity: str, summary: LoadSummary, read_as: str | None) -> dict[str, object]:
+def _response(entity: str, summary: LoadSummary, read_as: str | None, *, dry_run: bool) -> dict[str, object]:
     return {
         "entity": entity,
         **({} if read_as is None else {"read_as": read_as}),
@@ -321,13 +322,18 @@ def _response(entity: str, summary: LoadSummary, read_as: str | None) -> dict[st
         "unchanged": summary.unchanged,
         "rejected": summary.rejected,
         "rejections": [_rejection(each) for each in summary.rejections],
-        **({"warnings": warnings} if (warnings := _warnings(summary)) else {}),
+        **(_preview(summary) if dry_run else {}),
+        **({"warnings": warnings} if (warnings := _kinds(summary.warning_kinds)) else {}),
     }
 
 
-def _warnings(summary: LoadSummary) -> list[dict[str, object]]:
-    kinds = summary.warning_kinds.most_frequent()
-    return [{"count": each.count, "line": each.line, "reason": each.example} for each in kinds]
+def _preview(summary: LoadSummary) -> dict[str, object]:
+    first_rows = [{"line": line, "row": row} for line, row in summary.first_rows]
+    return {"first_rows": first_rows, "rejection_kinds": _kinds(summary.rejection_kinds)}
+
+
+def _kinds(kinds: RowKinds) -> list[dict[str, object]]:
+    return [{"count": each.count, "line": each.line, "reason": each.example} for each in kinds.most_frequent()]
 
 
 def _rejection(rejection: RejectedRow) -> dict[str, object]:
@@ -351,7 +357,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "column": "Name of a column in the file, such as `profile=customer_id`; may be repeated.",
             "format": "`csv` or `ndjson`, for a body whose Content-Type is application/octet-stream.",
             "strict": "`1` rejects transactions whose lines differ in other columns than those of items.",
-            "dry_run": "`1` validates the rows without storing them.",
+            "dry_run": "`1` stores nothing; the response has the first rows as they would be stored, and each kind of error.",
         },
     ),
 )

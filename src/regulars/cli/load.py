@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
 
 from regulars.bootstrap import DatabaseUnavailableError
@@ -30,6 +31,10 @@ from regulars.storage.database import Database
 from regulars.storage.errors import is_system_error
 
 MAX_SHOWN_REJECTIONS = 10
+MAX_PREVIEW_LENGTH = 1_000
+"""Most characters of a row that a dry run shows."""
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
 
 
 def load_files(
@@ -45,7 +50,13 @@ def load_files(
     format: Annotated[  # noqa: A002
         Literal["csv", "ndjson", "parquet", "xlsx"] | None, Parameter(help="File format. Default: by the extension.")
     ] = None,
-    dry_run: Annotated[bool, Parameter(help="Check the files without storing anything.", negative="")] = False,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            help="Store nothing; show how each file is read, its first rows as they would be stored, and each kind of error.",
+            negative="",
+        ),
+    ] = False,
     create_profiles: Annotated[
         bool, Parameter(help="Create profiles that transactions refer to and that do not exist.", negative="")
     ] = False,
@@ -114,8 +125,8 @@ def load_files(
                     ),
                 )
                 try:
-                    if not (dialect := source.dialect(columns)).is_default:
-                        print(f"{source.path}: read as {dialect.description}")
+                    if dry_run or not source.dialect(columns).is_default:
+                        print(f"{source.path}: read as {source.describe(columns)}")
                     if entity == "communities":
                         summary = await load_communities(job.database, read, options)
                     else:
@@ -168,9 +179,18 @@ def _print_summary(source: FileSource, summary: LoadSummary, *, dry_run: bool) -
     print(
         f"{source.path}: {summary.accepted:,} {outcome}, {summary.unchanged:,} unchanged, {summary.rejected:,} rejected"
     )
+    for line, row in summary.first_rows:
+        text = _encoder.encode(row).decode()
+        print(f"  line {line}: {text if len(text) <= MAX_PREVIEW_LENGTH else f'{text[:MAX_PREVIEW_LENGTH]}...'}")
+    if dry_run:
+        for kind in summary.rejection_kinds.most_frequent():
+            count = format_count(kind.count, "row")
+            sys.stderr.write(f"{source.path}: {count} rejected, such as line {kind.line}: {kind.example}\n")
     for warning in summary.warning_kinds.most_frequent():
         transactions = format_count(warning.count, "transaction")
         sys.stderr.write(f"{source.path}: {transactions}: {warning.example}, such as line {warning.line}\n")
+    if dry_run:
+        return
     for rejection in summary.rejections[:MAX_SHOWN_REJECTIONS]:
         sys.stderr.write(f"{source.path}, line {rejection.line}: {rejection.reason}\n")
     if (more := summary.rejected - MAX_SHOWN_REJECTIONS) > 0:

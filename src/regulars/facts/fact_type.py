@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,7 +12,8 @@ import msgspec
 from msgspec import UnsetType
 
 from regulars.core import timestamps
-from regulars.core.errors import ValidationError, field_error, from_msgspec
+from regulars.core.errors import ValidationError, field_error
+from regulars.core.row_decoding import decode_row
 from regulars.facts.columns import Columns
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
@@ -25,7 +27,7 @@ RowOutcome = str | ValidationError
 WriteRows = Callable[[UnitOfWork, Sequence[Any]], Awaitable[Sequence[RowOutcome]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RowSchema:
     """The rows of a fact type in files.
 
@@ -36,9 +38,13 @@ class RowSchema:
     columns: Columns
     validate: Callable[[Any, Community], Any]
 
+    @cached_property
+    def _decoder(self) -> "msgspec.json.Decoder[Any]":
+        return msgspec.json.Decoder(self.columns.row_type, strict=False)
+
     def parse(self, content: bytes, community: Community) -> Any:
         """Decodes and validates a row given as a JSON object. Raises ValidationError by path."""
-        return self.validate(decode_row(content, self.columns.row_type), community)
+        return self.validate(decode_row(content, self._decoder), community)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +145,6 @@ class FactTypeRegistry:
     def loadable(self) -> list[FactType]:
         """The fact types whose rows can be loaded from files."""
         return [each for each in self if each.schema is not None]
-
-
-def decode_row(content: bytes, row_type: type[T]) -> T:
-    """Decodes a JSON object. Raises ValidationError by path."""
-    try:
-        return msgspec.json.decode(content, type=row_type, strict=False)
-    except msgspec.ValidationError as error:
-        raise from_msgspec(error) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValidationError({"": f"is no JSON: {error}"}) from None
 
 
 def require_external_id(validate: Callable[[Any], Any]) -> Callable[[Any, Community], Any]:

@@ -8,12 +8,16 @@ from typing import Any
 from regulars.core.errors import ValidationError
 from regulars.facts.fact_type import RowOutcome
 from regulars.loading.prefetch import prefetch
+from regulars.loading.preview import preview_row
 from regulars.loading.readers.rows import RejectedRow
 from regulars.loading.row_kinds import RowKinds
 from regulars.storage.database import Database
 from regulars.storage.errors import is_system_error
 
 MAX_REPORTED_REJECTIONS = 1_000
+
+MAX_FIRST_ROWS = 3
+"""Rows that a dry run shows."""
 
 ANALYZE_MIN_ROWS = 1_000
 """A batch of this many rows may grow a table so much that PostgreSQL needs new statistics."""
@@ -34,6 +38,8 @@ class LoadSummary:
     rejections: list[RejectedRow] = field(default_factory=list)
     rejection_kinds: RowKinds = field(default_factory=RowKinds)
     warning_kinds: RowKinds = field(default_factory=RowKinds)
+    first_rows: list[tuple[int, dict[str, object]]] = field(default_factory=list)
+    """Of a dry run: the first valid rows as they would be stored, with their lines."""
 
     @property
     def rows(self) -> int:
@@ -133,8 +139,10 @@ async def _write_batch(
 ) -> None:
     with stop_on_system_error(min(line for line, _ in batch.rows), summary):
         outcomes = await write([row for _, row in batch.rows])
-    for (line, _), outcome in zip(batch.rows, outcomes, strict=True):
+    for (line, row), outcome in zip(batch.rows, outcomes, strict=True):
         _count(summary, line, outcome, options)
+        if options.dry_run and len(summary.first_rows) < MAX_FIRST_ROWS and not isinstance(outcome, ValidationError):
+            summary.first_rows.append((line, preview_row(row)))
     with stop_on_system_error(batch.rows[-1][0] + 1, summary):
         await analyze_if_grown(database, len(batch.rows))
 

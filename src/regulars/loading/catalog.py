@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import msgspec
 
+from regulars.core.row_decoding import decode_row
 from regulars.facts.columns import Columns
-from regulars.facts.fact_type import decode_row
 from regulars.facts.registry import FACT_TYPES
 from regulars.file_dialects.options import DETECT, DialectError, DialectOptions
 from regulars.model.community import NewCommunity
@@ -29,13 +29,15 @@ class CommunityIn(msgspec.Struct, frozen=True, kw_only=True):
     void_statuses: list[str] | None = None
 
 
+_community_decoder = msgspec.json.Decoder(CommunityIn, strict=False)
+
 COMMUNITY_COLUMNS = Columns(CommunityIn, (("slug",), ("name",), ("country",), ("timezone",), ("currency",)), {})
 """The columns of communities."""
 
 
 def parse_community(content: bytes) -> NewCommunity:
     """A community from its JSON object. Raises ValidationError by path."""
-    return NewCommunity(**msgspec.structs.asdict(decode_row(content, CommunityIn)))
+    return NewCommunity(**msgspec.structs.asdict(decode_row(content, _community_decoder)))
 
 
 def loadable_names() -> tuple[str, ...]:

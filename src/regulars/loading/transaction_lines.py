@@ -8,7 +8,8 @@ from operator import attrgetter
 import msgspec
 from msgspec import UNSET
 
-from regulars.core.errors import ValidationError, from_msgspec
+from regulars.core.errors import ValidationError
+from regulars.core.row_decoding import decode_row
 from regulars.facts.transactions import ITEM_COLUMNS, TransactionLine
 from regulars.loading.group_lines import MAX_TRANSACTION_LINES, has_too_many_lines
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
@@ -71,12 +72,7 @@ def parse_transaction(
 
 def parse_line(content: bytes) -> TransactionLine:
     """Decodes a line. Raises ValidationError by path."""
-    try:
-        line = _decoder.decode(content)
-    except msgspec.ValidationError as error:
-        raise from_msgspec(error) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValidationError({"": f"is not JSON: {error}"}) from None
+    line = decode_row(content, _decoder)
     if value_or_none(line.external_id) in (None, ""):
         raise ValidationError({"external_id": "is required: it identifies the transaction in later imports"})
     if _has_item_columns(line) and value_or_none(line.items):

@@ -84,6 +84,12 @@ class FileSource:
             self._dialect = self._detect(columns)
         return self._dialect
 
+    def describe(self, columns: Columns) -> str:
+        """How the file is read, in words. Raises as `rows` does."""
+        if self.format in (FileFormat.CSV, FileFormat.XLSX):
+            return self.dialect(columns).description
+        return "Parquet" if self.format is FileFormat.PARQUET else "NDJSON"
+
     def interpret(self, columns: Columns) -> Columns:
         """The columns with the format of the cells of this file. Raises as `rows` does."""
         return replace(columns, cell_format=self.dialect(columns).cell_format)
