@@ -49,13 +49,14 @@ async def test_rows_are_counted_and_invalid_ones_reported_with_line_and_field(cl
         "{\n",
     )
     assert answer["rejections"][1].pop("reason").startswith("is not JSON")
+    text = "is required, or the price_sell of the lines"
     assert answer == {
         "entity": "transactions",
         "accepted": 1,
         "unchanged": 0,
         "rejected": 2,
         "rejections": [
-            {"line": 2, "reason": "total is required", "errors": {"total": ["is required"]}},
+            {"line": 2, "reason": f"total {text}", "errors": {"total": [text]}},
             {"line": 3},
         ],
     }

@@ -49,8 +49,8 @@ def oracle_of(club: Club, sales: Mapping[str, Sale], items: Mapping[str, tuple[I
     ids = {name: uuid5(NAMESPACE_URL, name) for name in names}
     transactions = {
         number: Transaction(
-            number, datetime.fromisoformat(at).replace(tzinfo=UTC), Decimal(total), name and ids[name], external_id,
-            items=(items or {}).get(external_id, ()),
+            number, datetime.fromisoformat(at).replace(tzinfo=UTC), Decimal(total),
+            None if name is None else ids[name], external_id, items=(items or {}).get(external_id, ()),
         )
         for number, (external_id, (name, at, total)) in enumerate(sales.items(), 1)
     }  # fmt: skip

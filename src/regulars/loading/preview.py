@@ -26,6 +26,8 @@ def preview_row(row: Any) -> dict[str, object]:
     if isinstance(shown.get("profile"), list):
         # The kind of name and the name.
         shown["profile"] = shown["profile"][-1]  # type: ignore[index]
+    if "location_ref" in shown:
+        shown["location"] = shown.pop("location_ref")
     return shown
 
 

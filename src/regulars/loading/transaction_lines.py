@@ -208,7 +208,9 @@ def _with_total(transaction: TransactionIn) -> TransactionIn:
         total = _EXACT.add(total or Decimal(0), _EXACT.multiply(price, quantity))
     if total is None:
         return transaction
-    return msgspec.structs.replace(transaction, total=total.quantize(_MILLIONTH, ROUND_HALF_EVEN, _EXACT))
+    rounded = total.quantize(_MILLIONTH, ROUND_HALF_EVEN, _EXACT)
+    # Without zeros at the end, as people write it.
+    return msgspec.structs.replace(transaction, total=Decimal(f"{rounded.normalize(_EXACT):f}"))
 
 
 def _errors_by_line(first_number: int, item_numbers: Sequence[int], error: ValidationError) -> list[RejectedRow]:

@@ -34,6 +34,8 @@ _ERRORS = (PySparkException, Py4JJavaError)
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
+    # Files in Windows-1252 and the like; otherwise only ISO 8859-1 and Unicode are allowed.
+    "spark.sql.legacy.javaCharsets": "true",
     # Overflow is an error, not null.
     "spark.sql.ansi.enabled": "true",
     # Splits the tasks of profiles with very many purchases.
