@@ -16,7 +16,7 @@ from regulars.observability.exporter import MetricsExporter
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.storage.database import Database
 
-REQUESTS, REQUEST_DURATION = metrics.request_metrics([("GET", "/api/v3/profiles")])
+REQUESTS, REQUEST_DURATION = metrics.request_metrics((("GET", "/api/v3/profiles"),))
 DECLARED = (REQUESTS, REQUEST_DURATION, *metrics.process_metrics(), *metrics.database_metrics())
 NDJSON = {"Content-Type": "application/x-ndjson"}
 DOCS = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
