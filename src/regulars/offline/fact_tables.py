@@ -6,7 +6,7 @@ from dataclasses import replace
 from regulars.core import cells
 from regulars.core.field_type import FieldType
 from regulars.offline import casting, dictionary_encoding, line_items
-from regulars.offline.casting import CastDialect, InputColumn, TypeFamily
+from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import LINE_TOTAL
 from regulars.offline.schema import ColumnSpec
@@ -38,7 +38,7 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, r
                 columns.append(f"CAST(NULL AS TIMESTAMP) AS {each.name}_local")
             continue
         try:
-            columns.append(f"{_cast(each, column, dialect)} AS {each.name}")
+            columns.append(f"{casting.cast(each.type, column, dialect)} AS {each.name}")
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} {error}.") from None
         # Qualified, because some names are keywords of an engine.
@@ -73,11 +73,6 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, r
     error_no = f"CASE {' '.join(cases)} END" if cases else "NULL"
     names = ", ".join(f"cast_cells.{each.rpartition(' AS ')[2]}" for each in columns)
     return f"SELECT {names}, CAST({error_no} AS INT) AS error_no\nFROM {rows}"
-
-
-def _cast(spec: ColumnSpec, column: InputColumn, dialect: CastDialect) -> str:
-    found = casting.cast(spec.type, column, dialect)
-    return f"nullif({dialect.text.trim(found)}, '')" if spec.is_id and column.family is TypeFamily.TEXT else found
 
 
 MAX_INVALID_CELLS = 100

@@ -14,6 +14,7 @@ from regulars.core import cells, countries, date_formats
 from regulars.core.time_forms import BLANKS
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
 from regulars.offline import fact_tables, line_items, schema, values
+from regulars.offline.casting import TypeFamily
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import (
     LINE_TOTAL,
@@ -98,7 +99,7 @@ def prepare_facts(
     errors = RowErrors()
     if needs_line_totals(backend, inputs["transactions"]):
         read = read | {LINE_TOTAL}
-    inputs = prune_columns(inputs, read)
+    inputs = {name: trim_ids(backend, table) for name, table in prune_columns(inputs, read).items()}
     transactions = inputs["transactions"]
     check_timezone(spec.timezone, "timezone")
     create_country_tables(backend)
@@ -221,6 +222,25 @@ def create_country_tables(backend: EngineBackend) -> None:
     rows = [("", ""), *((code, countries.alpha_3(code)) for code in codes)]
     backend.create_lookup("country_code_rows", ("alpha_2", "alpha_3"), rows)
     backend.create(PlanStep("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_code_rows"))
+
+
+def trim_ids(backend: EngineBackend, table: InputTable) -> InputTable:
+    """The table with its ids without the blanks around them.
+
+    A single machine looks whether there are any: trimming each id whenever it is read costs more than all else.
+    """
+    dialect = backend.dialect
+    ids = {
+        each.name: table.columns[each.name]
+        for each in table.spec.columns
+        if each.is_id and each.name in table.columns and table.columns[each.name].family is TypeFamily.TEXT
+    }
+    if ids and dialect.uses_ordinals:
+        found = ", ".join(f"bool_or({dialect.text.has_blank_end(column.sql)})" for column in ids.values())
+        (flags,) = backend.fetch(f"SELECT {found} FROM {table.relation}")
+        ids = {name: column for (name, column), flag in zip(ids.items(), flags, strict=True) if flag}
+    trimmed = {name: replace(column, sql=dialect.text.trim(column.sql)) for name, column in ids.items()}
+    return replace(table, columns={**table.columns, **trimmed}) if trimmed else table
 
 
 def cast_input(backend: EngineBackend, table: InputTable, errors: RowErrors) -> None:

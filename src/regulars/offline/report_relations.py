@@ -126,6 +126,7 @@ def build_member_relations(
     """
     lists = ARRAY_FUNCTIONS[backend.dialect.engine.name]
     currency = context.currency
+    inputs = {name: pipeline.trim_ids(backend, table) for name, table in inputs.items()}
     profiles, memberships = inputs["profiles"], inputs.get("memberships")
     if needs.values:
         value_inputs = {name: table for name, table in inputs.items() if name != "memberships"}

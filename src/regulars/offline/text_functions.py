@@ -13,17 +13,20 @@ class TextFunctions:
     `matches` is true if a whole text has a pattern, `remove` removes the characters of a pattern. `with_groups` evaluates an
     expression over the groups of a pattern, by the SQL of a group's number, and allows blanks around it; all are empty
     where the text does not match.
-    `add_microseconds` adds an integer to a timestamp, `instant` casts a common text with an offset to an instant in UTC.
+    `trim` removes the blanks around a text, which `has_blank_end` finds. `add_microseconds` adds an integer to a timestamp,
+    `instant` casts a common text with an offset to an instant in UTC.
     """
 
     matches: Callable[[str, str], str]
     remove: Callable[[str, str], str]
     with_groups: Callable[[str, str, int, Callable[[Callable[[int], str]], str]], str]
     trim: Callable[[str], str]
+    has_blank_end: Callable[[str], str]
     add_microseconds: Callable[[str, str], str]
     instant: Callable[[str], str]
 
 
+_CODES = ", ".join(str(ord(each)) for each in BLANKS)
 _BLANKS = " || ".join(f"chr({ord(each)})" for each in BLANKS)
 _ANY_BLANKS = "[" + "".join(f"\\x{{{ord(each):02x}}}" for each in BLANKS) + "]*"
 
@@ -60,6 +63,7 @@ DUCKDB_TEXT = TextFunctions(
     remove=lambda c, pattern: f"regexp_replace({c}, '{_quoted(pattern)}', '', 'g')",
     with_groups=_duckdb_groups,
     trim=lambda c: f"trim({c}, {_BLANKS})",
+    has_blank_end=lambda c: f"unicode({c}) IN ({_CODES}) OR unicode(({c})[-1]) IN ({_CODES})",
     add_microseconds=lambda at, number: f"({at} + to_microseconds({number}))",
     instant=lambda c: f"timezone('UTC', TRY_CAST({c} AS TIMESTAMPTZ))",
 )
@@ -70,6 +74,7 @@ SPARK_TEXT = TextFunctions(
     remove=lambda c, pattern: f"regexp_replace({c}, r'{_escaped(pattern)}', '')",
     with_groups=_spark_groups,
     trim=lambda c: f"trim(BOTH {_BLANKS} FROM {c})",
+    has_blank_end=lambda c: f"ascii({c}) IN ({_CODES}) OR ascii(right({c}, 1)) IN ({_CODES})",
     add_microseconds=lambda at, number: f"timestampadd(MICROSECOND, {number}, {at})",
     instant=lambda c: f"TRY_CAST({c} AS TIMESTAMP)",
 )

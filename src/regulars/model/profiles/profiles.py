@@ -150,7 +150,9 @@ PROFILES = Resource(
         ),
         ResourceField("email", FieldType.STRING, description="Unique in a community, without case."),
         ResourceField("gender", FieldType.STRING),
-        ResourceField("mobile_phone", FieldType.STRING, description="Unique in a community."),
+        ResourceField(
+            "mobile_phone", FieldType.STRING, description="As it was written; unique in a community by E.164."
+        ),
         ResourceField(
             "mobile_phone_e164",
             FieldType.STRING,
