@@ -30,8 +30,8 @@ async def test_reasons_are_stored_without_the_values_that_they_quote(club: Club)
     assert "kari@example.com" in answered[0]
     assert json.loads(stored[0]) == {
         "index": 0,
-        "message": "profile_id there is no profile with the [removed] [removed].",
-        "errors": {"profile_id": ["there is no profile with the [removed] [removed]"]},
+        "message": "profile_id there is no profile with the [removed][removed].",
+        "errors": {"profile_id": ["there is no profile with the [removed][removed]"]},
     }
 
 
