@@ -37,7 +37,7 @@ def _ref(criteria: str, row: ProfileRow) -> ProfileRef | None:
     return None if value is None else (criteria, value)
 
 
-_CHUNK_ROWS = 2_000
+_CHUNK_ROWS = 1_000
 """Profiles that are written in one call, which occupies the interpreter for less than 0.1 s."""
 
 
