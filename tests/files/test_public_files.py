@@ -10,7 +10,6 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
-import pytest
 
 import regulars
 from aggregations.system_under_test import decode, to_wire
@@ -211,10 +210,6 @@ async def test_the_phone_list_of_a_spreadsheet(club: Club) -> None:
     assert {row["gender"]: row["members_count"] for row in offline["records"]} == expected
 
 
-HAS_STATUSES = "void_statuses" in Community.__dataclass_fields__
-
-
-@pytest.mark.skipif(not HAS_STATUSES, reason="the statuses of void transactions are not implemented")
 async def test_orders_whose_status_makes_them_void(club: Club) -> None:
     path = DATA / "orders-status.csv"
     assert (await load_path(club, "transactions", path, parse_options(), create_profiles=True)).accepted == 6

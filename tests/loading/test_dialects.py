@@ -1,6 +1,7 @@
 """Dialects: how files are written is detected or stated, and load and compute read them equally."""
 
 import codecs
+import csv
 import gzip
 import re
 from pathlib import Path
@@ -29,6 +30,9 @@ from regulars.file_dialects.options import (
 from regulars.loading import catalog
 from regulars.loading.readers import files
 from regulars.offline.errors import InvalidInputError
+from regulars.offline.input_dialects import detect_files
+from regulars.offline.inputs import CSV, InputFiles
+from regulars.offline.schema import TRANSACTIONS
 
 COLUMNS = catalog.columns_of("transactions")
 HEADER = "external_id;profile;transacted_at;total\n"
@@ -284,6 +288,32 @@ def test_files_of_one_input_have_one_dialect(write_file: WriteFile, tmp_path: Pa
     first.write_bytes(SEMICOLONS.replace("1.234,50", "1,234.50").replace("12,5", "12.5").encode())
     with pytest.raises(InvalidInputError, match="written in different ways"):
         spend(tmp_path)
+
+
+def test_other_formats_have_what_is_stated(write_file: WriteFile) -> None:
+    lines = write_file("sales.ndjson", '{"external_id": "T1", "total": "1,5", "profile": "Å"}\n'.encode("cp1252"))
+    options = parse_options(encoding="cp1252", decimal=",")
+    assert files.inspect_file(lines, options=options).describe(COLUMNS) == "NDJSON"
+    assert list(parsed_rows(read_rows(lines, options=options)).values()) == [
+        {"external_id": "T1", "total": "1.5", "profile": "Å"}
+    ]
+    assert files.inspect_file(write_file("sales.parquet", b"")).describe(COLUMNS) == "Parquet"
+
+
+def test_rows_that_are_no_csv_end_the_sample(write_file: WriteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "SAMPLE_ROWS", 5)
+    content = HEADER + "T1;M1;2026-10-01;1,5\n" + "T2;" + "x" * (csv.field_size_limit() + 1) + "\n"
+    assert description(write_file("sales.csv", content.encode())).startswith("semicolon-separated, decimal")
+
+
+def test_compute_rejects_what_it_can_not_read(write_file: WriteFile) -> None:
+    path = write_file("sales.csv", SEMICOLONS.encode())
+    with pytest.raises(InvalidInputError, match="decimal must be , or"):
+        spend(path, decimal="x")
+    with pytest.raises(InvalidInputError, match="files at a URL must be UTF-8, not cp1252"):
+        regulars.compute("s3://bucket/sales.csv", encoding="cp1252")
+    missing = detect_files(InputFiles("none/*.csv", CSV), TRANSACTIONS, {}, DETECT)[0]
+    assert missing.dialects == ()
 
 
 async def test_import_takes_the_options_and_says_how_the_file_was_read(club: Club, load: FileLoader) -> None:

@@ -29,9 +29,9 @@ def test_the_format_is_detected_by_the_suffix(name: str, file_format: FileFormat
     assert files.detect_format(Path(name)) is file_format
 
 
-@pytest.mark.parametrize("name", ["sales", "sales.gz", "sales.xlsx"])
+@pytest.mark.parametrize("name", ["sales", "sales.gz", "sales.xls"])
 def test_an_unknown_suffix_is_an_error(name: str) -> None:
-    with pytest.raises(UnreadableFileError, match="Add --format csv, ndjson or parquet"):
+    with pytest.raises(UnreadableFileError, match="Add --format csv, ndjson, parquet or xlsx"):
         files.detect_format(Path(name))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -63,7 +63,8 @@ def test_values_of_all_types_are_shown() -> None:
 class Row(msgspec.Struct):
     flag: bool | None = None
     names: tuple[str, ...] = ()
-    short: msgspec.UnsetType | str = msgspec.UNSET
+    short: Annotated[str, msgspec.Meta(max_length=2)] = ""
+    choice: Literal["a", "b"] = "a"
     count: int = 0
     kind: str = ""
 
@@ -75,6 +76,8 @@ MESSAGES = [
     (b'{"count": "many"}', "count", "must be an integer, not 'many'"),
     (b'{"count": [' + b"1," * 60 + b"1]}", "count", f"must be an integer, not [{'1,' * 29}1..."),
     (b"[]", "", "must be an object, not []"),
+    (b'{"short": "abc"}', "short", "must be a text of at most 2 characters"),
+    (b'{"choice": "x"}', "choice", "invalid enum value 'x'"),
     (b"{", "", "is not JSON: Input data was truncated"),
 ]
 

@@ -95,6 +95,20 @@ async def test_differing_lines_are_warned_of_in_load_and_import(club: Club, load
     assert reasons_by_line(summary)[4].startswith("total differs from line 2")
 
 
+async def test_a_strict_load_compares_values_and_not_their_notation(load: FileLoader) -> None:
+    summary = await load(
+        "transactions",
+        f"{WITHOUT_TOTAL.replace('sku', 'timezone,sku')}"
+        "T1,,2026-10-01,,A,1,5\nT1,,2026-10-01 00:00,,B,1,5\nT2,,2026-10-01,,A,1,5\nT2,,2026-10-01,Nowhere,B,1,5\n",
+        is_strict=True,
+    )
+    assert outcome_counts(summary) == (1, 0, 1)
+    assert reasons_by_line(summary)[5].startswith("timezone must be an IANA time zone")
+    line = '{"external_id": "T3", "transacted_at": "2026-10-01", "total": 5, "items": [{"sku": "A"}]}\n'
+    summary = await load("transactions", line + line.replace('"A"', '"B"'), name="sales.ndjson", is_strict=True)
+    assert reasons_by_line(summary)[2].startswith("items differs from line 1")
+
+
 INVALID = [
     (f"{WITHOUT_TOTAL}T1,,2026-10-01,A,2,\n", "total is required, or the price_sell of the lines"),
     (f"{WITHOUT_TOTAL}T1,M1,2026-10-01,A,9999999,999999999999\n", "total must be "),

@@ -56,11 +56,9 @@ def read_sheet(file: BinaryIO, name: str | None) -> Sheet:
     try:
         workbook = CalamineWorkbook.from_filelike(file)
         names = workbook.sheet_names
-        if name is not None and name not in names:
-            raise UnreadableSheetError(f"has no sheet {name!r}. Found: {', '.join(names)}")
-        if not names:
-            raise UnreadableSheetError("has no sheet")
-        chosen = names[0] if name is None else name
+        chosen = next(iter(names), "") if name is None else name
+        if chosen not in names:
+            raise UnreadableSheetError(f"has no sheet {chosen!r}. Found: {', '.join(names) or 'none'}")
         return Sheet(chosen, workbook.get_sheet_by_name(chosen).to_python(skip_empty_area=False))
     except CalamineError as error:
         raise UnreadableSheetError(f"is damaged ({error})") from None

@@ -37,6 +37,9 @@ def detect_files(
             raise InvalidInputError(f"{table.name}: files at a URL must be UTF-8, not {options.encoding}")
         return replace(files, separator=options.delimiter or files.separator), stated
     dialects = {path: _detect(path, files.separator, table, names, options) for path in paths_of(files)}
+    if not dialects:
+        # The engine reports files that do not exist.
+        return files, stated_dialect(options)
     first_path, first = next(iter(dialects.items()))
     numbers = {dialect.numbers: path for path, dialect in dialects.items() if dialect.numbers is not PLAIN}
     others = {path: each for path, each in dialects.items() if each.delimiter != first.delimiter}
@@ -106,10 +109,7 @@ def _detect(
     path: str, separator: str, table: TableSpec, names: Mapping[str, str], options: DialectOptions
 ) -> FileDialect:
     types = {names.get(each.name, each.name): each.type for each in table.columns}
-    try:
-        return detect_dialect(_chunks(path), options, types, types.keys(), separator)
-    except OSError as error:
-        raise InvalidInputError(f"{path} can't be read: {error.strerror}.") from None
+    return detect_dialect(_chunks(path), options, types, types.keys(), separator)
 
 
 def _chunks(path: str) -> Iterator[bytes]:
