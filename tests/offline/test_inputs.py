@@ -50,7 +50,7 @@ def test_the_error_of_a_missing_column_lists_the_columns_found(tmp_path: Path) -
     )
     profiles = pa.table({"member": ["M1"]})
     assert missing_input_error(table(), profiles=profiles).endswith(
-        "--map profiles.external_id=..., in Python columns={'profiles': {'external_id': '...'}}."
+        "--column profiles.external_id=..., in Python columns={'profiles': {'external_id': '...'}}."
     )
     assert compute_spend(table(), profiles=profiles, columns={"profiles": {"external_id": "member"}}) == {"M1": "5.00"}
 
