@@ -7,6 +7,6 @@ from trust.registry import PROOFS, run_proof
 @pytest.mark.timeout(120)
 def test_every_acknowledged_write_is_counted_once() -> None:
     (proof,) = (each for each in PROOFS if each.name == "contention")
-    found = run_proof(proof, scale=0.03)
+    found = run_proof(proof, scale=0.02)
     assert [check for check in found.checks if not check.holds] == [], found.command
     assert found.holds
