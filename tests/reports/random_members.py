@@ -42,7 +42,9 @@ def report_fields(drawn: Mapping[str, Any], today: date) -> RandomMember:
     """The fields of the reports, by their names."""
     channel = drawn["optin_channel"]
     word = None if channel is None else channel.split()[0].lower()
-    is_reached = drawn["email_status"] in ("enabled", "verified") and drawn["consents"].get("email_marketing") is True
+    # Who consents and has no status is enabled.
+    can_be_reached = drawn["email_status"] in (None, "enabled", "verified")
+    is_reached = can_be_reached and drawn["consents"].get("email_marketing") is True
     return {
         "gender": drawn["gender"],
         "optin_channel": channel,
