@@ -187,7 +187,12 @@ class Tenant:
     def paths(self, endpoint: Endpoint, ids: dict[str, list[str]]) -> Iterator[str]:
         """The paths of an endpoint, its parameters filled with some of the ids."""
         resource = endpoint.path.removeprefix(V3).removeprefix(MEMBER).strip("/").partition("/")[0]
-        fixed = {"handle": ["card"], "external_id": ["sale-0-0"], "transaction_id": ids["transactions id"]}
+        fixed = {
+            "handle": ["card"],
+            "external_id": ["sale-0-0"],
+            "name": ["comms"],
+            "transaction_id": ids["transactions id"],
+        }
         found: dict[str, None] = {}
         for place in range(1 if endpoint.caller is Caller.MEMBER else 3):
             path = endpoint.path

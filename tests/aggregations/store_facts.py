@@ -234,8 +234,11 @@ async def read_as_of(reader: ValueReader, community: Community, profile_id: UUID
 
 
 def in_oracle_form(row: Mapping[str, Any], at: datetime, digits: int) -> dict[str, object]:
-    """Stored values with instants, locations and ids as they are, so that nothing is cut before it is compared."""
-    shown = serialization.serialize(row, at, digits, _NoLocations())
+    """Stored values with instants, locations and ids as they are, so that nothing is cut before it is compared.
+
+    Amounts have the decimals that they are stored with, also those of a currency that is shown with fewer.
+    """
+    shown = serialization.serialize(row, at, int(digits), _NoLocations())
     for each in serialization.ALL_AGGREGATIONS:
         if each.type in (FieldType.TIMESTAMP, FieldType.LOCATION):
             shown[each.name] = row[each.name]

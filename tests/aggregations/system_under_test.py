@@ -42,6 +42,7 @@ from aggregations.store_facts import (
 from clubs import Club
 from oracle import Facts, Item, Location, Profile, Transaction
 from regulars.aggregations import serialization
+from regulars.core import money
 from regulars.core.field_type import FieldType
 from regulars.core.timestamps import format_timestamp
 from regulars.ingest.commit import commit
@@ -223,12 +224,17 @@ class SystemUnderTest:
         return data
 
     def expected_response(self, expected: Mapping[str, object]) -> dict[str, object]:
-        """The oracle's values as a client should get them, locations by their ids."""
-        return {name: to_wire(value) for name, value in expected.items()} | {
-            "profile_id": str(self.profiles[UUID(str(expected["profile_id"]))])
-        }
+        """The oracle's values as a client should get them, locations by their ids, whole yen without decimals."""
+        digits = money.minor_digits(self.club.community.currency)
+        wire = {name: to_wire(value) for name, value in expected.items()}
+        for name in AMOUNTS if digits.shown < digits else ():
+            value = wire[name]
+            if isinstance(value, Decimal) and value == int(value):
+                wire[name] = int(value)
+        return wire | {"profile_id": str(self.profiles[UUID(str(expected["profile_id"]))])}
 
 
+AMOUNTS = tuple(each.name for each in serialization.ALL_AGGREGATIONS if each.type is FieldType.MONEY)
 LOCATIONS = tuple(each.name for each in serialization.ALL_AGGREGATIONS if each.type is FieldType.LOCATION)
 
 

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from api.transaction_client import (
     V3,
     create_profile,
@@ -62,7 +64,10 @@ async def test_an_order_with_a_void_status_is_void_until_its_status_changes(club
     assert await shop_count_and_spend(club, member) == (2, Decimal("107.00"))
 
 
-async def test_new_void_statuses_void_and_restore_stored_transactions(club: Club) -> None:
+async def test_new_void_statuses_void_and_restore_stored_transactions(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voided_statuses, "TRANSACTIONS_PER_COMMIT", 1)
     member = await create_profile(club)
     for total, more in ((1, {"status": "failed"}), (10, {"status": "Refused"}), (100, {}), (1000, {"is_void": True})):
         await create_transaction(club, sale(total, profile_id=member, **more))

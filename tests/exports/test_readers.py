@@ -206,7 +206,8 @@ async def test_a_workbook_in_openpyxl(clubs: ExportClubs) -> None:
 
 async def test_a_workbook_in_pandas_has_numbers_and_dates(clubs: ExportClubs) -> None:
     rows = await expected(clubs, VALUES)
-    frame = pandas.read_excel(io.BytesIO(await content(clubs, ExportFormat.XLSX, VALUES)), keep_default_na=False)
+    file = io.BytesIO(await content(clubs, ExportFormat.XLSX, VALUES))
+    frame = pandas.read_excel(file, keep_default_na=False, engine="openpyxl")
     assert [Decimal(str(each)) if each != "" else None for each in frame["spend_all"]] == [
         row["spend_all"] for row in rows
     ]

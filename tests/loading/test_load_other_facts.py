@@ -77,6 +77,15 @@ async def test_products_are_loaded_with_their_brand_and_variants(load: FileLoade
     assert [each["sku"] for each in first["variants"]] == ["S1", "S2"]
 
 
+async def test_a_row_of_a_file_without_ids_is_rejected_by_its_line(load: FileLoader) -> None:
+    await load.profiles("M1")
+    summary = await load("memberships", "profile,type,at\nM1,in,2026-01-01,more\nM1,in,2026-01-01\n")
+    assert outcome_counts(summary) == (1, 0, 1)
+    (rejected,) = summary.rejections
+    assert (rejected.line, rejected.external_id) == (2, None)
+    assert "4 cells" in rejected.reason
+
+
 async def test_memberships_are_joins_and_leaves_of_existing_profiles(load: FileLoader) -> None:
     await load("profiles", "external_id,joined_at\nM1,2026-01-01\n")
     content = "external_id,profile,type,at\nJ1,M1,out,2026-02-01\nJ2,M1,in,2026-03-01 10:00\nJ3,M9,out,2026-02-01\n"

@@ -69,6 +69,7 @@ async def test_a_strict_load_rejects_lines_that_differ_with_the_field(load: File
         "external_id,profile,transacted_at,total,location,sku\n"
         "T1,M1,2026-10-01,30,S1,A\n"
         "T2,M1,2026-10-01,1,S1,A\n"
+        "T2,M1,2026-10-01,1,S1,B\n"
         "T1,M1,2026-10-01,31,S2,B\n"
         "T3,M1,today,30,S1,C\n",
         is_strict=True,
@@ -76,7 +77,7 @@ async def test_a_strict_load_rejects_lines_that_differ_with_the_field(load: File
     assert outcome_counts(summary) == (1, 0, 2)
     text = "differs from line 2: all lines with one external_id are one transaction"
     assert summary.rejections[0].errors == {"location": text, "total": text}
-    assert reasons_by_line(summary)[5].startswith("transacted_at must be a time")
+    assert reasons_by_line(summary)[6].startswith("transacted_at must be a time")
     assert list(await load.transactions()) == ["T2"]
 
 

@@ -69,7 +69,7 @@ async def test_repeated_rows_change_nothing(club: Club) -> None:
     assert await _list_profiles(club) == before
     assert await _load(club, row | {"first_name": "Karin"}) == ["accepted"]
     [after, _] = await _list_profiles(club)
-    assert after == before[0] | {"first_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
+    assert after == before[0] | {"first_name": "Karin", "full_name": "Karin", "updated_at": "2026-11-02 00:00:00"}
 
 
 async def test_valid_rows_are_stored_and_invalid_ones_rejected(club: Club) -> None:

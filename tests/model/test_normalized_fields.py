@@ -138,7 +138,8 @@ async def test_an_inline_variant_has_the_brand_of_its_product(club: Club) -> Non
     assert [each async for each in verify(club.database, club.community.id) if not isinstance(each, int)] == []
 
 
-async def test_stored_profiles_are_normalized_once(club: Club) -> None:
+async def test_stored_profiles_are_normalized_once(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_profiles, "PROFILES_PER_COMMIT", 2)
     names = ("M1", "M2", "M3")
     ids = [
         (await create_profile(club, external_id=name, mobile_phone=f"9123456{n}"))["id"] for n, name in enumerate(names)

@@ -48,8 +48,9 @@ def test_each_member_is_in_a_segment_or_not() -> None:
     assert members_of(SPENDERS, transactions=PURCHASES) == {"A": True, "C": False}
 
 
+# Beside the tests of engines, so that Spark is started once.
+@pytest.mark.xdist_group("engines")
 def test_spark_computes_the_same() -> None:
-    pytest.importorskip("pyspark")
     both = {"type": "and", "operations": [NORDIC_OR_OLD, SPENDERS]}
     assert members_of(both, transactions=PURCHASES, engine="spark") == {"A": True, "C": False}
 

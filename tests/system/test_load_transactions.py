@@ -20,7 +20,7 @@ from regulars.verify.verify import verify
 from system.server_process import REGULARS, community_with_token, run_server
 from system.writer import Writer
 
-ROWS, PROFILES, HOT, WRITERS = 12_000, 500, 20, 4
+ROWS, PROFILES, HOT, WRITERS = 24_000, 1_000, 20, 4
 START = datetime.fromisoformat("2024-01-01T08:00:00")
 
 

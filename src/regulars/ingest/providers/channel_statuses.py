@@ -66,8 +66,7 @@ async def update(uow: UnitOfWork, provider: Provider, rows: Sequence[SendingEven
         for each in found
         if (channel := each["channel"] or provider.channel) in STATUS_CHANNELS
     ]
-    if changes:
-        await _apply(uow, changes)
+    await _apply(uow, changes)
 
 
 async def _apply(uow: UnitOfWork, changes: Sequence[_Change]) -> None:
