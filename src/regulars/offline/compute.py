@@ -14,7 +14,7 @@ from regulars.core import timestamps
 from regulars.core.errors import ValidationError
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES, normalize_void_statuses
 from regulars.offline import atomic_output, inputs, schema
-from regulars.offline.engines import create_engine
+from regulars.offline.engines import create_engine, require_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.pipeline import ComputeSpec, build_values
 from regulars.offline.registration import parse_reading, register
@@ -71,8 +71,7 @@ def compute(
     with engine "spark"; None if `output` is written.
     Raises InvalidInputError for invalid input, with the table, the column and a remedy.
     """
-    if engine not in ("duckdb", "spark"):
-        raise InputNotFoundError(f"Unknown engine {engine!r}. Allowed: duckdb, spark.")
+    require_engine(engine)
     if money not in ("decimal", "float"):
         raise InputNotFoundError(f"Unknown money {money!r}. Allowed: decimal, float.")
     if transactions is None:

@@ -12,7 +12,7 @@ import msgspec
 from regulars.auth.tenants import Tenant
 from regulars.offline import report_relations, schema
 from regulars.offline.compute import ProgressCallback, resolve_as_of, resolve_void_statuses
-from regulars.offline.engines import create_engine
+from regulars.offline.engines import create_engine, require_engine
 from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.offline.input_traits import check_timezone
 from regulars.offline.registration import InputReading, parse_reading, register
@@ -82,8 +82,7 @@ def compute_report(
     Results are not paged. Returns the result, or None if `output` is a .json, .csv or .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid request.
     """
-    if engine not in ("duckdb", "spark"):
-        raise InputNotFoundError(f"Unknown engine {engine!r}. Allowed: duckdb, spark.")
+    require_engine(engine)
     path = None if output is None else resolve_report_output(output)
     body = {"report": report, "filter": filter, "aggregate_by": aggregate_by, "interval": interval}
     query = parse_offline_query(body | {"from": _format(start), "to": _format(end)}, engine)

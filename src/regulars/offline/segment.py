@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regulars.offline.compute import ProgressCallback, resolve_as_of, resolve_void_statuses
-from regulars.offline.engines import create_engine
+from regulars.offline.engines import create_engine, require_engine
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_traits import check_timezone
 from regulars.offline.registration import parse_reading
@@ -60,8 +60,7 @@ def compute_segment(
     .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid filter.
     """
-    if engine not in ("duckdb", "spark"):
-        raise InputNotFoundError(f"Unknown engine {engine!r}. Allowed: duckdb, spark.")
+    require_engine(engine)
     path = None if output is None else resolve_report_output(output)
     report = _report(Backend.DUCKDB if engine == "duckdb" else Backend.SPARK)
     node = parse_segment(segment, report)

@@ -212,8 +212,10 @@ class Database:
     ) -> AsyncIterator[Scope]:
         async with self.pool.acquire() as connection:
             try:
-                # Statements that show what depends on the day read the time of the clock as well.
-                settings = f"SET LOCAL regulars.community_id = '{int(community_id)}'; SET LOCAL regulars.now = '{self.clock()}'"
+                settings = f"SET LOCAL regulars.community_id = '{int(community_id)}'"
+                if self.clock is not system_clock:
+                    # Statements that show what depends on the day read this clock instead of the server's.
+                    settings += f"; SET LOCAL regulars.now = '{self.clock()}'"
                 await connection.execute(f"{begin}; {settings}; {first}")
                 yield Scope(connection, community_id, self.clock())
                 status = await connection.execute(f"{last}; COMMIT")

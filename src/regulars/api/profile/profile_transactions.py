@@ -1,6 +1,7 @@
 """The transactions of one profile: as a list, by local date, and by purchased product."""
 
 from dataclasses import replace
+from typing import Any
 
 from regulars.api.profile import response_schemas
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
@@ -93,69 +94,56 @@ async def _by_date(context: RequestContext) -> dict[str, object]:
 
 
 def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[Endpoint, ...]:
-    return (
-        Endpoint(
+    def endpoint(path: str, summary: str, **options: Any) -> Endpoint:
+        return Endpoint(
             "GET",
-            f"{base_path}/transactions",
+            f"{base_path}/{path}",
+            summary,
+            caller=caller,
+            permit=permits.TRANSACTION_READ,
+            subject=subject,
+            tag=tag,
+            **options,
+        )
+
+    return (
+        endpoint(
+            "transactions",
             "List a profile's transactions",
             read_handler=_list,
             resource=TRANSACTIONS,
             is_list=True,
             query_params=INCLUDES,
-            caller=caller,
-            permit=permits.TRANSACTION_READ,
-            subject=subject,
-            tag=tag,
         ),
-        Endpoint(
-            "GET",
-            f"{base_path}/transactions/{{transaction_id}}",
+        endpoint(
+            "transactions/{transaction_id}",
             "Get a transaction of a profile",
             read_handler=_read,
             resource=TRANSACTIONS,
             query_params=INCLUDES,
-            caller=caller,
-            permit=permits.TRANSACTION_READ,
-            subject=subject,
-            tag=tag,
         ),
-        Endpoint(
-            "GET",
-            f"{base_path}/find-transactions",
+        endpoint(
+            "find-transactions",
             "Find a profile's latest transaction that the filters select",
             read_handler=_find,
             resource=TRANSACTIONS,
             is_search=True,
             may_return_404=True,
             query_params=INCLUDES,
-            caller=caller,
-            permit=permits.TRANSACTION_READ,
-            subject=subject,
-            tag=tag,
         ),
-        Endpoint(
-            "GET",
-            f"{base_path}/group_transactions",
+        endpoint(
+            "group_transactions",
             "List a profile's transactions by local date",
             read_handler=_by_date,
             schema=response_schemas.TRANSACTION_DAYS,
             query_params=INCLUDES,
-            caller=caller,
-            permit=permits.TRANSACTION_READ,
-            subject=subject,
-            tag=tag,
         ),
-        Endpoint(
-            "GET",
-            f"{base_path}/transaction-products",
+        endpoint(
+            "transaction-products",
             "List the products that a profile has bought",
             read_handler=_products,
             resource=PURCHASED_PRODUCTS,
             is_list=True,
-            caller=caller,
-            permit=permits.TRANSACTION_READ,
-            subject=subject,
-            tag=tag,
         ),
     )
 

@@ -3,7 +3,14 @@
 from typing import Any
 
 from regulars.offline.engines.duckdb import DuckDBEngine
+from regulars.offline.errors import InputNotFoundError
 from regulars.offline.structures import EngineBackend
+
+
+def require_engine(name: str) -> None:
+    """Raises InputNotFoundError for the name of an unknown engine."""
+    if name not in ("duckdb", "spark"):
+        raise InputNotFoundError(f"Unknown engine {name!r}. Allowed: duckdb, spark.")
 
 
 def create_engine(name: str, spark: Any = None, master: str | None = None) -> EngineBackend:
