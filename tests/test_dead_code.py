@@ -15,6 +15,8 @@ CALLED_BY_OTHERS = {
     "retry": "commands, registered by decorators",
     "set_": "commands, registered by decorators",
     "send_test": "commands, registered by decorators",
+    "reset_password": "commands, registered by decorators",
+    "deactivate": "commands, registered by decorators",
     "do_HEAD": "http.server",
     "version_string": "http.server",
     "log_message": "http.server",

@@ -105,7 +105,11 @@ async def test_shared_tables_have_minimal_privileges(database: Database) -> None
         "organizations": {"INSERT"},
         "webhook_replay_guard": {"INSERT", "UPDATE", "DELETE"},
         "rate_limits": {"INSERT", "UPDATE"},
+        "roles": {"INSERT", "UPDATE", "DELETE"},
+        "sign_in_failures": {"INSERT", "UPDATE", "DELETE"},
         "signing_keys": {"INSERT"},
+        "user_sessions": {"INSERT", "UPDATE", "DELETE"},
+        "users": {"INSERT", "UPDATE"},
     }
     assert may["schema_migrations"] == set()
 

@@ -23,7 +23,11 @@ class PrincipalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated caller of a request. Ids are None if the credential is not bound to such an object."""
+    """The authenticated caller of a request. Ids are None if the credential is not bound to such an object.
+
+    `user_id` and `user_name` are those of the person who is signed in. `location_ids` are the stores to which a person is
+    limited; None is no limit.
+    """
 
     kind: PrincipalKind
     organization_id: int | None = None
@@ -32,6 +36,9 @@ class Principal:
     permits: tuple[str, ...] = ()
     customers: tuple[str, ...] | None = None
     token_id: int | None = None
+    user_id: int | None = None
+    user_name: str = ""
+    location_ids: tuple[int, ...] | None = None
 
     @property
     def is_profile_bound(self) -> bool:

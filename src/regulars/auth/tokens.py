@@ -125,6 +125,12 @@ async def find_by_secret(connection: Any, secret: str) -> Token | None:
     return None if row is None else _parse_row(row)
 
 
+async def find(connection: Any, token_id: int | None) -> Token | None:
+    """Returns a token by its id in an organization's transaction, valid or not; None if there is none."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM tokens WHERE id = $1", token_id)
+    return None if row is None else _parse_row(row)
+
+
 async def list_for_organization(connection: Any, organization_id: int) -> list[Token]:
     """Returns all tokens of an organization, newest first."""
     async with connection.transaction():

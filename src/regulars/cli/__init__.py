@@ -29,6 +29,7 @@ COMMANDS = (
     ("serve:worker", "worker"),
     ("demo:demo", "demo"),
     ("token:token", "token"),
+    ("user:user", "user"),
     ("organization:organization", "organization"),
     ("community:community", "community"),
     ("provider:provider", "provider"),

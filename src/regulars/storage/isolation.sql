@@ -37,11 +37,13 @@ BEGIN
     EXECUTE 'CREATE POLICY own_hash ON tokens FOR SELECT USING ('
         'hash = (SELECT nullif(current_setting(''regulars.token_hash'', true), '''')))';
 
-    -- Exports and their schedules are visible to statements that run for their organization.
+    -- These rows are visible to statements that run for their organization.
     FOR each IN
         SELECT c.oid::regclass AS name
         FROM pg_class AS c
-        WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN ('exports', 'export_schedules')
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN (
+              'exports', 'export_schedules', 'roles', 'users', 'user_sessions'
+          )
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', each.name);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', each.name);
@@ -52,6 +54,16 @@ BEGIN
             each.name
         );
     END LOOP;
+
+    -- A sign-in knows the e-mail address of a user and the secret of a session, and no organization yet.
+    IF to_regclass('users') IS NOT NULL THEN
+        EXECUTE 'DROP POLICY IF EXISTS own_email ON users';
+        EXECUTE 'CREATE POLICY own_email ON users FOR SELECT USING ('
+            'email = (SELECT nullif(current_setting(''regulars.user_email'', true), '''')))';
+        EXECUTE 'DROP POLICY IF EXISTS own_hash ON user_sessions';
+        EXECUTE 'CREATE POLICY own_hash ON user_sessions FOR SELECT USING ('
+            'hash = (SELECT nullif(current_setting(''regulars.session_hash'', true), '''')))';
+    END IF;
 
     -- Every community is readable, and can be changed only by a statement that runs for it.
     ALTER TABLE communities ENABLE ROW LEVEL SECURITY;

@@ -346,6 +346,13 @@ SYSTEM = (
           "token_id schedule_id "
           "scheduled_for key_hash request_hash job_id attempt rows_written expected_rows location folder host file_path bytes "
           "sha256 error webhook_url webhook_secret requested_at snapshot_at finished_at expires_at"),
+    # People who work for the organization, not its members.
+    TableErasure("roles", impersonal_columns="organization_id id name permits customers location_ids created_at updated_at"),
+    TableErasure("users", impersonal_columns="organization_id id email name role_id password_hash created_at updated_at "
+          "password_changed_at signed_in_at deactivated_at"),
+    TableErasure("user_sessions", impersonal_columns="organization_id id hash user_id token_id address user_agent created_at "
+          "seen_at expires_at revoked_at"),
+    TableErasure("sign_in_failures", impersonal_columns="key_hash failures started_at"),
     TableErasure("job_errors", impersonal_columns="job_id failed_at error"),
     # Arguments of jobs are times and ids of exports, and refer to no member.
     TableErasure("procrastinate_jobs", impersonal_columns="id queue_name task_name priority lock queueing_lock args status "

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from regulars.aggregations.reader import ValueReader
 from regulars.auth import permits
 from regulars.auth.authentication import Authenticator
+from regulars.auth.authorization import Access
 from regulars.auth.principals import Principal
 from regulars.auth.rate_limit_leases import LeasedRateLimiter
 from regulars.auth.rate_limits import BucketConfig
@@ -36,6 +37,10 @@ from regulars.web.public_address import PublicAddress
 from regulars.web.worker_threads import WorkerThreads
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import allowed_networks
+
+
+PRINCIPAL_SCOPE_KEY = "regulars.principal"
+"""The key of the principal in the ASGI scope of a call within the process. No client can set it."""
 
 
 class AppContext:
@@ -76,6 +81,14 @@ class AppContext:
         if self._webhook_client is None:
             self._webhook_client = WebhookClient(allowed_networks(self.settings))
         return self._webhook_client
+
+    async def authenticate(self, access: Access, request: Request) -> Principal:
+        """The caller of a request: of a call within the process as it says, else by its credential.
+
+        Raises AccessDenied as `Authenticator.authenticate` does.
+        """
+        principal: Principal | None = request.scope.get(PRINCIPAL_SCOPE_KEY)
+        return principal or await self.authenticator.authenticate(access, request.headers)
 
     async def close(self) -> None:
         """Waits for the accepted writes and reads, and stops the worker threads."""

@@ -73,7 +73,7 @@ async def run_write(context: RequestContext, status: int, handler: WriteHandler)
 
 
 async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
-    principal = await app.authenticator.authenticate(endpoint.access, request.headers)
+    principal = await app.authenticate(endpoint.access, request)
     await _charge(app, principal, request)
     path_params = checked_texts(request.path_params)
     authorize(endpoint.access, principal, path_params)

@@ -32,7 +32,7 @@ _CLIENT_ERRORS = (AccessDenied, ApiError, NotFoundError, InvalidParametersError,
 async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
     """The response to a request, with rate limit headers once the organization is known; errors become responses."""
     try:
-        principal = await app.authenticator.authenticate(endpoint.access, request.headers)
+        principal = await app.authenticate(endpoint.access, request)
         if principal.organization_id is None:
             # There is no organization to charge for the denied request.
             authorize(endpoint.access, principal, request.path_params)
