@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regulars.api.app import create_app
-from regulars.api.asgi import freeze_startup_objects
+from regulars.asgi import freeze_startup_objects
 from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.permits import TRANSACTION_WRITE
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode, write

@@ -26,8 +26,8 @@ LAYERS = (
         "reports",
     ),
     *("query", "geo", "segments", "offline", "verify", "ingest", "loading", "exports"),
-    *("webhooks", "jobs", "web", "observability", "api"),
-    *("demo", "bootstrap", "cli", "docsgen"),
+    *("webhooks", "jobs", "web", "observability", "api", "dashboard"),
+    *("demo", "bootstrap", "asgi", "cli", "docsgen"),
 )
 MAX_LINES = 420
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager", "managers", "stuff"}

@@ -4,7 +4,7 @@ import gc
 import subprocess
 import sys
 
-from regulars.api.asgi import freeze_startup_objects
+from regulars.asgi import freeze_startup_objects
 
 
 def test_objects_created_at_startup_are_not_garbage_collected() -> None:

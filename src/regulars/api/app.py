@@ -32,7 +32,7 @@ from regulars.web.edge import EdgeMiddleware
 from regulars.web.endpoint import Endpoint
 from regulars.web.openapi import openapi_document
 from regulars.web.pages import PageRouter
-from regulars.web.router import RequestHandler, Router
+from regulars.web.router import RequestHandler, Router, Site
 
 _log = structlog.get_logger("regulars.api")
 
@@ -54,11 +54,13 @@ def create_app(
     metrics_folder: Path | None = None,
     operations_secret: str = "",
     connection_limiter: ConnectionLimiter | None = None,
+    site: Callable[[AppContext, ASGIApp], Site] | None = None,
 ) -> ASGIApp:
     """Creates the application of one process.
 
     Without `run_jobs`, another process runs the jobs. Processes with the same `metrics_folder` share their metrics.
     `operations_secret` identifies requests of the operations listener. `connection_limiter` runs with the application.
+    `site` creates the pages for people from the router of the APIs.
     """
     routes = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
     exporter = MetricsExporter(context.database, routes, metrics_folder)
@@ -77,6 +79,8 @@ def create_app(
     lifespan_app = Starlette(lifespan=_lifespan(context, exporter, connection_limiter, run_jobs=run_jobs))
     lifespan_app.state.metrics_exporter = exporter
     router = Router(lifespan_app, handlers, pages.find, context.public_address)
+    if site is not None:
+        router.site = site(context, router)
     is_behind_tls = context.public_address.configured_url.startswith("https:")
     edge = EdgeMiddleware(AggregationsFastPath(router, context, exporter), is_behind_tls=is_behind_tls)
     active_clients = set[ClientAddress]() if connection_limiter is None else connection_limiter.active_clients

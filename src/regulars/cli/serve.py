@@ -22,7 +22,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from regulars import bootstrap
-from regulars.api.asgi import METRICS_FOLDER_VARIABLE, OPERATIONS_SECRET_VARIABLE, PARENT_PID_VARIABLE
+from regulars.asgi import METRICS_FOLDER_VARIABLE, OPERATIONS_SECRET_VARIABLE, PARENT_PID_VARIABLE
 from regulars.bootstrap import DatabaseUrls
 from regulars.cli.operations_listener import format_address, parse_address, run_listener
 from regulars.cli.options import CommonOptions, UsageError, load_settings
@@ -163,7 +163,7 @@ def run_server(settings: Settings, urls: DatabaseUrls, on_ready: Callable[[str],
 def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     open_file_limit.raise_soft_limit(open_file_limit.required_files(settings.max_connections))
     server = Granian(
-        "regulars.api.asgi:app",
+        "regulars.asgi:app",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,

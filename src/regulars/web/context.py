@@ -38,7 +38,6 @@ from regulars.web.worker_threads import WorkerThreads
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import allowed_networks
 
-
 PRINCIPAL_SCOPE_KEY = "regulars.principal"
 """The key of the principal in the ASGI scope of a call within the process. No client can set it."""
 

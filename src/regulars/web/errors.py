@@ -20,6 +20,7 @@ __all__ = [
     "ApiError",
     "error_body",
     "error_response",
+    "is_unavailable",
     "log_failure",
     "path_error_response",
     "report_error_body",
@@ -58,6 +59,11 @@ def _unavailable(error: Exception) -> str | None:
     if isinstance(error, CommitStatusUnknownError):
         return _UNKNOWN
     return _UNAVAILABLE if is_system_error(error) else None
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Whether an error is one of the system, after which the same request may succeed."""
+    return _unavailable(error) is not None
 
 
 def log_failure(method: str, path: str, error: Exception) -> None:

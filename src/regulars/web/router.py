@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,6 +15,16 @@ from regulars.web.endpoint import Endpoint
 from regulars.web.public_address import PublicAddress
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
+
+
+class Site(Protocol):
+    """Pages for people, beside the endpoints."""
+
+    def handles(self, segments: Sequence[str]) -> bool:
+        """Whether a path is one of its pages, or below one."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,12 @@ class _Node:
 
 
 class Router:
-    """Dispatches requests to endpoints and pages; other paths get 404, 405 or a redirect."""
+    """Dispatches requests to endpoints and pages; other paths get 404, 405 or a redirect.
+
+    `site` has the pages for people, if there are any.
+    """
+
+    site: Site | None = None
 
     def __init__(
         self,
@@ -96,6 +112,9 @@ class Router:
             scope["path_params"] = dict(zip(route.names, values, strict=True))
             scope["endpoint_path"] = route.endpoint.path
             response = await route.handler(Request(scope, receive, send))
+        elif self.site is not None and self.site.handles(segments):
+            await self.site(scope, receive, send)
+            return
         elif method == "GET" and (page := self._page(scope)) is not None:
             response = await page(Request(scope, receive, send))
         else:

@@ -5,14 +5,14 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 
 from regulars.web.router import RequestHandler
 
 _FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
-PATHS = ("/", "/api/openapi.json", "/api/docs", "/api/docs/start.js", *(f"/api/docs/{name}" for name in _FILES))
-"""The paths of a redirect to the page, the OpenAPI document, the page and its files."""
+PATHS = ("/api/openapi.json", "/api/docs", "/api/docs/start.js", *(f"/api/docs/{name}" for name in _FILES))
+"""The paths of the OpenAPI document, the page and its files."""
 
 # URLs are relative, so that the page works behind a path prefix of a proxy.
 _PAGE = """<!DOCTYPE html>
@@ -56,9 +56,6 @@ def page_handlers(document: bytes) -> Mapping[str, RequestHandler]:
     """The handlers of the pages, by their path. `document` is the OpenAPI document."""
     folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
 
-    async def root(request: Request) -> Response:
-        return RedirectResponse("api/docs")
-
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
@@ -71,4 +68,4 @@ def page_handlers(document: bytes) -> Mapping[str, RequestHandler]:
     async def file(request: Request) -> Response:
         return FileResponse(folder / request.url.path.rpartition("/")[2], headers=_CACHE_HEADERS)
 
-    return dict(zip(PATHS, (root, openapi, page, start, *(file for _ in _FILES)), strict=True))
+    return dict(zip(PATHS, (openapi, page, start, *(file for _ in _FILES)), strict=True))

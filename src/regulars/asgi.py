@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from regulars import settings
 from regulars.api.app import create_app
+from regulars.dashboard.registry import create_site
 from regulars.observability import logs
 from regulars.storage.database import Database
 from regulars.web import open_file_limit
@@ -48,6 +49,7 @@ def app() -> ASGIApp:
         metrics_folder=folder,
         operations_secret=os.environ.get(OPERATIONS_SECRET_VARIABLE, ""),
         connection_limiter=connection_limiter,
+        site=create_site,
     )
     freeze_startup_objects()
     return application

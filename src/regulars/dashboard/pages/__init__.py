@@ -1,0 +1,1 @@
+"""The pages, each a handler of a visit."""
