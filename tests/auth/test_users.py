@@ -72,7 +72,7 @@ def test_a_generated_password_is_valid_and_differs_each_time() -> None:
     assert first != second
 
 
-def test_nobody_has_the_password_of_a_user_without_one() -> None:
+def test_no_password_fits_a_user_without_one() -> None:
     assert passwords.verify(PASSWORD, HASH)
     assert not passwords.verify("correct horse batterz", HASH)
     assert not passwords.verify(PASSWORD, None)
@@ -150,7 +150,7 @@ async def test_a_role_is_changed_and_deleted_when_no_user_has_it(club: Club) -> 
         assert changed == Role(role.id, "Shop", ("Location:Read",), (club.community.slug,), (7,))
         assert await roles.update(connection, organization(club), 1, new, club.clock()) is None
         assert await roles.find_by_name(connection, organization(club), "Shop") == changed
-        assert await roles.find_by_name(connection, organization(club), "Nobody") is None
+        assert await roles.find_by_name(connection, organization(club), "Unknown") is None
     with pytest.raises(ValidationError, match="is the role of a user"):
         async with club.database.organization_transaction(organization(club)) as connection:
             await roles.delete(connection, organization(club), role.id)
@@ -191,7 +191,7 @@ async def test_a_user_signs_in_with_the_password_and_any_spelling_of_the_address
     assert (await enter(club, email=f" {email_of(club).upper()}")).id == user.id
 
 
-@pytest.mark.parametrize("email", [None, "nobody@shop.example", "not an address"])
+@pytest.mark.parametrize("email", [None, "unknown@shop.example", "not an address"])
 async def test_wrong_credentials_get_the_same_answer(club: Club, email: str | None) -> None:
     await create_user(club)
     with pytest.raises(AccessDenied, match=sign_in.INVALID_CREDENTIALS) as denied:

@@ -34,7 +34,7 @@ async def browse(
     headers: dict[str, str] | None = None,
     **options: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser of a user with these permits, who has signed in; without permits, of somebody who has not."""
+    """A browser of a user with these permits, who has signed in; without permits, of a person who has not."""
     app = create_app(club.server, run_jobs=False, site=create_site)
     transport = httpx.ASGITransport(app=app, **options)
     cookies = {}

@@ -32,7 +32,7 @@ from regulars.web.edge import EdgeMiddleware
 from regulars.web.endpoint import Endpoint
 from regulars.web.openapi import openapi_document
 from regulars.web.pages import PageRouter
-from regulars.web.router import RequestHandler, Router, Site
+from regulars.web.router import PageSite, RequestHandler, Router
 
 _log = structlog.get_logger("regulars.api")
 
@@ -54,7 +54,7 @@ def create_app(
     metrics_folder: Path | None = None,
     operations_secret: str = "",
     connection_limiter: ConnectionLimiter | None = None,
-    site: Callable[[AppContext, ASGIApp], Site] | None = None,
+    site: Callable[[AppContext, ASGIApp], PageSite] | None = None,
 ) -> ASGIApp:
     """Creates the application of one process.
 

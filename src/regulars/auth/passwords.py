@@ -36,14 +36,14 @@ def hash_password(password: str) -> str:
 def verify(password: str, stored: str | None) -> bool:
     """Whether a password has this hash.
 
-    Without a hash it does the same work, so that the time does not tell whether a user exists.
+    Without a hash it does the same work, so that the time does not reveal whether a user exists.
     """
     try:
-        return _hasher.verify(stored or _hash_of_nobody(), password[:MAX_LENGTH]) and stored is not None
+        return _hasher.verify(stored or _unmatched_hash(), password[:MAX_LENGTH]) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 @cache
-def _hash_of_nobody() -> str:
+def _unmatched_hash() -> str:
     return _hasher.hash(secrets.token_urlsafe())

@@ -120,7 +120,7 @@ async def find_by_email(connection: Any, email: str) -> User | None:
 
 
 async def change_role(connection: Any, organization_id: int, user_id: int, role_id: int, now: datetime) -> bool:
-    """Gives a user another role; False if there is no such user. Raises ValidationError for an unknown role."""
+    """Gives a user another role; False for an unknown user. Raises ValidationError for an unknown role."""
     try:
         return await _update(connection, organization_id, user_id, "role_id = $3, updated_at = $4", role_id, now)
     except asyncpg.ForeignKeyViolationError:
@@ -128,7 +128,7 @@ async def change_role(connection: Any, organization_id: int, user_id: int, role_
 
 
 async def set_password(connection: Any, organization_id: int, user_id: int, password_hash: str, now: datetime) -> bool:
-    """Replaces the password of a user and ends the user's sessions; False if there is no such user."""
+    """Replaces the password of a user and ends the user's sessions; False for an unknown user."""
     await end_sessions(connection, organization_id, user_id, now)
     return await _update(
         connection,
@@ -141,7 +141,7 @@ async def set_password(connection: Any, organization_id: int, user_id: int, pass
 
 
 async def set_active(connection: Any, organization_id: int, user_id: int, now: datetime, *, is_active: bool) -> bool:
-    """Activates or deactivates a user; the sessions of an inactive one end. False if there is no such user."""
+    """Activates or deactivates a user; the sessions of an inactive one end. False for an unknown user."""
     if not is_active:
         await end_sessions(connection, organization_id, user_id, now)
     return await _update(

@@ -24,7 +24,7 @@ from regulars.segments import changes, definitions, reads
 from regulars.segments import explain as explanations
 from regulars.segments.changes import Author, parse_input
 from regulars.segments.explain import Currency
-from regulars.segments.reads import Page
+from regulars.segments.reads import SegmentPage
 from regulars.storage.database import Database
 
 T = TypeVar("T")
@@ -252,9 +252,9 @@ def members(
         if instant is not None:
             key = await backends.cursor_key()
             async with database.read_transaction(tenant.community_id) as scope:
-                return await reads.members_at(scope, name, instant, Page(page, limit), key)
+                return await reads.members_at(scope, name, instant, SegmentPage(page, limit), key)
         node = await _reference(database, tenant, name)
-        return await reads.members(node, tenant, backends, database.clock(), Page(page, limit))
+        return await reads.members(node, tenant, backends, database.clock(), SegmentPage(page, limit))
 
     found = _run(common, community, work)
     for record in found["records"]:

@@ -20,7 +20,7 @@ from regulars.dashboard import cookies, forms, static_files, translations
 from regulars.dashboard.api_client import ApiCallError, ApiClient
 from regulars.dashboard.forms import CrossSiteFormError
 from regulars.dashboard.page import Answer, Download, Json, Page, Section, View
-from regulars.dashboard.page_router import PageRouter
+from regulars.dashboard.page_paths import PagePaths
 from regulars.dashboard.rendering import render
 from regulars.dashboard.visit import ALL_CLUBS, Visit, Visitor
 from regulars.web.bodies import encode
@@ -47,7 +47,7 @@ class Site:
     def __init__(self, context: AppContext, api: ASGIApp, pages: Sequence[Page]) -> None:
         self._context = context
         self._api = api
-        self._pages = PageRouter(pages)
+        self._pages = PagePaths(pages)
         self._entries = [each for section in Section for each in pages if each.is_entry and each.section is section]
         self._roots = {each.path.split("/")[1] for each in pages} | {static_files.PREFIX.strip("/")}
 

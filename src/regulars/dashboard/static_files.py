@@ -54,7 +54,7 @@ def static_url(name: str) -> str:
 
 
 def respond(request: Request) -> Response | None:
-    """The response with a file; None if there is no such file.
+    """The response with a file; None for an unknown file.
 
     Modules import each other by name, so any digest in the path leads to the current content.
     """

@@ -56,7 +56,7 @@ def _without_community(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def members(
-    node: SegmentReference, tenant: Tenant, backends: Backends, now: datetime, page: "Page"
+    node: SegmentReference, tenant: Tenant, backends: Backends, now: datetime, page: "SegmentPage"
 ) -> dict[str, Any]:
     """A page of the ids of a segment's members at `now`, in ascending order. Raises InvalidParametersError."""
     query = ReportQuery(SEGMENT_MEMBERS, node, cursor=page.cursor, limit=page.limit)
@@ -64,7 +64,7 @@ async def members(
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SegmentPage:
     """The cursor of a page, None for the first, and its number of records."""
 
     cursor: str | None
@@ -158,7 +158,7 @@ async def count_at(scope: Scope, name: str, tenant: Tenant, at: datetime) -> dic
     return {**found, "at": format_timestamp(at)}
 
 
-async def members_at(scope: Scope, name: str, at: datetime, page: Page, key: bytes) -> dict[str, Any]:
+async def members_at(scope: Scope, name: str, at: datetime, page: SegmentPage, key: bytes) -> dict[str, Any]:
     """A page of the ids of the members of a segment at a past instant, in no particular order.
 
     Raises NotFoundError, and InvalidParametersError, also for a cursor of another request.

@@ -17,7 +17,7 @@ from regulars.web.public_address import PublicAddress
 RequestHandler = Callable[[Request], Awaitable[Response]]
 
 
-class Site(Protocol):
+class PageSite(Protocol):
     """Pages for people, beside the endpoints."""
 
     def handles(self, segments: Sequence[str]) -> bool:
@@ -81,7 +81,7 @@ class Router:
     `site` has the pages for people, if there are any.
     """
 
-    site: Site | None = None
+    site: PageSite | None = None
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from regulars.reports.report import Report
 from regulars.segments import changes, definitions, explain, reads
 from regulars.segments.changes import Author, SegmentVersion
 from regulars.segments.explain import Currency
-from regulars.segments.reads import Page
+from regulars.segments.reads import SegmentPage
 from regulars.storage.database import Scope
 from regulars.web.context import ReportRequest
 from regulars.web.endpoint import Endpoint, PricedQuery
@@ -213,7 +213,7 @@ def _at(context: ReportRequest) -> datetime | None:
         raise invalid_parameter(("at",), "invalid_iso_8601_time", message) from None
 
 
-def _page(params: Mapping[str, str]) -> Page:
+def _page(params: Mapping[str, str]) -> SegmentPage:
     """The page of a request. Raises InvalidParametersError."""
     errors = ErrorCollector()
     text = params.get("limit")
@@ -223,7 +223,7 @@ def _page(params: Mapping[str, str]) -> Page:
     limit = request.parse_limit(None if text is None else int(text), errors)
     if errors.errors:
         raise errors.to_exception()
-    return Page(params.get("page_info"), limit)
+    return SegmentPage(params.get("page_info"), limit)
 
 
 _PATH = "/v1/reporting/segments"

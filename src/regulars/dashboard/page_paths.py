@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from regulars.dashboard.page import Page
 
 
-class PageRouter:
+class PagePaths:
     """Pages by the segments of their paths. A page with a literal segment comes before one with a parameter."""
 
     def __init__(self, pages: Iterable[Page]) -> None:
