@@ -67,10 +67,10 @@ PageHandler = Callable[[Visit], Awaitable[Answer]]
 class Page:
     """A page at a path, whose parameters are written as `{name}`.
 
-    `section` is where the navigation leads to it if `is_entry`, and which link is marked. `permit` is what a person needs
-    to see it; without one, who lacks a permit of the APIs sees which. `handles_forms` says that the handler also takes
-    POST. `needs_one_club` says that the page is about one club; otherwise it can be about several. `is_public` pages
-    need no session.
+    `title` is translated where it is shown. `section` is the link of the navigation that is marked, and leads to the page
+    if `is_entry`. `permit` is what a person needs to see it; without one, the APIs decide. `handles_forms` says that the
+    handler also takes POST. `needs_one_club` says that the page is about one club; otherwise it can be about several.
+    `is_public` pages need no session.
     """
 
     path: str

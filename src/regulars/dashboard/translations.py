@@ -1,9 +1,10 @@
 """Languages of the pages: texts from catalogues, numbers and dates by locale.
 
-English texts are in the code and the templates, and are the keys of the catalogues `locale/*.po`.
+English texts are in the code and the templates, and are the keys of the catalogues `locale/<language>/*.po`, of which
+each group of pages has one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Any
 
 from babel import Locale as BabelLocale
 from babel import dates, numbers
+from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
 Number = int | float | Decimal
@@ -70,18 +72,31 @@ class Locale:
         return f"{day} {dates.format_time(value.astimezone(zone), 'HH:mm', locale=self.babel)}"
 
 
+def read_catalogues(code: str) -> Iterator[Message]:
+    """The messages of the catalogues of a language; none for English."""
+    folder = resources.files("regulars.dashboard") / "locale" / code
+    if folder.is_dir():
+        for file in sorted(folder.iterdir(), key=lambda each: each.name):
+            with file.open("rb") as content:
+                yield from (message for message in read_po(content, locale=code) if message.id)
+
+
 def _load(code: str, name: str, territory: str) -> Locale:
-    texts, plurals = {}, {}
-    file = resources.files("regulars.dashboard") / "locale" / f"{code}.po"
-    if file.is_file():
-        with file.open("rb") as content:
-            for message in read_po(content, locale=code):
-                translation: Any = message.string
-                if isinstance(message.id, tuple) and all(translation):
-                    plurals[message.id[0]] = (translation[0], translation[1])
-                elif isinstance(message.id, str) and message.id and translation:
-                    texts[message.id] = translation
+    texts: dict[str, str] = {}
+    plurals: dict[str, tuple[str, str]] = {}
+    for message in read_catalogues(code):
+        key: Any = message.id
+        translation: Any = message.string
+        if isinstance(key, str):
+            texts[key] = translation
+        else:
+            plurals[key[0]] = (translation[0], translation[1])
     return Locale(code, name, BabelLocale.parse(territory), texts, plurals)
+
+
+def translatable(text: str) -> str:
+    """Marks a text that is translated where it is shown."""
+    return text
 
 
 @cache

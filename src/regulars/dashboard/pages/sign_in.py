@@ -1,5 +1,7 @@
 """Signing in and out, the language, and one's own password."""
 
+from http import HTTPStatus
+
 from regulars.auth import passwords, sessions, sign_in, users
 from regulars.auth.errors import AccessDenied
 from regulars.auth.sessions import Session
@@ -9,8 +11,6 @@ from regulars.dashboard.page import Answer, Page, Redirect, View
 from regulars.dashboard.site import SIGN_IN_PATH, local_target
 from regulars.dashboard.translations import locales
 from regulars.dashboard.visit import Visit
-
-INVALID_TOKEN = "The token is unknown, revoked or expired."  # noqa: S105 - a message
 
 
 async def show_sign_in(visit: Visit) -> Answer:
@@ -22,8 +22,16 @@ async def show_sign_in(visit: Visit) -> Answer:
     try:
         secret = await (_enter_token(visit) if visit.form.get("token") else _enter_password(visit))
     except AccessDenied as denied:
-        return _form(visit, visit.locale.gettext(str(denied)), denied.status)
+        return _form(visit, _problem(visit, denied), denied.status)
     return Redirect(local_target(visit.form.get("next", "")), session_secret=secret)
+
+
+def _problem(visit: Visit, denied: AccessDenied) -> str:
+    if denied.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return visit.locale.gettext("Too many failed sign-ins. Try again in a quarter of an hour.")
+    if visit.form.get("token"):
+        return visit.locale.gettext("The token is unknown, revoked or expired.")
+    return visit.locale.gettext("The e-mail address or the password is wrong.")
 
 
 def _form(visit: Visit, problem: str = "", status: int = 200) -> View:
@@ -62,7 +70,7 @@ async def _enter_token(visit: Visit) -> str:
         async with database.unscoped_connection() as connection:
             token = await find_by_secret(connection, text)
     if token is None or not token.is_valid_at(visit.now) or token.profile_id is not None:
-        raise AccessDenied(401, INVALID_TOKEN)
+        raise AccessDenied(401, "The token is unknown, revoked or expired.")
     return await sessions.create(
         database, token.organization_id, token_id=token.id, address=visit.address, user_agent=visit.user_agent
     )
