@@ -130,6 +130,19 @@ class Settings:
         5.0, JOBS, "Interval at which values that have become outdated are refreshed."
     )
     outbox_retention_days: int = _setting(7, JOBS, "Number of days that changes of values are retained in the outbox.")
+    audit_tokens: str = _setting(
+        "sensitive",
+        JOBS,
+        "Requests of API tokens that the audit log records. sensitive: exports, imports, erasures, denied requests, and "
+        "changes of tokens, users, webhooks and segments. all: also reads of personal data and ordinary writes. Requests of "
+        "people are always recorded.",
+    )
+    audit_retention_days: int = _setting(
+        730, JOBS, "Number of days that entries of the audit log are retained, at least 30."
+    )
+    run_retention_days: int = _setting(
+        90, JOBS, "Number of days that outcomes of loads, imports and verify runs are retained."
+    )
     max_segments: int = _setting(200, JOBS, "Maximum number of segments of a community.")
     webhook_log_retention_days: int = _setting(
         7,

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from regulars.api.profile import response_schemas
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.core.errors import NotFoundError, field_error
 from regulars.facts.columns import Columns
 from regulars.file_dialects.compression import Compression
@@ -115,6 +115,7 @@ async def _import(context: RequestContext, request: Request) -> object:
                 create_profiles=create_profiles,
                 is_strict=strict,
                 timezone=options.timezone,
+                origin="import",
                 on_progress=(lambda summary: None) if dry_run else importing,
             ),
         )
@@ -350,6 +351,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         stream_handler=_import,
         schema=response_schemas.IMPORT,
         permit=permits.IMPORT_WRITE,
+        audit=audit_rules.IMPORT,
         tag="imports",
         query_params={
             "create_profiles": "`1` creates profiles that transactions refer to and that do not exist.",

@@ -119,6 +119,7 @@ def load_files(
                     create_profiles=create_profiles,
                     is_strict=strict,
                     timezone=stated.timezone,
+                    file_name=source.path.name,
                     on_rejected=partial(write, str(source.path)),
                     on_progress=lambda summary, source=source, progress=progress: progress.update(  # type: ignore[misc]
                         source.position / max(source.size, 1), format_count(summary.rows, "row")

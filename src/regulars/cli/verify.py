@@ -1,5 +1,6 @@
 """`regulars verify`: checks stored values and counts against the facts."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_count, report_progress
 from regulars.core import timestamps
 from regulars.model import community as communities
+from regulars.model import verify_runs
+from regulars.model.verify_runs import VerifyRun
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
 
@@ -23,7 +26,8 @@ def verify_(
 ) -> int:
     """Recomputes every value and count from the facts with DuckDB and prints the differences.
 
-    Exit code 1 if there are differences.
+    Exit code 1 if there are differences. The result without --as-of is stored, so that the state of the data can be seen
+    later.
 
     Example: `regulars verify --community cdnow`
     """
@@ -38,6 +42,8 @@ def verify_(
                 selected = [await communities.get_by_slug(connection, community)]
         for each in selected:
             profiles = found = 0
+            names: Counter[str] = Counter()
+            started_at = database.clock()
             with report_progress(each.slug) as progress:
                 async for difference in verify(database, each.id, instant):
                     if isinstance(difference, int):
@@ -45,8 +51,13 @@ def verify_(
                         progress.update(None, format_count(profiles, "profile"))
                     else:
                         found += 1
+                        names[difference.name] += 1
                         print(f"{each.slug}: {difference}", flush=True)
             print(f"{each.slug}: {format_count(profiles, 'profile')}, {format_count(found, 'difference')}", flush=True)
+            if instant is None:
+                await verify_runs.store(
+                    database, each.id, VerifyRun(started_at, database.clock(), profiles, found, names)
+                )
             total += found
         return total
 

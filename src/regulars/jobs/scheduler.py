@@ -11,9 +11,19 @@ from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
 from regulars.ingest import stored_profiles, voided_statuses
-from regulars.jobs import export_schedules, exports, job_list, per_community, queue, refresh_due, takeover
+from regulars.jobs import (
+    audit_retention,
+    export_schedules,
+    exports,
+    job_list,
+    per_community,
+    queue,
+    refresh_due,
+    takeover,
+)
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.jobs.queue import WorkerOptions
+from regulars.model import load_runs, verify_runs
 from regulars.query.backends import Backends
 from regulars.query.replica.cache import ReplicaCache
 from regulars.rollups import partitions
@@ -154,6 +164,10 @@ class Scheduler:
         retained_days = self._settings.webhook_log_retention_days
         await self._each("expiry", community_ids, partial(dispatcher.delete_expired, self._database, retained_days))
         await job_list.delete_old_jobs(self._database)
+        await audit_retention.delete_expired(self._database, self._settings)
+        for delete_expired in (load_runs.delete_expired, verify_runs.delete_expired):
+            work = partial(delete_expired, self._database, self._settings.run_retention_days)
+            await self._each("expiry", community_ids, work)
 
     async def _take_over(self) -> None:
         job_types = {each.name: each for each in self._job_types}

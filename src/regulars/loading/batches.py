@@ -92,8 +92,8 @@ class LoadOptions:
     `dry_run` rolls everything back; `create_profiles` creates missing profiles that transactions name; `unique_ids`
     promises that no external id has several rows, so that rows need not be grouped; `is_strict` rejects transactions whose lines
     differ in their header; `timezone` is that of times without an
-    offset where neither their row nor its location has one, by default the community's. `on_rejected` is called for each
-    rejected row, `on_progress` after each batch.
+    offset where neither their row nor its location has one, by default the community's. `origin` and `file_name` are what
+    the stored outcome shows. `on_rejected` is called for each rejected row, `on_progress` after each batch.
     """
 
     batch_rows: int = 5_000
@@ -102,6 +102,8 @@ class LoadOptions:
     unique_ids: bool = False
     is_strict: bool = False
     timezone: str | None = None
+    origin: str = "load"
+    file_name: str = ""
     on_rejected: Callable[[RejectedRow], None] = lambda rejection: None
     on_progress: Callable[[LoadSummary], None] = lambda summary: None
 

@@ -28,6 +28,7 @@ from regulars.loading.batches import (
     stop_on_system_error,
 )
 from regulars.loading.load_job import LoadJob, open_load_job
+from regulars.loading.load_log import record_run
 from regulars.loading.member_rollups import can_update_rollups, update_rollups
 from regulars.loading.readers.files import FileSource
 from regulars.loading.readers.rows import ReadRows, RejectedRow
@@ -53,6 +54,16 @@ async def load_file(
     such as without a required column, and LoadStoppedError; batches before the error stay stored.
     """
     options = options or LoadOptions()
+    if options.dry_run:
+        return await _load_file(job, entity, read, options, source)
+    return await record_run(
+        job.database, job.community_id, entity, options, lambda: _load_file(job, entity, read, options, source)
+    )
+
+
+async def _load_file(
+    job: LoadJob, entity: str, read: ReadRows, options: LoadOptions, source: FileSource | None
+) -> LoadSummary:
     async with job.database.unscoped_connection() as connection:
         community = await communities.get_by_id(connection, job.community_id)
     if entity == "transactions":

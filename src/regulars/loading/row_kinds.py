@@ -7,16 +7,31 @@ from dataclasses import dataclass
 MAX_KINDS = 50
 """Most kinds that are counted by themselves; further ones are counted together."""
 
+MAX_MESSAGE_LENGTH = 200
+
 _DETAILS = re.compile(r"""(, not ['"].*|\b\S*[0-9]\S*)$|\S*[0-9]\S*(?=[ ,;:])""", re.DOTALL)
 
 
 @dataclass(slots=True)
 class RowKind:
-    """Rows with one kind of message: how many there are, and the first line with its message."""
+    """Rows with one kind of message: how many there are, and the first line with its message.
+
+    `message` is the message of the kind, without values of rows.
+    """
 
     count: int
     line: int
     example: str
+    message: str
+
+
+# What follows such a word, or stands in quotation marks, may be the value of a row.
+_VALUES = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|['"`:].*""", re.DOTALL)
+
+
+def _message(field: str, text: str) -> str:
+    path = ".".join(part for part in field.split(".") if not part.isdigit())
+    return _VALUES.sub("...", f"{path} {text}".strip())[:MAX_MESSAGE_LENGTH]
 
 
 class RowKinds:
@@ -33,7 +48,7 @@ class RowKinds:
             key = (field, _DETAILS.sub("", text))
             if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
                 key = ("", "other")
-            kind = self._kinds.setdefault(key, RowKind(0, line, f"{field} {text}".strip()))
+            kind = self._kinds.setdefault(key, RowKind(0, line, f"{field} {text}".strip(), _message(*key)))
             kind.count += 1
 
     def most_frequent(self) -> list[RowKind]:

@@ -353,6 +353,18 @@ SYSTEM = (
     TableErasure("user_sessions", impersonal_columns="organization_id id hash user_id token_id address user_agent created_at "
           "seen_at expires_at revoked_at"),
     TableErasure("sign_in_failures", impersonal_columns="key_hash failures started_at"),
+    TableErasure(
+        "audit_log",
+        impersonal_columns="organization_id id occurred_at actor_type actor_id actor_name action subject_type "
+        "community_ids operation address details count",
+        retained_after_purge={
+            "subject_ids": "The fact that the data of a member were read, changed or erased, by an id that leads to nothing."
+        },
+    ),
+    TableErasure("load_runs", impersonal_columns="community_id id source entity file_name started_at finished_at accepted "
+          "unchanged rejected reasons error"),
+    TableErasure("verify_runs", impersonal_columns="community_id id started_at finished_at profiles differences "
+          "differences_by_name"),
     TableErasure("job_errors", impersonal_columns="job_id failed_at error"),
     # Arguments of jobs are times and ids of exports, and refer to no member.
     TableErasure("procrastinate_jobs", impersonal_columns="id queue_name task_name priority lock queueing_lock args status "

@@ -22,6 +22,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "signing_keys": _INSERT,
     "rate_limits": _INSERT_UPDATE,
     "webhook_replay_guard": _ALL,
+    "audit_log": _INSERT,
     "export_schedules": _ALL,
     "exports": _ALL,
     "roles": _ALL,
@@ -40,6 +41,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "import_batches": _INSERT,
     "link_visits": _ALL,
     "links": _INSERT_DELETE,
+    "load_runs": _INSERT_DELETE,
     "locations": _INSERT_UPDATE,
     "memberships": _ALL,
     "offer_collections": _INSERT_UPDATE,
@@ -56,6 +58,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "transaction_claims": _ALL,
     "transaction_items": _ALL,
     "transactions": _ALL,
+    "verify_runs": _INSERT_DELETE,
     "webhook_deliveries": _ALL,
     "webhook_events": _INSERT_DELETE,
     "webhook_leases": _ALL,
@@ -139,6 +142,7 @@ _COMMUNITY_SEQUENCE = re.compile(r"(row|member|location)_ids_\d+")
 FUNCTIONS = frozenset(
     {
         "add_location_ids()",
+        "delete_audit_entries(integer,timestamp with time zone)",
         "delete_profile_tokens(integer,integer,uuid[])",
         "drop_partitions(text,date)",
         "expire_token(integer,integer,timestamp with time zone,timestamp with time zone)",

@@ -32,6 +32,7 @@ from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Report
 from regulars.settings import Settings
 from regulars.storage.database import Database
+from regulars.web.audit import DenialRecorder, RequestAudit, audits_all_tokens
 from regulars.web.fair_limiter import FairLimiter
 from regulars.web.public_address import PublicAddress
 from regulars.web.worker_threads import WorkerThreads
@@ -70,6 +71,8 @@ class AppContext:
         self.general_rate_limits = LeasedRateLimiter(
             database, BucketConfig(settings.general_burst, settings.general_rate_per_second)
         )
+        self.audits_all_tokens = audits_all_tokens(settings)
+        self.denials = DenialRecorder(database)
         self._webhook_client: WebhookClient | None = None
         self.stop_event = asyncio.Event()
         self.active_imports: Counter[int | None] = Counter()
@@ -95,6 +98,7 @@ class AppContext:
             await self._webhook_client.close()
         await self.general_rate_limits.close()
         await self.authenticator.close()
+        await self.denials.close()
         await self.group_committer.finish()
         await self.value_reader.finish()
         self.worker_threads.close()
@@ -112,6 +116,7 @@ class RequestContext:
     body: Any
     now: datetime
     request: Request
+    audit: RequestAudit
     idempotency_key: IdempotencyKey | None = None
 
     def require_permit(self, permit: str) -> None:
@@ -164,6 +169,7 @@ class ReportRequest:
     query_params: Mapping[str, str]
     segments: SegmentFilters
     request: Request
+    audit: RequestAudit
 
     def require_permit(self, permit: str) -> None:
         """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""

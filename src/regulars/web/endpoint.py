@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from regulars.auth.audit_rules import NOTHING, AuditRule
 from regulars.auth.authorization import Access, Caller
 from regulars.ingest.providers.provider import Provider
 from regulars.model.resource import Resource
@@ -31,6 +32,7 @@ class PricedQuery:
 ReadHandler = Callable[[RequestContext], Awaitable[Any]]
 WriteHandler = Callable[[RequestContext, UnitOfWork], Awaitable[Any]]
 StreamHandler = Callable[[RequestContext, Request], Awaitable[Any]]
+OrganizationHandler = Callable[[RequestContext, Any], Awaitable[Any]]
 ReportQueryHandler = Callable[[ReportRequest], PricedQuery]
 
 
@@ -57,6 +59,7 @@ class Endpoint:
     - `write_handler` does the same within one database transaction, which is rolled back if it raises;
     - `stream_handler` reads the request body itself, in chunks;
     - `report_handler` validates and prices a request of the Reporting API;
+    - `organization_handler` does it within a transaction of the caller's organization, with its connection;
     - `provider` verifies and parses a webhook.
 
     `request_model` is the struct that the request body must fit, `request_example` an example of it. `resource` is the
@@ -71,6 +74,7 @@ class Endpoint:
 
     `caller`, `permit` and `subject` declare the access: who may call the endpoint, which permit a token needs, and
     which path parameter is the profile that the request is about. A token with `alternative_permit` may call it, too.
+    `audit` is what the audit log records of a request; only endpoints of members and providers have none.
     """
 
     method: str
@@ -80,6 +84,7 @@ class Endpoint:
     write_handler: WriteHandler | None = None
     stream_handler: StreamHandler | None = None
     report_handler: ReportQueryHandler | None = None
+    organization_handler: OrganizationHandler | None = None
     provider: Provider | None = None
     schema: EndpointSchema | None = None
     request_model: Any = None
@@ -101,9 +106,15 @@ class Endpoint:
     tag: str = ""
     query_params: Mapping[str, str] = field(default_factory=dict)
     is_group_commit: bool = False
+    audit: AuditRule | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject, self.alternative_permit))
+
+    @property
+    def audit_rule(self) -> AuditRule:
+        """What the audit log records of a request."""
+        return self.audit or NOTHING
 
     @property
     def has_body(self) -> bool:

@@ -86,6 +86,15 @@ class PublicAddress:
         schemes = (scheme,) if is_certain else tuple(_DEFAULT_PORTS)
         return tuple(dict.fromkeys(f"{each}{path}" for name in schemes for each in _spellings(name, rest)))
 
+    def client_address(self, scope: Scope) -> str:
+        """The address of the client: of the peer, or what a trusted proxy states in X-Forwarded-For."""
+        address = _peer(scope)
+        forwarded = [part.strip() for value in _values(scope, b"x-forwarded-for") for part in value.split(",")]
+        # The last one was added by the nearest proxy; earlier ones may be made up by the client.
+        while self._is_trusted(address) and forwarded and _is_address(forwarded[-1]):
+            address = forwarded.pop()
+        return address[:MAX_HOST_LENGTH]
+
     def _is_trusted(self, address: str) -> bool:
         return bool(self._proxies) and _is_within(address, self._proxies)
 

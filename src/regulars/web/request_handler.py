@@ -17,12 +17,16 @@ from regulars.ingest.commit import commit
 from regulars.ingest.row_errors import as_validation_error, log_database_error
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web import bodies, errors
+from regulars.web.audit import RequestAudit
 from regulars.web.context import AppContext, RequestContext
-from regulars.web.endpoint import Endpoint, WriteHandler
+from regulars.web.endpoint import Endpoint, OrganizationHandler, WriteHandler
 from regulars.web.errors import ApiError
 
 CHARGE_SCOPE_KEY = "regulars.charge"
 """The key of the rate limit charge in the ASGI scope of a request."""
+
+AUDIT_SCOPE_KEY = "regulars.audit"
+"""The key of the audit in the ASGI scope of a request."""
 
 
 async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
@@ -30,6 +34,7 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
     try:
         response = await _handle(app, endpoint, request)
     except (AccessDenied, ValidationError, NotFoundError, ApiError) as error:
+        record_denial(app, request, error)
         response = errors.error_response(error)
     except Exception as error:
         errors.log_failure(endpoint.method, endpoint.path, error)
@@ -37,6 +42,28 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
     if (charge := request.scope.get(CHARGE_SCOPE_KEY)) is not None:
         response.raw_headers += charge.raw_headers
     return response
+
+
+def start_audit(app: AppContext, endpoint: Endpoint, request: Request, principal: Principal) -> RequestAudit:
+    """Starts the audit of a request, once its caller is known."""
+    audit = RequestAudit(
+        database=app.database,
+        principal=principal,
+        rule=endpoint.audit_rule,
+        operation=f"{endpoint.method} {endpoint.path}",
+        address=app.public_address.client_address(request.scope),
+        path=request.path_params,
+        includes_all_tokens=app.audits_all_tokens,
+    )
+    request.scope[AUDIT_SCOPE_KEY] = audit
+    return audit
+
+
+def record_denial(app: AppContext, request: Request, error: Exception) -> None:
+    """Records a request whose known caller was denied access."""
+    audit = request.scope.get(AUDIT_SCOPE_KEY)
+    if isinstance(error, AccessDenied) and audit is not None:
+        app.denials.record(audit, error)
 
 
 async def run_write(context: RequestContext, status: int, handler: WriteHandler) -> Response:
@@ -48,15 +75,20 @@ async def run_write(context: RequestContext, status: int, handler: WriteHandler)
 
     namespace = context.namespace
 
+    async def handle(uow: UnitOfWork) -> object:
+        value = await handler(context, uow)
+        await context.audit.insert(uow.connection, value)
+        return value
+
     async def work(uow: UnitOfWork) -> Response:
         uow.namespace = namespace
-        return _response(status, await handler(context, uow))
+        return _response(status, await handle(uow))
 
     async def work_once(uow: UnitOfWork) -> Response:
         uow.namespace = namespace
 
         async def first_response() -> tuple[int, bytes]:
-            return status, bodies.encode(await handler(context, uow))
+            return status, bodies.encode(await handle(uow))
 
         assert key is not None  # noqa: S101
         stored_status, content = await idempotency.run_once(uow, key, first_response, _subject(context))
@@ -75,6 +107,7 @@ async def run_write(context: RequestContext, status: int, handler: WriteHandler)
 async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Response:
     principal = await app.authenticate(endpoint.access, request)
     await _charge(app, principal, request)
+    audit = start_audit(app, endpoint, request, principal)
     path_params = checked_texts(request.path_params)
     authorize(endpoint.access, principal, path_params)
     if endpoint.request_model is not None:
@@ -90,17 +123,35 @@ async def _handle(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
         body=raw if endpoint.request_model is None else await _decode(app, raw, endpoint.request_model),
         now=app.database.clock(),
         request=request,
+        audit=audit,
     )
     if endpoint.stream_handler is not None:
+        # Rows are stored in several commits, so the request is recorded before the first.
+        await audit.write()
         return _response(endpoint.status, await endpoint.stream_handler(context, request))
     if key := request.headers.get("idempotency-key", "") if request.method == "POST" else "":
         context.idempotency_key = idempotency.hash_key(
             key, f"POST {request.url.path}".encode(), raw, _namespace(principal)
         )
     if endpoint.read_handler is not None:
-        return _response(endpoint.status, await endpoint.read_handler(context))
+        value = await endpoint.read_handler(context)
+        await audit.write(value)
+        return _response(endpoint.status, value)
+    if endpoint.organization_handler is not None:
+        return await _run_for_organization(context, endpoint.status, endpoint.organization_handler)
     assert endpoint.write_handler is not None, f"{endpoint.path} has no handler"  # noqa: S101
     return await run_write(context, endpoint.status, endpoint.write_handler)
+
+
+async def _run_for_organization(context: RequestContext, status: int, handler: OrganizationHandler) -> Response:
+    """Runs a handler in one transaction of the caller's organization, and records the request in it."""
+    assert context.principal.organization_id is not None  # noqa: S101 - callers without one were denied
+    async with context.app.database.organization_transaction(context.principal.organization_id) as connection:
+        if key := context.request.headers.get("idempotency-key", ""):
+            await context.audit.require_first(connection, key)
+        value = await handler(context, connection)
+        await context.audit.insert(connection, value)
+    return _response(status, value)
 
 
 async def _charge(app: AppContext, principal: Principal, request: Request) -> None:

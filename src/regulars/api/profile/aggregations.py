@@ -13,7 +13,7 @@ from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import FIRST_VERSION_ORDER
 from regulars.aggregations.reader import ProfileValues
 from regulars.api.profile import examples, response_schemas
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
 from regulars.core.field_type import FieldType
@@ -205,6 +205,7 @@ READ_VALUES = Endpoint(
     read_handler=read_values,
     resource=VALUES_RESOURCE,
     permit=permits.PROFILE_READ,
+    audit=audit_rules.READ_PROFILE,
     subject="id",
     tag=_TAG,
     query_params=_AS_OF,
@@ -219,6 +220,7 @@ ENDPOINTS = (
         read_handler=read_values_v1,
         schema=response_schemas.bare_values(_FIRST_VERSION),
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILE,
         subject="id",
         tag=_TAG,
     ),
@@ -229,6 +231,7 @@ ENDPOINTS = (
         write_handler=recalculate,
         resource=VALUES_RESOURCE,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILE,
         subject="id",
         tag=_TAG,
     ),
@@ -239,6 +242,7 @@ ENDPOINTS = (
         read_handler=explain_value,
         schema=response_schemas.EXPLANATION,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILE,
         subject="id",
         tag=_TAG,
         query_params={**_NAME, **_AS_OF},
@@ -250,6 +254,7 @@ ENDPOINTS = (
         read_handler=value_history,
         schema=response_schemas.HISTORY,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILE,
         subject="id",
         tag=_TAG,
         query_params={
@@ -267,6 +272,7 @@ ENDPOINTS = (
         request_model=AggregationsQuery,
         request_example=examples.AGGREGATIONS_QUERY,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILES,
         tag=_TAG,
     ),
     Endpoint(
@@ -296,6 +302,7 @@ ENDPOINTS = (
             "Not allowed: values are computed",
             read_handler=reject_write,
             permit=permits.PROFILE_READ,
+            audit=audit_rules.NOTHING,
             subject="id",
             tag=_TAG,
             status=405,

@@ -2,7 +2,7 @@
 
 from regulars.api.profile import examples
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.model import brands
 from regulars.model.brands import BRANDS, BrandIn
 from regulars.model.unit_of_work import UnitOfWork
@@ -35,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=BRANDS,
         is_list=True,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="brands",
     ),
     Endpoint(
@@ -47,6 +48,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=BRANDS,
         status=201,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_BRANDS,
         tag="brands",
     ),
     Endpoint(
@@ -56,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=get_handler(BRANDS),
         resource=BRANDS,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="brands",
     ),
     Endpoint(
@@ -67,6 +70,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.BRAND,
         resource=BRANDS,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CHANGE_BRAND,
         tag="brands",
     ),
     Endpoint(
@@ -76,6 +80,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete,
         status=204,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CHANGE_BRAND,
         tag="brands",
     ),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from regulars.api.profile import examples
 from regulars.api.profile.crud import get_representation
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import NotFoundError
 from regulars.ingest import claims
@@ -59,8 +59,18 @@ def claim_endpoints(
 
     def endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
         permit = permits.TRANSACTION_READ if more.get("read_handler") else write_permit
-        full_path = f"{base_path}/transactions{path}"
-        return Endpoint(method, full_path, summary, caller=caller, permit=permit, subject=subject, tag=tag, **more)
+        rule = audit_rules.READ_PROFILE if more.get("read_handler") else audit_rules.CHANGE_PROFILE
+        return Endpoint(
+            method,
+            f"{base_path}/transactions{path}",
+            summary,
+            caller=caller,
+            permit=permit,
+            subject=subject,
+            tag=tag,
+            audit=None if caller is Caller.MEMBER else rule,
+            **more,
+        )
 
     return (
         endpoint("GET", "/claims", "List a profile's claims", read_handler=_list, resource=CLAIMS, is_list=True),

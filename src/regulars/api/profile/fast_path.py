@@ -24,8 +24,8 @@ _JSON = (b"content-type", b"application/json")
 class AggregationsFastPath:
     """Middleware that handles `GET /api/v3/profiles/{id}/aggregations` with a cached token.
 
-    All other requests are passed to `app`, also if the caller is denied or the profile is unknown, so that errors are
-    handled in one place.
+    All other requests are passed to `app`: those that the audit log records, and those of denied callers or about
+    unknown profiles, so that errors are handled in one place.
     """
 
     def __init__(self, app: ASGIApp, context: AppContext, exporter: MetricsExporter) -> None:
@@ -41,7 +41,7 @@ class AggregationsFastPath:
         path: str = scope["path"]
         if not (path.startswith(_PATH_PREFIX) and path.endswith(_PATH_SUFFIX)):
             return False
-        if scope["method"] != "GET" or scope["query_string"]:
+        if scope["method"] != "GET" or scope["query_string"] or self._context.audits_all_tokens:
             return False
         start = time.perf_counter()
         profile = path[len(_PATH_PREFIX) : -len(_PATH_SUFFIX)]

@@ -5,7 +5,7 @@ import msgspec
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.model import locations
 from regulars.model.locations import LOCATIONS, LocationIn, LocationRow
 from regulars.model.unit_of_work import UnitOfWork
@@ -58,6 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=LOCATIONS,
         is_list=True,
         permit=permits.LOCATION_READ,
+        audit=audit_rules.NOTHING,
         tag="locations",
     ),
     Endpoint(
@@ -70,6 +71,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=LOCATIONS,
         status=201,
         permit=permits.LOCATION_WRITE,
+        audit=audit_rules.CREATE_LOCATIONS,
         tag="locations",
     ),
     Endpoint(
@@ -81,6 +83,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=LocationBatch,
         request_example=examples.LOCATIONS,
         permit=permits.LOCATION_WRITE,
+        audit=audit_rules.CREATE_LOCATIONS,
         tag="locations",
     ),
     Endpoint(
@@ -90,6 +93,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=get_handler(LOCATIONS),
         resource=LOCATIONS,
         permit=permits.LOCATION_READ,
+        audit=audit_rules.NOTHING,
         tag="locations",
     ),
     Endpoint(
@@ -101,6 +105,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.LOCATION,
         resource=LOCATIONS,
         permit=permits.LOCATION_WRITE,
+        audit=audit_rules.CHANGE_LOCATION,
         tag="locations",
     ),
     Endpoint(
@@ -110,6 +115,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete,
         status=204,
         permit=permits.LOCATION_WRITE,
+        audit=audit_rules.CHANGE_LOCATION,
         tag="locations",
     ),
 )

@@ -5,7 +5,7 @@ import msgspec
 from regulars.api.profile import claims, examples, profile_subresources, profiles, response_schemas
 from regulars.api.profile.crud import get_handler, list_handler
 from regulars.api.profile.profiles import ProfileTypeIn
-from regulars.auth import member_tokens, permits
+from regulars.auth import audit_rules, member_tokens, permits
 from regulars.auth.authorization import Caller
 from regulars.auth.member_tokens import MemberIdentity
 from regulars.model.locations import LOCATIONS
@@ -46,6 +46,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=MemberTokenIn,
         request_example=examples.MEMBER_TOKEN,
         permit=permits.MEMBER_TOKEN,
+        audit=audit_rules.CREATE_MEMBER_TOKEN,
         tag="members",
     ),
     Endpoint(

@@ -7,7 +7,7 @@ import msgspec
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.model.products import products, variants
 from regulars.model.products.products import PRODUCTS, ProductIn, ProductRow
 from regulars.model.products.variants import VARIANTS, VariantIn
@@ -110,6 +110,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PRODUCTS,
         is_list=True,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="products",
     ),
     Endpoint(
@@ -122,6 +123,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PRODUCTS,
         status=201,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_PRODUCTS,
         tag="products",
     ),
     Endpoint(
@@ -133,6 +135,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=ProductBatch,
         request_example=examples.PRODUCTS,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_PRODUCTS,
         tag="products",
     ),
     Endpoint(
@@ -142,6 +145,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=get_handler(PRODUCTS),
         resource=PRODUCTS,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="products",
     ),
     Endpoint(
@@ -153,6 +157,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.PRODUCT,
         resource=PRODUCTS,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CHANGE_PRODUCT,
         tag="products",
     ),
     Endpoint(
@@ -162,6 +167,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete,
         status=204,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CHANGE_PRODUCT,
         tag="products",
     ),
     Endpoint(
@@ -172,6 +178,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=VARIANTS,
         is_list=True,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="products",
         query_params=_INCLUDE,
     ),
@@ -185,6 +192,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=VARIANTS,
         status=201,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_PRODUCTS,
         tag="products",
     ),
     Endpoint(
@@ -194,6 +202,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=_read_variant,
         resource=VARIANTS,
         permit=permits.PRODUCT_READ,
+        audit=audit_rules.NOTHING,
         tag="products",
         query_params=_INCLUDE,
     ),
@@ -206,6 +215,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.VARIANT,
         resource=VARIANTS,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_PRODUCTS,
         tag="products",
     ),
     Endpoint(
@@ -215,6 +225,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete_variant,
         status=204,
         permit=permits.PRODUCT_WRITE,
+        audit=audit_rules.CREATE_PRODUCTS,
         tag="products",
     ),
 )

@@ -7,7 +7,7 @@ import msgspec
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch, chunks
 from regulars.api.profile.profiles import require_type
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.core import validation
 from regulars.core.errors import ValidationError, field_error
 from regulars.model.import_batches import IMPORT_BATCHES
@@ -89,6 +89,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=ProfilesIn,
         request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CREATE_PROFILES,
     ),
     _endpoint(
         "POST",
@@ -99,6 +100,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=ProfilesIn,
         request_example=examples.PROFILES,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CREATE_PROFILES,
     ),
     _endpoint(
         "GET",
@@ -107,5 +109,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=_read_batch,
         resource=IMPORT_BATCHES,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILES,
     ),
 )

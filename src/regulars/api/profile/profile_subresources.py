@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from regulars.api.profile import examples, response_schemas
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
 from regulars.model import addresses, consents, identities, member_handles
@@ -216,8 +216,18 @@ def subresource_endpoints(
 
     def endpoint(method: str, path: str, summary: str, **options: Any) -> Endpoint:
         permit = permits.PROFILE_READ if method == "GET" else permits.PROFILE_WRITE
+        rule = audit_rules.READ_PROFILE if method == "GET" else audit_rules.CHANGE_PROFILE
+        audit = None if caller is Caller.MEMBER else rule
         return Endpoint(
-            method, f"{base_path}{path}", summary, caller=caller, permit=permit, subject=subject, tag=tag, **options
+            method,
+            f"{base_path}{path}",
+            summary,
+            caller=caller,
+            permit=permit,
+            subject=subject,
+            tag=tag,
+            audit=audit,
+            **options,
         )
 
     address = {"request_model": AddressIn, "request_example": examples.ADDRESS, "resource": ADDRESSES}

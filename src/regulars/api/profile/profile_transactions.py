@@ -5,7 +5,7 @@ from typing import Any
 
 from regulars.api.profile import response_schemas
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, add_products, parse_includes
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import NotFoundError
 from regulars.model import community as communities
@@ -103,6 +103,7 @@ def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[
             permit=permits.TRANSACTION_READ,
             subject=subject,
             tag=tag,
+            audit=None if caller is Caller.MEMBER else audit_rules.READ_PROFILE,
             **options,
         )
 

@@ -8,7 +8,7 @@ import msgspec
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.profile_includes import IncludeLoader, ProfileJson, parse_includes
 from regulars.api.profile.profile_values import PROFILES_WITH_VALUES, listed_profiles
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.core import validation
 from regulars.core.errors import NotFoundError, field_error
 from regulars.core.timestamps import parse_timestamp
@@ -89,6 +89,7 @@ def require_type(context: RequestContext, profile_type: object) -> None:
     """Raises AccessDenied if the type deletes the profile and the caller may not delete profiles."""
     if profile_type == "deleted":
         context.require_permit(permits.PROFILE_ERASE)
+        context.audit.rule = audit_rules.ERASE_PROFILE
 
 
 async def update_profile(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
@@ -243,6 +244,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         is_list=True,
         query_params=_INCLUDE,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILES,
     ),
     _endpoint(
         "POST",
@@ -254,6 +256,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PROFILES,
         status=201,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CREATE_PROFILES,
     ),
     _endpoint(
         "POST",
@@ -264,6 +267,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.PROFILE_SEARCH,
         resource=PROFILES,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILES,
         may_return_404=True,
     ),
     _endpoint(
@@ -275,6 +279,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=ProfileSyncIn,
         request_example=examples.PROFILE_SYNC,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CREATE_PROFILES,
     ),
     _endpoint(
         "POST",
@@ -285,6 +290,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_model=AvailabilityIn,
         request_example=examples.AVAILABILITY,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILES,
     ),
     _endpoint(
         "POST",
@@ -295,6 +301,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.MERGE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.MERGE_PROFILES,
         may_return_404=True,
     ),
     _endpoint(
@@ -305,6 +312,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=PROFILES,
         query_params={**_INCLUDE, **_IDENTITY},
         permit=permits.PROFILE_READ,
+        audit=audit_rules.READ_PROFILE,
         subject="id",
     ),
     _endpoint(
@@ -316,6 +324,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.PROFILE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CHANGE_PROFILE,
         subject="id",
     ),
     _endpoint(
@@ -325,6 +334,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete,
         status=204,
         permit=permits.PROFILE_ERASE,
+        audit=audit_rules.ERASE_PROFILE,
         subject="id",
     ),
     _endpoint(
@@ -336,6 +346,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.PROFILE_TYPE,
         resource=PROFILES,
         permit=permits.PROFILE_WRITE,
+        audit=audit_rules.CHANGE_PROFILE,
         subject="id",
     ),
     _endpoint(
@@ -345,6 +356,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_purge,
         status=204,
         permit=permits.PROFILE_ERASE,
+        audit=audit_rules.ERASE_PROFILE,
         subject="id",
     ),
     _endpoint(
@@ -354,6 +366,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_anonymize,
         resource=PROFILES,
         permit=permits.PROFILE_ERASE,
+        audit=audit_rules.ERASE_PROFILE,
         subject="id",
     ),
 )

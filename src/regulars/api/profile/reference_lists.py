@@ -1,7 +1,7 @@
 """Lists that clients choose from, over HTTP."""
 
 from regulars.api.profile.crud import list_handler
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.model.reference_lists import COUNTRIES, CURRENCIES, STATUSES, TAGS
 from regulars.model.resource import Resource
 from regulars.web.endpoint import Endpoint
@@ -16,6 +16,7 @@ def _endpoint(path: str, summary: str, resource: Resource) -> Endpoint:
         resource=resource,
         is_list=True,
         permit=permits.PROFILE_READ,
+        audit=audit_rules.NOTHING,
         tag="lists",
     )
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from regulars.api.profile import examples
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.core.errors import NotFoundError
 from regulars.ingest import transaction_updates
 from regulars.model.resource import fetch_page, parse_list_query, serialize
@@ -58,7 +58,8 @@ async def _delete(context: RequestContext, uow: UnitOfWork) -> None:
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
     permit = permits.TRANSACTION_READ if method == "GET" else permits.TRANSACTION_WRITE
-    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, tag=_TAG, **more)
+    audit = audit_rules.READ_TRANSACTION if method == "GET" else audit_rules.CHANGE_TRANSACTION
+    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, audit=audit, tag=_TAG, **more)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

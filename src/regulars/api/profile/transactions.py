@@ -12,7 +12,8 @@ from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_representation
 from regulars.api.profile.transaction_includes import INCLUDES, add_includes, parse_includes
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
+from regulars.auth.audit_rules import AuditRule
 from regulars.core.errors import NotFoundError, ValidationError
 from regulars.ingest import transaction_updates
 from regulars.ingest.group_commit import CommitResult, EncodedResponse, Representations
@@ -224,7 +225,13 @@ async def _update_or_create(context: RequestContext) -> Response:
 
 def _endpoint(method: str, path: str, summary: str, **more: Any) -> Endpoint:
     permit = permits.TRANSACTION_READ if method == "GET" else permits.TRANSACTION_WRITE
-    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, tag=_TAG, **more)
+    return Endpoint(method, f"{_PATH}{path}", summary, permit=permit, tag=_TAG, audit=_audit_rule(method, path), **more)
+
+
+def _audit_rule(method: str, path: str) -> AuditRule:
+    if method == "GET":
+        return audit_rules.READ_TRANSACTION if path == "/{id}" else audit_rules.READ_TRANSACTIONS
+    return audit_rules.CHANGE_TRANSACTION if path == "/{id}" else audit_rules.CREATE_TRANSACTIONS
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

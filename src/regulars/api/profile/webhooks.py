@@ -4,7 +4,7 @@ from typing import Any
 
 from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.model import webhook_deliveries, webhooks
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.unit_of_work import UnitOfWork
@@ -119,6 +119,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=WEBHOOKS,
         is_list=True,
         permit=permits.WEBHOOK_READ,
+        audit=audit_rules.NOTHING,
         tag="webhooks",
     ),
     Endpoint(
@@ -131,6 +132,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=WEBHOOKS,
         status=201,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CREATE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -140,6 +142,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=get_handler(WEBHOOKS),
         resource=WEBHOOKS,
         permit=permits.WEBHOOK_READ,
+        audit=audit_rules.NOTHING,
         tag="webhooks",
     ),
     Endpoint(
@@ -151,6 +154,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.WEBHOOK,
         resource=WEBHOOKS,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -160,6 +164,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_delete,
         status=204,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -171,6 +176,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.WEBHOOK_ROTATION,
         resource=WEBHOOKS,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -180,6 +186,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=_test,
         schema=_TEST_SCHEMA,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -190,6 +197,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         resource=WEBHOOK_DELIVERIES,
         is_list=True,
         permit=permits.WEBHOOK_READ,
+        audit=audit_rules.READ_DELIVERIES,
         tag="webhooks",
     ),
     Endpoint(
@@ -201,6 +209,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example=examples.WEBHOOK_RESEND,
         schema=_data_schema("ResentDeliveries", {"deliveries": {"type": "integer"}}, {"deliveries": 120}),
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
     Endpoint(
@@ -210,6 +219,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_handler=_read_delivery,
         resource=WEBHOOK_DELIVERIES,
         permit=permits.WEBHOOK_READ,
+        audit=audit_rules.READ_DELIVERIES,
         tag="webhooks",
     ),
     Endpoint(
@@ -219,6 +229,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         write_handler=_resend,
         resource=WEBHOOK_DELIVERIES,
         permit=permits.WEBHOOK_WRITE,
+        audit=audit_rules.CHANGE_WEBHOOK,
         tag="webhooks",
     ),
 )

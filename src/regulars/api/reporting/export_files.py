@@ -22,6 +22,7 @@ from regulars.exports.stores import FOLDER_LOCATION, FolderStore, ObjectStore, S
 from regulars.web.context import AppContext
 from regulars.web.endpoint import Endpoint
 from regulars.web.errors import RETRY_AFTER_HEADER, ApiError, log_failure, report_error_response
+from regulars.web.request_handler import start_audit
 
 
 def not_found() -> ApiError:
@@ -52,7 +53,11 @@ async def _respond_to_link(app: AppContext, endpoint: Endpoint, request: Request
     export = await export_table.get(app.database, organization_id, export_id)
     if export is None:
         raise not_found()
-    return await file_response(app, export, request)
+    audit = start_audit(app, endpoint, request, principal)
+    audit.community_ids = export.community_ids
+    response = await file_response(app, export, request)
+    await audit.write()
+    return response
 
 
 def parse_id(text: str) -> UUID:

@@ -9,7 +9,7 @@ from typing import Any
 from regulars.api.reporting import export_schemas
 from regulars.api.reporting.export_description import format_time
 from regulars.api.reporting.export_files import parse_id
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.exports import export_table, schedule_table
 from regulars.exports.export import require_exportable
@@ -186,13 +186,21 @@ def describe_schedule(schedule: Schedule, runs: list[export_table.Export]) -> di
 
 
 def _endpoint(method: str, path: str, summary: str, handler: Any, **more: Any) -> Endpoint:
-    declared = {"permit": permits.EXPORT, "caller": Caller.REPORTING, "tag": _TAG, **more}
+    declared = {"permit": permits.EXPORT, "caller": Caller.REPORTING, "tag": _TAG, "audit": audit_rules.NOTHING, **more}
     return Endpoint(method, f"{_PATH}{path}", summary, report_handler=handler, **declared)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", "", "List export schedules", _list, needs_customer=False, schema=export_schemas.SCHEDULES),
-    _endpoint("POST", "", "Create an export schedule", _create, status=201, schema=export_schemas.schedule_schema()),
+    _endpoint(
+        "POST",
+        "",
+        "Create an export schedule",
+        _create,
+        status=201,
+        schema=export_schemas.schedule_schema(),
+        audit=audit_rules.CREATE_EXPORT_SCHEDULE,
+    ),
     _endpoint(
         "GET",
         "/{id}",
@@ -201,8 +209,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         needs_customer=False,
         schema=export_schemas.SCHEDULE,
     ),
-    _endpoint("PUT", "/{id}", "Replace an export schedule", _replace, schema=export_schemas.schedule_schema()),
     _endpoint(
-        "DELETE", "/{id}", "Delete an export schedule", _delete, needs_customer=False, schema=export_schemas.SCHEDULE
+        "PUT",
+        "/{id}",
+        "Replace an export schedule",
+        _replace,
+        schema=export_schemas.schedule_schema(),
+        audit=audit_rules.CHANGE_EXPORT_SCHEDULE,
+    ),
+    _endpoint(
+        "DELETE",
+        "/{id}",
+        "Delete an export schedule",
+        _delete,
+        needs_customer=False,
+        schema=export_schemas.SCHEDULE,
+        audit=audit_rules.CHANGE_EXPORT_SCHEDULE,
     ),
 )

@@ -10,7 +10,7 @@ from uuid import uuid4
 from regulars.api.reporting import export_schemas
 from regulars.api.reporting.export_description import describe_export
 from regulars.api.reporting.export_files import file_response, not_found, parse_id
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.exports import cleanup, export_table
 from regulars.exports.export import require_exportable
@@ -68,6 +68,10 @@ async def _create(
         webhook_url=requested.webhook_url,
         webhook_secret=secret,
     )
+    context.audit.subject_ids = [str(new.id)]
+    context.audit.details["report"] = requested.query.report.name
+    # Before it is requested, so that no export runs that is not recorded.
+    await context.audit.write()
     try:
         export = await export_jobs.request_export(context.app.database, new)
     except export_jobs.KeyConflictError:
@@ -161,7 +165,7 @@ def _has_report_permit(context: ReportRequest, export: Export) -> bool:
 
 
 def _endpoint(method: str, path: str, summary: str, handler: Any, **more: Any) -> Endpoint:
-    declared = {"permit": permits.EXPORT, "caller": Caller.REPORTING, "tag": _TAG, **more}
+    declared = {"permit": permits.EXPORT, "caller": Caller.REPORTING, "tag": _TAG, "audit": audit_rules.NOTHING, **more}
     return Endpoint(method, f"/v1/reporting/{path}", summary, report_handler=handler, **declared)
 
 
@@ -178,6 +182,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Export the whole result of a query to a file",
         _export,
         status=202,
+        audit=audit_rules.CREATE_EXPORT,
         schema=export_schemas.request_schema(),
     ),
     _endpoint(
@@ -186,6 +191,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Export the result of a query for each customer that the token has access to",
         _tenants_export,
         status=202,
+        audit=audit_rules.CREATE_EXPORT,
         permit=permits.TENANTS_EXPORT,
         needs_customer=False,
         schema=export_schemas.request_schema(),
@@ -198,6 +204,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Download the file of an export, or ranges of it",
         _file,
         caller=Caller.DOWNLOAD,
+        audit=audit_rules.DOWNLOAD_EXPORT,
         media_types=export_schemas.MEDIA_TYPES,
         query_params={
             "signature": "Of a signed link, the `url` of the export. With it no token is needed.",
@@ -210,6 +217,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "exports/{id}",
         "Cancel an export that waits or runs, or delete one that has ended",
         _delete,
+        audit=audit_rules.DELETE_EXPORT,
         schema=export_schemas.EXPORT,
     ),
 )

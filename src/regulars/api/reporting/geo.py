@@ -3,7 +3,7 @@
 import asyncio
 
 from regulars.api.reporting import geo_schemas
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.geo import requests, search
 from regulars.query import costs
@@ -53,6 +53,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Get the coordinates of addresses, by their towns",
         report_handler=_coordinates,
         permit=permits.GEO,
+        audit=audit_rules.NOTHING,
         schema=geo_schemas.COORDINATES,
         caller=Caller.REPORTING,
         tag=_TAG,
@@ -63,6 +64,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Search towns and the customers' stores by name",
         report_handler=_search,
         permit=permits.GEO,
+        audit=audit_rules.NOTHING,
         schema=geo_schemas.SEARCH,
         caller=Caller.REPORTING,
         tag=_TAG,
@@ -73,6 +75,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Get a place",
         report_handler=_place,
         permit=permits.GEO,
+        audit=audit_rules.NOTHING,
         schema=geo_schemas.PLACE,
         caller=Caller.REPORTING,
         tag=_TAG,

@@ -19,12 +19,13 @@ from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
 from regulars.segments import definitions
 from regulars.web import bodies
+from regulars.web.audit import RequestAudit
 from regulars.web.bodies import encode
 from regulars.web.context import AppContext, ReportRequest
 from regulars.web.endpoint import Endpoint, PricedQuery
 from regulars.web.errors import ApiError, log_failure, report_error_response
 from regulars.web.fair_limiter import BusyError
-from regulars.web.request_handler import checked_texts
+from regulars.web.request_handler import AUDIT_SCOPE_KEY, checked_texts, record_denial, start_audit
 
 _CLIENT_ERRORS = (AccessDenied, ApiError, NotFoundError, InvalidParametersError, InvalidJsonError)
 
@@ -33,10 +34,12 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
     """The response to a request, with rate limit headers once the organization is known; errors become responses."""
     try:
         principal = await app.authenticate(endpoint.access, request)
+        start_audit(app, endpoint, request, principal)
         if principal.organization_id is None:
             # There is no organization to charge for the denied request.
             authorize(endpoint.access, principal, request.path_params)
         owner, context = await _authorize(app, endpoint, request, principal)
+        audit = context.audit if isinstance(context, ReportRequest) else None
         charge = None
         if isinstance(context, ReportRequest) and len(context.body) > bodies.MAX_INLINE_BYTES:
             # Parsing a large body takes long, so the request is charged before.
@@ -47,11 +50,15 @@ async def respond(app: AppContext, endpoint: Endpoint, request: Request) -> Resp
         elif query.cost != charge.cost:
             charge = await _adjust_charge(app, owner, charge, query.cost)
     except Exception as error:
+        record_denial(app, request, error)
         return _error_response(endpoint, error)
     try:
         content = await _execute(app, owner, query)
+        if audit is not None:
+            await audit.write()
         response = _response(endpoint, content)
     except Exception as error:
+        record_denial(app, request, error)
         response = _error_response(endpoint, error)
         if isinstance(error, InvalidParametersError | BusyError) and charge.cost > costs.METADATA_COST:
             charge = await _adjust_charge(app, owner, charge, costs.METADATA_COST)
@@ -84,8 +91,10 @@ async def _authorize(
         path_params = checked_texts(request.path_params)
         query_params = checked_texts(request.query_params) if request.scope["query_string"] else {}
         segments = await definitions.filters_of(app.database, tenants)
+        audit: RequestAudit = request.scope[AUDIT_SCOPE_KEY]
+        audit.community_ids = [each.community_id for each in tenants]
         return owner, ReportRequest(
-            app, principal, tenants, path_params, body, app.database.clock(), query_params, segments, request
+            app, principal, tenants, path_params, body, app.database.clock(), query_params, segments, request, audit
         )
     except _CLIENT_ERRORS as error:
         return owner, PricedQuery(costs.METADATA_COST, _raising(error))

@@ -1,6 +1,6 @@
 """Reports: queries, and the metadata of reports and fields."""
 
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.query import costs, execute
 from regulars.query.field_metadata import field_metadata
@@ -17,6 +17,9 @@ _TAG = "reporting"
 def _query(context: ReportRequest) -> PricedQuery:
     query = request.parse_query(context.body, context.app.reports, context.segments)
     context.require_permit(query.report.permit)
+    context.audit.subject_ids = [query.report.name]
+    if not (query.report.has_members and query.report.key and query.aggregate_by is None):
+        context.audit.rule = audit_rules.NOTHING
     return PricedQuery(
         costs.query_cost(query),
         lambda: execute.execute(query, context.tenants, context.app.backends, context.app.database.clock()),
@@ -54,6 +57,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Query a report; the result is records, a timeseries or statistics, depending on the report",
         report_handler=_query,
         permit=permits.QUERY,
+        audit=audit_rules.READ_REPORT,
         schema=report_schemas.query_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,
@@ -64,6 +68,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Get the metadata of a report, or the list of reports",
         report_handler=_metadata,
         permit=permits.QUERY,
+        audit=audit_rules.NOTHING,
         schema=report_schemas.metadata_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,
@@ -74,6 +79,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "List the values of a field with their counts",
         report_handler=_field_metadata,
         permit=permits.QUERY,
+        audit=audit_rules.NOTHING,
         schema=report_schemas.field_metadata_schema(REPORTS),
         caller=Caller.REPORTING,
         tag=_TAG,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from regulars.api.reporting import segment_schemas
-from regulars.auth import permits
+from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.auth.errors import AccessDenied
 from regulars.auth.tenants import Tenant
@@ -51,7 +51,10 @@ async def _read(context: ReportRequest, tenant: Tenant, work: Callable[[Scope], 
 
 async def _write(context: ReportRequest, tenant: Tenant, work: Callable[[Scope], Awaitable[T]]) -> T:
     async with context.app.database.write_transaction(tenant.community_id) as scope:
-        return await work(scope)
+        result = await work(scope)
+        await context.audit.insert(scope.connection)
+    context.audit.is_written = True
+    return result
 
 
 async def _segment_json(scope: Scope, name: str) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def _list(context: ReportRequest) -> PricedQuery:
 def _create(context: ReportRequest) -> PricedQuery:
     tenant = _tenant(context)
     new = changes.parse_input(context.body, ("name", "description", "filter"))
+    context.audit.subject_ids = [str(new.name)]
 
     async def work(scope: Scope) -> object:
         segment = await changes.create(scope, new, _author(context), context.app.settings.max_segments)
@@ -246,13 +250,15 @@ def _endpoint(method: str, path: str, summary: str, handler: Any, schema: Any, *
         permit=permit,
         caller=Caller.REPORTING,
         tag=_TAG,
-        **more,
+        **{"audit": audit_rules.NOTHING, **more},
     )
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", _PATH, "List segments", _list, segment_schemas.LIST),
-    _endpoint("POST", _PATH, "Create a segment", _create, segment_schemas.CREATE, status=201),
+    _endpoint(
+        "POST", _PATH, "Create a segment", _create, segment_schemas.CREATE, status=201, audit=audit_rules.CREATE_SEGMENT
+    ),
     _endpoint("GET", _ONE, "Get a segment", _show, segment_schemas.SHOW),
     _endpoint(
         "PUT",
@@ -260,8 +266,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Change a segment; absent fields are unchanged, and a new filter is a new version",
         _update,
         segment_schemas.UPDATE,
+        audit=audit_rules.CHANGE_SEGMENT,
     ),
-    _endpoint("DELETE", _ONE, "Delete a segment", _delete, segment_schemas.DELETE, status=204),
+    _endpoint(
+        "DELETE",
+        _ONE,
+        "Delete a segment",
+        _delete,
+        segment_schemas.DELETE,
+        status=204,
+        audit=audit_rules.CHANGE_SEGMENT,
+    ),
     _endpoint("GET", f"{_ONE}/versions", "List the versions of a segment", _versions, segment_schemas.VERSIONS),
     _endpoint(
         "GET", f"{_ONE}/count", "Count the members of a segment", _count, segment_schemas.COUNT, query_params=_AT
@@ -272,6 +287,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "List the ids of a segment's members",
         _members,
         segment_schemas.MEMBERS,
+        audit=audit_rules.READ_SEGMENT_MEMBERS,
         query_params={**_AT, **_PAGING},
     ),
     _endpoint(
@@ -280,6 +296,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Explain which conditions of a segment hold for a member",
         _explain,
         segment_schemas.EXPLAIN,
+        audit=audit_rules.READ_SEGMENT_MEMBERS,
         query_params={"member": "The id of a member in reports.", "profile": "Or the id of a profile."},
     ),
     _endpoint(
