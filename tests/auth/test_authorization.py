@@ -127,7 +127,22 @@ async def test_public_pages_accept_any_token_or_none(club: Club) -> None:
     for path in PAGES:
         for authorization in ("", "Bearer rg_made-up", f"Bearer {club.token}"):
             answer = await club.http.get(path, headers={"Authorization": authorization})
-            assert answer.status_code == (307 if path == "/" else 200), (path, authorization)
+            assert answer.status_code == 200, (path, authorization)
+
+
+def test_people_who_are_limited_to_stores_are_denied_what_is_not_limited_to_them() -> None:
+    person = Principal(PrincipalKind.COMMUNITY, 1, 1, permits=("*",), user_id=7, location_ids=(3,))
+    limited = [endpoint for endpoint in ENDPOINTS if endpoint.is_limited_to_stores]
+    for endpoint in ENDPOINTS:
+        if endpoint.caller in (Caller.COMMUNITY, Caller.REPORTING, Caller.DOWNLOAD) and endpoint not in limited:
+            with pytest.raises(AccessDenied, match="Your role is limited to stores"):
+                authorize(endpoint.access, person, {endpoint.subject: str(UUID(int=7))})
+    assert {(each.method, each.path) for each in limited} == {
+        ("POST", "/v1/reporting/query"),
+        ("POST", "/v1/reporting/metadata"),
+        ("POST", "/v1/reporting/field_metadata"),
+        ("GET", "/api/v3/locations/{id}"),
+    }
 
 
 def test_an_endpoint_without_a_permit_denies_every_token() -> None:

@@ -105,9 +105,3 @@ def test_a_listener_without_its_server_returns_503() -> None:
         at, gone = f"127.0.0.1:{one.server_port}", ("127.0.0.1", other.server_port)
     with listening(at, gone, SECRET):
         assert httpx.get(f"http://{at}/metrics").status_code == 503
-
-
-async def test_the_root_leads_to_the_page_of_the_api(club: Club) -> None:
-    answer = await club.http.get("/", headers={"Authorization": ""})
-    assert (answer.status_code, answer.headers["location"]) == (307, "api/docs")
-    assert (await club.http.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")

@@ -27,13 +27,15 @@ class Access:
 
     `permit` is the permit that a token needs, or `alternative_permit` if there is one. `subject` is the path parameter
     with the only profile that the endpoint reads or changes. Without a subject, tokens that are bound to a profile are
-    denied.
+    denied. `is_limited_to_stores` says that the endpoint limits its answer to the stores of the caller; others deny
+    people who are limited to stores.
     """
 
     caller: Caller
     permit: str = ""
     subject: str = ""
     alternative_permit: str = ""
+    is_limited_to_stores: bool = False
 
     @property
     def permits(self) -> tuple[str, ...]:
@@ -64,6 +66,7 @@ _UNAUTHENTICATED = {
 }
 
 _OTHER_PROFILE = "This token is bound to one profile and gives access to that profile only."
+_LIMITED_TO_STORES = "Your role is limited to stores, and this is about all stores of the club."
 _NO_COMMUNITY = "This token is not bound to a community. `regulars token create --community SLUG` creates one that is."
 
 
@@ -87,6 +90,8 @@ def authorize(access: Access, principal: Principal, path: Mapping[str, str]) -> 
         raise AccessDenied(403, _wrong_kind(access, principal.kind))
     if access.caller is not Caller.PROVIDER:
         permits.require_any_permit(principal.permits, access.permits)
+    if principal.location_ids is not None and not access.is_limited_to_stores:
+        raise AccessDenied(403, _LIMITED_TO_STORES)
     if principal.kind is PrincipalKind.PROFILE and not _is_profile(path[access.subject], principal.profile_id):
         raise AccessDenied(403, _OTHER_PROFILE)
 

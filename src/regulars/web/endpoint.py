@@ -74,6 +74,7 @@ class Endpoint:
 
     `caller`, `permit` and `subject` declare the access: who may call the endpoint, which permit a token needs, and
     which path parameter is the profile that the request is about. A token with `alternative_permit` may call it, too.
+    `is_limited_to_stores` says that the handler limits the answer to the stores of a person who is limited to some.
     `audit` is what the audit log records of a request; only endpoints of members and providers have none.
     """
 
@@ -102,6 +103,7 @@ class Endpoint:
     permit: str = ""
     subject: str = ""
     alternative_permit: str = ""
+    is_limited_to_stores: bool = False
     access: Access = field(init=False)
     tag: str = ""
     query_params: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +111,11 @@ class Endpoint:
     audit: AuditRule | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "access", Access(self.caller, self.permit, self.subject, self.alternative_permit))
+        object.__setattr__(
+            self,
+            "access",
+            Access(self.caller, self.permit, self.subject, self.alternative_permit, self.is_limited_to_stores),
+        )
 
     @property
     def audit_rule(self) -> AuditRule:

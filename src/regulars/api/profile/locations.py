@@ -6,6 +6,7 @@ from regulars.api.profile import examples, response_schemas
 from regulars.api.profile.batch_response import RowBatch
 from regulars.api.profile.crud import get_handler, get_representation, list_handler
 from regulars.auth import audit_rules, permits
+from regulars.auth.errors import AccessDenied
 from regulars.model import locations
 from regulars.model.locations import LOCATIONS, LocationIn, LocationRow
 from regulars.model.unit_of_work import UnitOfWork
@@ -21,6 +22,17 @@ class LocationBatch(msgspec.Struct, frozen=True):
 
 async def _create(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     return await get_representation(LOCATIONS, uow, await locations.create(uow, context.body))
+
+
+_get_any = get_handler(LOCATIONS)
+
+
+async def _get(context: RequestContext) -> object:
+    """A location; one of their own stores for people who are limited to some."""
+    limit = context.principal.location_ids
+    if limit is not None and context.path_integer("id") not in limit:
+        raise AccessDenied(403, f"Your role is limited to other stores than {context.path_params['id']}.")
+    return await _get_any(context)
 
 
 async def _update(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
@@ -90,9 +102,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "GET",
         f"{_PATH}/{{id}}",
         "Get a location",
-        read_handler=get_handler(LOCATIONS),
+        read_handler=_get,
         resource=LOCATIONS,
         permit=permits.LOCATION_READ,
+        is_limited_to_stores=True,
         audit=audit_rules.NOTHING,
         tag="locations",
     ),

@@ -1,5 +1,6 @@
 """Reports: queries, and the metadata of reports and fields."""
 
+from regulars.api.reporting.store_limits import limit_field_values, store_field
 from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.query import costs, execute
@@ -20,9 +21,10 @@ def _query(context: ReportRequest) -> PricedQuery:
     context.audit.subject_ids = [query.report.name]
     if not (query.report.has_members and query.report.key and query.aggregate_by is None):
         context.audit.rule = audit_rules.NOTHING
+    limited = limit_query(query, context.principal)
     return PricedQuery(
         costs.query_cost(query),
-        lambda: execute.execute(query, context.tenants, context.app.backends, context.app.database.clock()),
+        lambda: execute.execute(limited, context.tenants, context.app.backends, context.app.database.clock()),
         is_large=query.limit > request.DEFAULT_LIMIT,
     )
 
@@ -33,8 +35,12 @@ def _metadata(context: ReportRequest) -> PricedQuery:
         context.require_permit(report.permit)
 
     async def execute_metadata() -> object:
+        principal = context.principal
         allowed = (
-            each for each in context.app.reports.values() if permits.has_permit(context.principal.permits, each.permit)
+            each
+            for each in context.app.reports.values()
+            if permits.has_permit(principal.permits, each.permit)
+            and (principal.location_ids is None or store_field(each) is not None)
         )
         return reports_metadata(report, allowed)
 
@@ -44,9 +50,10 @@ def _metadata(context: ReportRequest) -> PricedQuery:
 def _field_metadata(context: ReportRequest) -> PricedQuery:
     field_request = request.parse_field_metadata_request(context.body, context.app.reports, context.segments)
     context.require_permit(field_request.report.permit)
+    limited = limit_field_values(field_request, context.principal)
     return PricedQuery(
         costs.METADATA_COST,
-        lambda: field_metadata(field_request, context.tenants, context.app.backends, context.app.database.clock()),
+        lambda: field_metadata(limited, context.tenants, context.app.backends, context.app.database.clock()),
     )
 
 
@@ -60,6 +67,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         audit=audit_rules.READ_REPORT,
         schema=report_schemas.query_schema(REPORTS),
         caller=Caller.REPORTING,
+        is_limited_to_stores=True,
         tag=_TAG,
     ),
     Endpoint(
@@ -71,6 +79,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         audit=audit_rules.NOTHING,
         schema=report_schemas.metadata_schema(REPORTS),
         caller=Caller.REPORTING,
+        is_limited_to_stores=True,
         tag=_TAG,
     ),
     Endpoint(
@@ -82,6 +91,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         audit=audit_rules.NOTHING,
         schema=report_schemas.field_metadata_schema(REPORTS),
         caller=Caller.REPORTING,
+        is_limited_to_stores=True,
         tag=_TAG,
     ),
 )
