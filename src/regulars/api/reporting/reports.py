@@ -1,6 +1,6 @@
 """Reports: queries, and the metadata of reports and fields."""
 
-from regulars.api.reporting.store_limits import limit_field_values, store_field
+from regulars.api.reporting.store_limits import limit_field_values, limit_query, store_field
 from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.query import costs, execute
