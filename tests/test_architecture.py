@@ -25,7 +25,7 @@ LAYERS = (
         "aggregations",
         "reports",
     ),
-    *("query", "geo", "segments", "offline", "verify", "ingest", "loading", "exports"),
+    *("query", "charts", "geo", "segments", "offline", "verify", "ingest", "loading", "exports"),
     *("webhooks", "jobs", "web", "observability", "api", "dashboard"),
     *("demo", "bootstrap", "asgi", "cli", "docsgen"),
 )

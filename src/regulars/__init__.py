@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regulars.core.errors import MissingDependencyError
     from regulars.offline.compute import compute
-    from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
+    from regulars.offline.errors import InputNotFoundError, InvalidInputError
     from regulars.offline.report import compute_report
     from regulars.offline.segment import compute_segment
     from regulars.offline.value_list import Value, values
@@ -27,7 +28,7 @@ _MODULES = {
     "InputNotFoundError": "regulars.offline.errors",
     "InvalidInputError": "regulars.offline.errors",
     "InvalidParametersError": "regulars.query.errors",
-    "MissingDependencyError": "regulars.offline.errors",
+    "MissingDependencyError": "regulars.core.errors",
     "Value": "regulars.offline.value_list",
     "compute": "regulars.offline.compute",
     "compute_report": "regulars.offline.report",

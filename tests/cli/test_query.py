@@ -5,27 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
+import sys
 from datetime import datetime, timedelta
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import pytest
 
 from cli.conftest import Command
-from clubs import Club
 from query.sample_reports import REGISTRY
-from regulars.auth.tenants import Tenant
-from regulars.cli import chart_page, export, query
-from regulars.cli.chart_names import Names, names_of_labels
+from regulars.cli import export, query
 from regulars.cli.output import as_table, to_csv, to_json
-from regulars.core.field_type import FieldType
-from regulars.offline.errors import MissingDependencyError
 from regulars.query import execute
-from regulars.query.query import ReportQuery
-from regulars.reports.report import ReportMeasure
 
 RECORDS = {
     "records": [
@@ -156,7 +148,7 @@ def test_a_query_covers_all_customers_unless_one_is_selected(command: Command, r
         (['{"report": "samples"}', "-o", "yaml"], "-o is 'yaml'. Allowed: table, json, csv"),
         (
             ['{"report": "samples"}', "-o", "a.html"],
-            "A chart needs a time series or statistics, and samples has records",
+            "A chart needs a time series, statistics or an aggregate_by, and samples has records",
         ),
         (["samples", "--last", "7d"], "--last is '7d', but samples has no range of time"),
         (["samples_history", "--last", "7y"], "--last is '7y'. Allowed: a number from 1 to 1000"),
@@ -227,114 +219,22 @@ def test_each_group_of_statistics_is_a_row() -> None:
     assert json.loads(to_json(STATISTICS)) == STATISTICS
 
 
-TENANT = Tenant(7, 7, 7, 1, "nord", "Nord", "Europe/Oslo", "NOK", 2, {})
-PAIRS = ReportQuery(replace(REGISTRY["samples_history"], description="a <b> & c. More."))
-
-
-def draw(result: dict[str, Any], of: ReportQuery = PAIRS, names: Names | None = None) -> tuple[str, dict[str, Any]]:
-    """The page of a result, and its chart."""
-    page = chart_page.render_page(of, result, [TENANT], names or {})
-    return page, json.loads(page.rsplit("const chart = ", 1)[1].split(";\n", 1)[0])
-
-
-def test_a_chart_is_self_contained_and_escapes_labels() -> None:
-    page, chart = draw(TIMESERIES)
-    assert "<title>a &lt;b&gt; &amp; c</title>" in page
-    assert page.count("</script>") == 2
-    assert 'src="' not in page.replace(chart_page.plotly_script(), "")
-    assert "http" not in page.replace(chart_page.plotly_script(), "")
-    assert [(each["name"], each["y"], each["type"]) for each in chart["data"]] == [
-        ("out / no platform", [1, 0], "bar"),
-        ("</script> / ios", [2, 3], "bar"),
-    ]
-    assert chart["data"][0]["x"] == ["2026-11-23T00:00:00", "2026-11-24T00:00:00"]
-    assert chart["layout"]["yaxis"]["title"]["text"] == "number"
-
-
-def test_a_line_has_a_gap_where_a_state_is_unknown() -> None:
-    state = ReportQuery(replace(REGISTRY["samples_history"], is_gauge=True))
-    buckets = [f"2026-11-{day}T00:00:00.000+01:00" for day in (20, 21, 24)]
-    series = [{"label": {"store_id": 4}, "values": [0, None, 7]}, {"label": {"store_id": 5}, "values": [1, 2, 3]}]
-    result = {**TIMESERIES, "time_buckets": buckets, "series": series}
-    _, chart = draw(result, state, {"store_id": {4: "Oslo City"}})
-    first, second = chart["data"]
-    assert (first["name"], second["name"]) == ("Oslo City", "store 5")
-    assert (first["y"], second["y"]) == ([0, None, None, 7], [1, 2, None, 3])
-    assert first["x"][2] == "2026-11-22T01:00:00"
-    assert (first["mode"], first["connectgaps"]) == ("lines+markers", False)
-
-
-def test_counts_and_money_have_axes_of_their_own() -> None:
-    of = ReportQuery(REGISTRY["samples_stats"], aggregate_by=REGISTRY["samples_stats"].groupings_by_name["size"])
-    groups = [
-        {"label": {"size": size}, "values": {"count": 3, "spent_total": 10.5, "average": None}}
-        for size in ("small", None)
-    ]
-    _, chart = draw({**STATISTICS, "statistics": groups}, of)
-    assert chart["layout"]["title"]["text"] == "Rows in a range, by size"
-    assert [(each["name"], each["x"], each["y"], each["yaxis"]) for each in chart["data"]] == [
-        ("count", ["small", "no size"], [3, 3], "y"),
-        ("spent total", ["small", "no size"], [10.5, 10.5], "y2"),
-    ]
-    assert [chart["layout"][axis]["title"]["text"] for axis in ("yaxis", "yaxis2")] == ["number", "NOK"]
-
-
-def test_units_are_those_of_the_measures() -> None:
-    measures = (
-        ReportMeasure("share", FieldType.PERCENT, "A share.", sql="1"),
-        ReportMeasure("rate", FieldType.NUMBER, "A rate.", quotient=("a", "b")),
-    )
-    of = ReportQuery(replace(REGISTRY["samples_stats"], measures=measures))
-    _, chart = draw({**STATISTICS, "statistics": [{"label": {}, "values": {"share": 1, "rate": 0.5}}]}, of)
-    assert [chart["layout"][axis]["title"]["text"] for axis in ("yaxis", "yaxis2")] == ["percent", "rate"]
-    assert chart["layout"]["yaxis2"]["tickformat"] == ".0%"
-    assert chart["data"][0]["x"] == ["all"]
-
-
-def test_series_of_different_measures_are_drawn_by_their_units() -> None:
-    of = ReportQuery(replace(REGISTRY["samples_history"], metric="metric", measures=REGISTRY["samples"].measures))
-    series = [{"label": {"metric": name}, "values": [1, None]} for name in ("count", "spent_total", "average")]
-    _, chart = draw({**TIMESERIES, "series": series}, of)
-    assert [(each["name"], each["type"], each["y"], each["yaxis"]) for each in chart["data"]] == [
-        ("count", "bar", [1, 0], "y"),
-        ("spent_total", "bar", [1, 0], "y2"),
-        ("average", "scatter", [1, None], "y2"),
-    ]
-
-
-def test_a_chart_without_data_is_a_sentence() -> None:
-    for result in ({**TIMESERIES, "series": [], "time_buckets": []}, {**STATISTICS, "statistics": []}):
-        page = chart_page.render_page(PAIRS, result, [TENANT], {})
-        assert "<p>There is no data for “a &lt;b&gt; &amp; c” in this range.</p>" in page
-        assert "<script>" not in page
-
-
-def test_a_chart_without_plotly_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> NoReturn:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(chart_page, "distribution", missing)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'regulars\[charts\]'"):
-        chart_page.plotly_script()
-
-
-async def test_stores_and_communities_in_labels_have_their_names(club: Club) -> None:
-    stored = await club.http.post("/api/v3/locations", json={"name": "Oslo City"})
-    store = stored.json()["data"]["id"]
-    tenant = replace(TENANT, community_id=club.community.id)
-    result = {"statistics": [{"label": {"store_id": each}, "values": {}} for each in (store, store + 1, None)]}
-    names = await names_of_labels(club.database, [tenant], result)
-    assert names == {
-        "community_id": {club.community.id: "Nord"},
-        "loyalty_club_id": {7: "Nord"},
-        "store_id": {store: "Oslo City"},
-    }
-
-
 def test_a_chart_is_written_to_a_file(command: Command, rows: str, tmp_path: Path) -> None:
-    done = command("query", "samples_history", "--customer", rows, "-o", "chart.html")
-    assert (done.code, done.out) == (0, "Chart of samples_history written to chart.html.\n")
-    assert "Rows over time" in (tmp_path / "chart.html").read_text()
+    for name in ("chart.html", "chart.svg", "chart.png"):
+        done = command("query", "samples_history", "--customer", rows, "-o", name)
+        assert (done.code, done.out) == (0, f"Chart of samples_history written to {name}.\n")
+    assert "<strong>Rows over time</strong>" in (tmp_path / "chart.html").read_text()
+    assert "There is no data for “Rows over time”" in (tmp_path / "chart.svg").read_text()
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_without_the_extra_is_refused_before_the_query_runs(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    done = command("query", "samples_history", "-o", "chart.svg")
+    assert done.code == 2
+    assert "pip install 'regulars[charts]'" in done.err
 
 
 def test_a_result_that_is_cut_off_says_so(command: Command, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:

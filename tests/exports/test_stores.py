@@ -14,9 +14,9 @@ from moto.server import ThreadedMotoServer
 
 from api.export_client import EXPORTS, ExportClient, export_client
 from clubs import ManualClock
+from regulars.core.errors import MissingDependencyError
 from regulars.exports import cleanup, stores
 from regulars.exports.stores import FolderStore, ObjectStore, StoreError, open_store
-from regulars.offline.errors import MissingDependencyError
 from regulars.settings import Settings
 from regulars.storage.database import Database
 

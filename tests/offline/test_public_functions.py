@@ -120,3 +120,14 @@ def test_errors_are_public() -> None:
         assert getattr(regulars, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = regulars.nothing
+
+
+def test_the_answer_of_a_report_can_be_drawn() -> None:
+    profiles = pa.table({"external_id": ["a", "b"], "gender": ["female", None]})
+    answer = regulars.compute_report("members_count", profiles=profiles, aggregate_by="by_gender")
+    chart = answer.plot().chart
+    assert sorted(chart.axis.places) == ["female", "no gender"]
+    assert chart.panels[0].series[0].values == (1, 1)
+    rows = regulars.compute_report("members", profiles=profiles)
+    with pytest.raises(regulars.InvalidInputError, match="members has records, which are no chart"):
+        rows.plot()

@@ -5,9 +5,9 @@ import psycopg
 
 from regulars.bootstrap import DatabaseUnavailableError
 from regulars.cli.options import UsageError
-from regulars.core.errors import NotFoundError, ValidationError
+from regulars.core.errors import MissingDependencyError, NotFoundError, ValidationError
 from regulars.loading.readers.files import UnreadableFileError
-from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
+from regulars.offline.errors import InputNotFoundError, InvalidInputError
 from regulars.settings import SettingError
 from regulars.storage.embedded import DataFolderError
 from regulars.storage.migrate import SchemaError

@@ -11,8 +11,10 @@ import msgspec
 from cyclopts import Parameter
 
 from regulars.auth.tenants import ALL_CUSTOMERS, Tenant
-from regulars.cli import chart_page
-from regulars.cli.chart_names import names_of_labels
+from regulars.charts.answer_chart import Subject, answer_chart, can_be_drawn
+from regulars.charts.label_names import names_of_labels
+from regulars.charts.picture import require_vl_convert
+from regulars.charts.plot import FILE_TYPES, write_chart
 from regulars.cli.export import run_export, write_to_standard_output
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
@@ -36,6 +38,7 @@ TABLE_ROWS = 100
 """The rows of a table, unless the body has a limit."""
 
 _FORMATS = ("table", "json", "csv")
+_CHART_ENDINGS = tuple(f".{each}" for each in FILE_TYPES)
 
 Result = dict[str, Any]
 
@@ -54,8 +57,8 @@ def query(
         str | None,
         Parameter(
             name=["-o", "--output"],
-            help="Output format: table (the default, the first rows), json or csv (all rows), or an .html file for a chart; "
-            "with --all csv or ndjson.",
+            help="Output format: table (the default, the first rows), json or csv (all rows), or an .html, .svg or .png "
+            "file for a chart; with --all csv or ndjson.",
         ),
     ] = None,
     all_: Annotated[bool, Parameter(name="--all", help="All rows of one snapshot, without limits.")] = False,
@@ -78,21 +81,24 @@ def query(
     if all_ or is_whole:
         return _write_all(text.decode(), customer, output, common)
     output = output or "table"
-    chart = Path(output) if output.endswith(".html") else None
+    chart = Path(output) if output.endswith(_CHART_ENDINGS) else None
     if chart is None and output not in _FORMATS:
-        raise UsageError(f"-o is {output!r}. Allowed: {', '.join(_FORMATS)}, FILE.html.")
-    if chart is not None:
-        # Fails before the query runs if plotly is missing.
-        chart_page.plotly_script()
+        raise UsageError(
+            f"-o is {output!r}. Allowed: {', '.join(_FORMATS)}, {', '.join(f'FILE{each}' for each in _CHART_ENDINGS)}."
+        )
+    if chart is not None and chart.suffix != ".html":
+        # Fails before the query runs if the extra is missing.
+        require_vl_convert()
     replica_cache_mb = load_settings(common).replica_cache_mb
 
     async def work(database: Database) -> tuple[ReportQuery, Result, int | None, Sequence[Tenant], Mapping[str, Any]]:
         tenants = await select_tenants(database, customer)
         segments = await definitions.filters_of(database, tenants)
         found = parse_query(msgspec.json.encode(request.at(database.clock(), tenants)), REPORTS_BY_NAME, segments)
-        if chart is not None and found.report.format is ReportFormat.RECORDS:
+        if chart is not None and not can_be_drawn(found.report, found.aggregate_by):
             raise UsageError(
-                f"A chart needs a time series or statistics, and {found.report.name} has records. Use -o table, json or csv."
+                f"A chart needs a time series, statistics or an aggregate_by, and {found.report.name} has records. "
+                "Use -o table, json or csv."
             )
         backends = Backends(database, ReplicaCache(replica_cache_mb))
         if request.is_page or found.report.format is not ReportFormat.RECORDS:
@@ -106,7 +112,9 @@ def query(
     with usage_errors(customer):
         found, result, total, tenants, names = run_with_database(common, work)
     if chart is not None:
-        chart.write_text(chart_page.render_page(found, result, tenants, names))
+        currency = ", ".join(sorted({each.currency for each in tenants}))
+        subject = Subject(found.report, found.aggregate_by, currency, names)
+        write_chart(answer_chart(subject, result), chart)
         print(f"Chart of {found.report.name} written to {chart}.")
         return 0
     sys.stdout.write(_text(output, found, result, total))

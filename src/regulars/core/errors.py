@@ -1,4 +1,4 @@
-"""Errors that callers receive: validation errors by the path of the field, and resources that do not exist."""
+"""Errors that callers receive: validation errors by the path of the field, resources and extras that do not exist."""
 
 import re
 from collections.abc import Mapping
@@ -38,6 +38,10 @@ class NotFoundError(LookupError):
     def __init__(self, message: str, extra: Mapping[str, object] | None = None) -> None:
         self.extra = dict(extra or {})
         super().__init__(message)
+
+
+class MissingDependencyError(RuntimeError):
+    """A missing optional dependency; the message names the extra to install."""
 
 
 def field_error(path: str, message: str) -> ValidationError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-from regulars.offline.errors import MissingDependencyError
+from regulars.core.errors import MissingDependencyError
 from regulars.offline.object_stores import SCHEMES, error_summary
 from regulars.settings import Settings
 

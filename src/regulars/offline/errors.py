@@ -7,7 +7,3 @@ class InvalidInputError(ValueError):
 
 class InputNotFoundError(InvalidInputError):
     """A missing file, folder or column, or an unknown name; no row was read."""
-
-
-class MissingDependencyError(RuntimeError):
-    """A missing optional dependency; the message names the extra to install."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from regulars.offline.errors import InputNotFoundError, InvalidInputError, MissingDependencyError
+from regulars.core.errors import MissingDependencyError
+from regulars.offline.errors import InputNotFoundError, InvalidInputError
 
 SCHEMES = ("s3", "gs", "az")
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from regulars.auth.tenants import Tenant
+from regulars.charts.answer_chart import Subject, answer_chart, can_be_drawn
+from regulars.charts.plot import Plot
 from regulars.offline import report_relations, schema
 from regulars.offline.compute import ProgressCallback, resolve_as_of, resolve_void_statuses
 from regulars.offline.engines import create_engine, require_engine
@@ -79,7 +81,7 @@ def compute_report(
     the instant of the request, by default now. `personal_properties` are excluded from
     the properties of members, in addition to those that always are.
     Text in files is written as in `compute`, and `void_statuses` are as there.
-    Results are not paged. Returns the result, or None if `output` is a .json, .csv or .parquet file.
+    Results are not paged. Returns the result, whose `plot()` draws it, or None if `output` is a .json, .csv or .parquet file.
     Raises InvalidInputError for invalid input, InvalidParametersError for an invalid request.
     """
     require_engine(engine)
@@ -120,7 +122,7 @@ def compute_report(
     progress("computing")
     result = session.execute(query)
     if path is None:
-        return result
+        return ReportAnswer(result, query, session.tenant)
     if result.get("truncated") and not path.endswith(".json"):
         raise InvalidInputError(
             f"The result exceeds {MAX_POINTS:,} values and would be truncated, which only a .json file can indicate. "
@@ -129,6 +131,24 @@ def compute_report(
     progress("writing")
     write_report(result, path)
     return None
+
+
+class ReportAnswer(dict[str, Any]):
+    """The answer of a report, in the shape of the API, that can be drawn."""
+
+    def __init__(self, answer: Mapping[str, Any], query: ReportQuery, tenant: Tenant) -> None:
+        super().__init__(answer)
+        self._query, self._tenant = query, tenant
+
+    def plot(self) -> Plot:
+        """A chart, which notebooks draw and `save` writes to a file. Raises InvalidInputError for records of members."""
+        query = self._query
+        if not can_be_drawn(query.report, query.aggregate_by):
+            raise InvalidInputError(
+                f"{query.report.name} has records, which are no chart. Use aggregate_by: "
+                f"{', '.join(query.report.groupings_by_name)}."
+            )
+        return Plot(answer_chart(Subject(query.report, query.aggregate_by, self._tenant.currency or ""), self))
 
 
 @dataclass(frozen=True, slots=True)

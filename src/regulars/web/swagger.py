@@ -1,7 +1,6 @@
-"""The page of the API, where each endpoint can be tried: Swagger UI, served from the installed package."""
+"""The page of the API, where each endpoint can be tried: Swagger UI, whose files are in the folder swagger_ui."""
 
 from collections.abc import Mapping
-from importlib.metadata import distribution
 from pathlib import Path
 
 from starlette.requests import Request
@@ -54,7 +53,7 @@ _CACHE_HEADERS = {"Cache-Control": "private, max-age=3600"}
 
 def page_handlers(document: bytes) -> Mapping[str, RequestHandler]:
     """The handlers of the pages, by their path. `document` is the OpenAPI document."""
-    folder = Path(str(distribution("swagger-ui-py").locate_file("swagger_ui/static")))
+    folder = Path(__file__).parent / "swagger_ui"
 
     async def openapi(request: Request) -> Response:
         return Response(document, media_type="application/json")

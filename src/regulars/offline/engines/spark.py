@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from regulars.aggregations.aggregation import Aggregation
+from regulars.core.errors import MissingDependencyError
 from regulars.file_dialects.encodings import UTF_8, describe
 from regulars.offline import atomic_output, frames, writers
 from regulars.offline.casting import SPARK_DIALECT, InputColumn, TypeFamily
-from regulars.offline.errors import InvalidInputError, MissingDependencyError
+from regulars.offline.errors import InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles, match_columns
 from regulars.offline.schema import TableSpec
 from regulars.offline.structures import InputTable, PlanStep

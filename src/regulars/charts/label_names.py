@@ -21,8 +21,8 @@ _TABLES = {
 async def names_of_labels(database: Database, tenants: Sequence[Tenant], result: Mapping[str, Any]) -> Names:
     """The names of the ids in the labels of a result, as far as they have one."""
     ids: dict[str, set[int]] = {}
-    for group in result.get("series") or result.get("statistics") or ():
-        for key, value in group["label"].items():
+    for group in result.get("series") or result.get("statistics") or result.get("records", ()):
+        for key, value in group.get("label", group).items():
             if key in _TABLES and isinstance(value, int):
                 ids.setdefault(key, set()).add(value)
     names: dict[str, dict[Any, str]] = {

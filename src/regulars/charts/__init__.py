@@ -1,0 +1,1 @@
+"""Charts of the answers of reports: one declaration for pages, files and notebooks."""
