@@ -14,7 +14,9 @@ import msgspec
 from cyclopts import Parameter
 
 from regulars import bootstrap
-from regulars.auth import permits, tokens
+from regulars.auth import passwords, permits, roles, tokens, users
+from regulars.auth.roles import NewRole
+from regulars.auth.users import NewUser
 from regulars.cli.options import UsageError, load_settings
 from regulars.cli.progress import format_count, report_progress
 from regulars.cli.serve import run_server, with_free_ports
@@ -56,11 +58,21 @@ class LoadedClub:
 
 
 @dataclass(frozen=True, slots=True)
+class DemoUser:
+    """A person who can sign in, with the password of this start."""
+
+    role: str
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedDemo:
-    """Both communities, and a token for the reports of their organization."""
+    """Both communities, a token for the reports of their organization, and its users."""
 
     clubs: list[LoadedClub]
     reporting_token: str
+    users: Sequence[DemoUser]
 
 
 def demo(
@@ -86,7 +98,8 @@ def demo(
             definitions = (_cdnow(), await _mall(database, size))
             clubs = [await _load_with_token(database, committers, each) for each in definitions]
             mall.clear_cache()
-            return LoadedDemo(clubs, await _create_reporting_token(database, clubs[0].community))
+            reporting_token = await _create_reporting_token(database, clubs[0].community)
+            return LoadedDemo(clubs, reporting_token, await _create_users(database, clubs[1].community))
 
     with bootstrap.prepare_database(settings) as urls:
         loaded = asyncio.run(load(urls))
@@ -170,6 +183,33 @@ async def _create_reporting_token(database: Database, community: Community) -> s
         return await tokens.create(connection, new, system_clock())
 
 
+async def _create_users(database: Database, mall_community: Community) -> Sequence[DemoUser]:
+    """Creates an administrator, a marketer and the manager of one store, each with a new password."""
+    organization_id, now = mall_community.organization_id, database.clock()
+    async with database.read_transaction(mall_community.id) as scope:
+        store = await scope.fetchrow(
+            "SELECT id, name FROM locations WHERE community_id = $1 ORDER BY name, id LIMIT 1", mall_community.id
+        )
+    manager = NewRole(f"Manager of {store['name']}", roles.STORE_PERMITS, [mall_community.slug], [store["id"]])
+    people = (("Ada", "ada", roles.ADMINISTRATOR), ("Mari", "mari", roles.MARKETER), ("Sven", "sven", manager))
+    created = []
+    async with database.organization_transaction(organization_id) as connection:
+        for name, local_part, new_role in people:
+            email, password = f"{local_part}@demo.example", passwords.generate()
+            hashed = await asyncio.to_thread(passwords.hash_password, password)
+            role = await roles.find_by_name(connection, organization_id, new_role.name) or await roles.create(
+                connection, organization_id, new_role, now
+            )
+            user = await users.find_by_email(connection, email)
+            if user is None:
+                new = NewUser(email, name, role.id, hashed)
+                await users.create(connection, organization_id, new, now)
+            else:
+                await users.set_password(connection, organization_id, user.id, hashed, now)
+            created.append(DemoUser(role.name, email, password))
+    return created
+
+
 async def load_club(database: Database, committers: GroupCommitter, club: DemoClub) -> Community:
     """Loads the entities of a community that are not loaded yet, and returns it."""
     loaded = (await _attributes(database, club.community.slug)).get(_LOADED, "").split()
@@ -216,6 +256,9 @@ def _print_introduction(loaded: LoadedDemo, query: str, address: str) -> None:
     lines = [
         "",
         f"Regulars is listening at {address}, API documentation at {address}/api/docs",
+        "",
+        f"Open {address} in a browser and sign in as",
+        *(f"  {each.email:<20}{each.password}  ({each.role})" for each in loaded.users),
         "",
         f"In another shell, for {mall_club.community.name} (docs/getting-started.md goes on from here):",
         "",

@@ -39,7 +39,8 @@ async def read_form(request: Request, secret: str) -> Fields:
 
     Raises CrossSiteFormError without the token of the session, and ApiError for a body that is no form or too large.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if media_type != "application/x-www-form-urlencoded" and request.headers.get("content-length", "0") != "0":
         raise ApiError(415, "The form has a type that is not supported.")
     raw = await bodies.read_body(request, MAX_FORM_BYTES)
     try:
