@@ -27,7 +27,8 @@ async def create_location(club: Club, name: str) -> int:
 
 async def client_of(club: Club, **limits: Any) -> ApiClient:
     """A client with all permits and these limits."""
-    person = Principal(PrincipalKind.ORGANIZATION, club.community.organization_id, permits=("*",), user_id=1, **limits)
+    options: dict[str, Any] = {"permits": ("*",), "user_id": 1, **limits}
+    person = Principal(PrincipalKind.ORGANIZATION, club.community.organization_id, **options)
     async with club.database.unscoped_connection() as connection:
         tenants = await resolve_tenants(connection, scope_of(person), ["all=all"], [])
     return ApiClient(create_app(club.server, run_jobs=False), person, tenants)

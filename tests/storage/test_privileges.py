@@ -107,6 +107,7 @@ async def test_shared_tables_have_minimal_privileges(database: Database) -> None
         "webhook_replay_guard": {"INSERT", "UPDATE", "DELETE"},
         "rate_limits": {"INSERT", "UPDATE"},
         "roles": {"INSERT", "UPDATE", "DELETE"},
+        "saved_views": {"INSERT", "DELETE"},
         "sign_in_failures": {"INSERT", "UPDATE", "DELETE"},
         "signing_keys": {"INSERT"},
         "user_sessions": {"INSERT", "UPDATE", "DELETE"},

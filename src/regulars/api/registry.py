@@ -19,7 +19,7 @@ from regulars.api.profile import (
     transactions,
     webhooks,
 )
-from regulars.api.reporting import export_schedules, exports, geo, reports, segments
+from regulars.api.reporting import export_schedules, exports, geo, reports, segments, views
 from regulars.auth.authorization import Access, Caller
 from regulars.web import swagger
 from regulars.web.endpoint import Endpoint
@@ -43,6 +43,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *reference_lists.ENDPOINTS,
     *providers.ENDPOINTS,
     *reports.ENDPOINTS,
+    *views.ENDPOINTS,
     *segments.ENDPOINTS,
     *exports.ENDPOINTS,
     *export_schedules.ENDPOINTS,

@@ -77,6 +77,8 @@ READ_DELIVERIES = AuditRule(AuditAction.READ, "webhook", "id")
 READ_REPORT = AuditRule(AuditAction.READ, "report", is_named=True)
 """For reports with rows of single members; counts are not recorded."""
 
+CHANGE_VIEW = AuditRule(AuditAction.CHANGE, "saved view", "id")
+
 READ_SEGMENT_MEMBERS = AuditRule(AuditAction.READ, "segment", "name", is_named=True)
 CREATE_SEGMENT = AuditRule(AuditAction.CHANGE, "segment", includes_tokens=True, is_named=True)
 CHANGE_SEGMENT = AuditRule(AuditAction.CHANGE, "segment", "name", includes_tokens=True, is_named=True)

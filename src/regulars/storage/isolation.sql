@@ -42,7 +42,7 @@ BEGIN
         SELECT c.oid::regclass AS name
         FROM pg_class AS c
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN (
-              'audit_log', 'exports', 'export_schedules', 'roles', 'users', 'user_sessions'
+              'audit_log', 'exports', 'export_schedules', 'roles', 'saved_views', 'users', 'user_sessions'
           )
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', each.name);

@@ -352,6 +352,7 @@ SYSTEM = (
           "password_changed_at signed_in_at deactivated_at"),
     TableErasure("user_sessions", impersonal_columns="organization_id id hash user_id token_id address user_agent created_at "
           "seen_at expires_at revoked_at"),
+    TableErasure("saved_views", impersonal_columns="organization_id id user_id name report query period is_shared created_at"),
     TableErasure("sign_in_failures", impersonal_columns="key_hash failures started_at"),
     TableErasure(
         "audit_log",

@@ -26,6 +26,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "export_schedules": _ALL,
     "exports": _ALL,
     "roles": _ALL,
+    "saved_views": _INSERT_DELETE,
     "sign_in_failures": _ALL,
     "user_sessions": _ALL,
     "users": _INSERT_UPDATE,
