@@ -74,4 +74,5 @@ def test_only_urls_and_tokens_are_secret(file: Path) -> None:
         "database_url",
         "migration_database_url",
         "operations_token",
+        "oidc_client_secret",
     ]

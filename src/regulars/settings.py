@@ -11,9 +11,10 @@ DATABASE = "Database"
 SERVER = "Server"
 CLIENT_LIMITS = "Limits of connections and requests"
 RATE_LIMITS = "Tokens and rate limits"
+SIGN_IN = "Signing in"
 JOBS = "Jobs, retention and caches"
 LOGGING = "Logging"
-GROUPS = (DATABASE, SERVER, CLIENT_LIMITS, RATE_LIMITS, JOBS, LOGGING)
+GROUPS = (DATABASE, SERVER, CLIENT_LIMITS, RATE_LIMITS, SIGN_IN, JOBS, LOGGING)
 """The groups of settings, in the order of docs/configuration.md."""
 
 
@@ -125,6 +126,14 @@ class Settings:
     reporting_rate_per_second: int = _setting(
         50, RATE_LIMITS, "Reporting API: number of rate limit tokens added per second."
     )
+    oidc_issuer: str = _setting(
+        "", SIGN_IN, "URL of an OpenID Connect provider by which users sign in (extra `oidc`). Empty: by password only."
+    )
+    oidc_client_id: str = _setting("", SIGN_IN, "Id of this server at the provider.")
+    oidc_client_secret: str = _setting(
+        "", SIGN_IN, "Secret of this server at the provider. Empty: a public client, with PKCE.", secret=True
+    )
+    oidc_name: str = _setting("the company's account", SIGN_IN, "Name of the provider, as the sign-in page shows it.")
     commit_max_rows: int = _setting(5_000, JOBS, "Maximum number of rows in one commit.")
     refresh_interval_seconds: float = _setting(
         5.0, JOBS, "Interval at which values that have become outdated are refreshed."

@@ -26,12 +26,12 @@ async def sign_in_as(club: Club, browser: httpx.AsyncClient, **fields: str) -> h
     return await submit(browser, "/sign-in", **{"email": email_of(club), "password": PASSWORD} | fields)
 
 
-async def test_a_person_signs_in_sees_the_page_asked_for_and_signs_out(club: Club) -> None:
+async def test_a_person_signs_in_sees_the_requested_page_and_signs_out(club: Club) -> None:
     await open_session(club, ADMINISTRATOR)
     async with browse(club, None) as browser:
-        asked_for = await browser.get("/account?x=1%262")
-        assert asked_for.headers["location"] == "/sign-in?next=%2Faccount%3Fx%3D1%25262"
-        form = await browser.get(asked_for.headers["location"])
+        first_page = await browser.get("/account?x=1%262")
+        assert first_page.headers["location"] == "/sign-in?next=%2Faccount%3Fx%3D1%25262"
+        form = await browser.get(first_page.headers["location"])
         assert 'value="/account?x=1%262"' in form.text
         answer = await sign_in_as(club, browser, next="/account?x=1%262")
         assert (answer.status_code, answer.headers["location"]) == (303, "/account?x=1%262")

@@ -8,6 +8,7 @@ from starlette.responses import Response
 LANGUAGE = "regulars_language"
 _SESSION = "regulars_session"
 _NOTICE = "regulars_notice"
+_ATTEMPT = "regulars_sign_in"
 _LANGUAGE_SECONDS = 365 * 24 * 3600
 
 
@@ -33,6 +34,21 @@ def clear_session(response: Response, *, is_secure: bool) -> None:
     response.delete_cookie(
         _session_name(is_secure=is_secure), path="/", secure=is_secure, httponly=True, samesite="lax"
     )
+
+
+def attempt(request: Request) -> str:
+    """The attempt to sign in by an identity provider; empty without one."""
+    return request.cookies.get(_ATTEMPT, "")[:4000]
+
+
+def set_attempt(response: Response, text: str, *, is_secure: bool) -> None:
+    """Stores an attempt to sign in by an identity provider for ten minutes; removes it if it is empty."""
+    if text:
+        response.set_cookie(
+            _ATTEMPT, text, max_age=600, path="/sign-in", secure=is_secure, httponly=True, samesite="lax"
+        )
+    else:
+        response.delete_cookie(_ATTEMPT, path="/sign-in", secure=is_secure, httponly=True, samesite="lax")
 
 
 def set_language(response: Response, code: str, *, is_secure: bool) -> None:

@@ -35,12 +35,14 @@ class Redirect:
     """Another page to go to after a form was handled. `notice` is shown there once.
 
     `session_secret` begins a session, or ends it if it is empty; `language` is remembered.
+    `attempt` is remembered until the person returns from an identity provider, and removed if it is empty.
     """
 
     path: str
     notice: str = ""
     session_secret: str | None = None
     language: str = ""
+    attempt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

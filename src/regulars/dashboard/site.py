@@ -130,6 +130,8 @@ class Site:
             clubs=(),
             address=request.client.host if request.client is not None else "",
             user_agent=request.headers.get("user-agent", ""),
+            server_url="{0.scheme}://{0.netloc}".format(urlsplit(self._context.public_address.url(request.scope))),
+            attempt=cookies.attempt(request),
             form_token="",
             notice=cookies.notice(request),
         )
@@ -182,6 +184,8 @@ class Site:
                 cookies.set_session(response, answer.session_secret, is_secure=is_secure)
             else:
                 cookies.clear_session(response, is_secure=is_secure)
+        if answer.attempt is not None:
+            cookies.set_attempt(response, answer.attempt, is_secure=is_secure)
         if answer.language:
             cookies.set_language(response, answer.language, is_secure=is_secure)
         return response

@@ -49,7 +49,8 @@ class Visit:
 
     `path` are the parameters of the path, `query` those of the query (the last of each name), and `form` the fields of a
     POST whose origin has been verified. `all_clubs` are those that the person has access to, `clubs` the selected ones,
-    and `club` the only selected one, or None.
+    and `club` the only selected one, or None. `server_url` is the address of this server as the browser sees it, `attempt`
+    what was remembered of a sign-in by an identity provider.
     """
 
     app: AppContext
@@ -68,6 +69,8 @@ class Visit:
     clubs: Sequence[Tenant]
     address: str
     user_agent: str
+    server_url: str
+    attempt: str
     form_token: str
     notice: str
 

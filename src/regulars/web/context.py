@@ -14,6 +14,7 @@ from regulars.aggregations.reader import ValueReader
 from regulars.auth import permits
 from regulars.auth.authentication import Authenticator
 from regulars.auth.authorization import Access
+from regulars.auth.identity_provider import IdentityProvider
 from regulars.auth.principals import Principal
 from regulars.auth.rate_limit_leases import LeasedRateLimiter
 from regulars.auth.rate_limits import BucketConfig
@@ -68,6 +69,7 @@ class AppContext:
         self.authenticator = Authenticator(
             database, settings.token_cache_ttl_seconds, settings.invalid_token_cache_ttl_seconds
         )
+        self.identity_provider = IdentityProvider(settings)
         self.general_rate_limits = LeasedRateLimiter(
             database, BucketConfig(settings.general_burst, settings.general_rate_per_second)
         )

@@ -4,13 +4,18 @@ from http import HTTPStatus
 
 from regulars.auth import passwords, sessions, sign_in, users
 from regulars.auth.errors import AccessDenied
+from regulars.auth.identity_provider import parse_attempt
 from regulars.auth.sessions import Session
 from regulars.auth.tokens import find_by_secret, is_well_formed
+from regulars.auth.users import User
 from regulars.core.errors import ValidationError
 from regulars.dashboard.page import Answer, Page, Redirect, View
 from regulars.dashboard.site import SIGN_IN_PATH, local_target
 from regulars.dashboard.translations import locales
 from regulars.dashboard.visit import Visit
+
+CALLBACK_PATH = f"{SIGN_IN_PATH}/callback"
+"""Where an identity provider sends people back to; it has to be registered there."""
 
 
 async def show_sign_in(visit: Visit) -> Answer:
@@ -39,6 +44,7 @@ def _form(visit: Visit, problem: str = "", status: int = 200) -> View:
         "problem": problem,
         "email": visit.form.get("email", "")[: users.MAX_LENGTH],
         "next": visit.form.get("next", visit.query.get("next", "")),
+        "provider": visit.app.identity_provider,
         "by_token": bool(visit.form.get("token")) or "token" in visit.query,
     }
     return View("sign_in.html", values, status)
@@ -52,6 +58,10 @@ async def _enter_password(visit: Visit) -> str:
         visit.form.get("password", ""),
         visit.address,
     )
+    return await _begin_session(visit, user)
+
+
+async def _begin_session(visit: Visit, user: User) -> str:
     return await sessions.create(
         visit.app.database,
         user.organization_id,
@@ -74,6 +84,37 @@ async def _enter_token(visit: Visit) -> str:
     return await sessions.create(
         database, token.organization_id, token_id=token.id, address=visit.address, user_agent=visit.user_agent
     )
+
+
+async def go_to_provider(visit: Visit) -> Answer:
+    """Leads to the identity provider."""
+    provider = visit.app.identity_provider
+    if not provider.is_configured:
+        return Redirect(SIGN_IN_PATH)
+    try:
+        url, attempt = await provider.begin(_callback_url(visit), local_target(visit.query.get("next", "")))
+    except AccessDenied as denied:
+        return _form(visit, str(denied), denied.status)
+    return Redirect(url, attempt=attempt.to_cookie())
+
+
+async def return_from_provider(visit: Visit) -> Answer:
+    """Begins a session for the person whom the identity provider has recognised."""
+    provider = visit.app.identity_provider
+    if not provider.is_configured:
+        return Redirect(SIGN_IN_PATH)
+    attempt = parse_attempt(visit.attempt)
+    state, code = visit.query.get("state", ""), visit.query.get("code", "")
+    try:
+        user = await provider.finish(visit.app.database, _callback_url(visit), attempt, state, code)
+    except AccessDenied as denied:
+        return _form(visit, str(denied), denied.status)
+    secret = await _begin_session(visit, user)
+    return Redirect(local_target("" if attempt is None else attempt.next), session_secret=secret, attempt="")
+
+
+def _callback_url(visit: Visit) -> str:
+    return f"{visit.server_url}{CALLBACK_PATH}"
 
 
 async def sign_out(visit: Visit) -> Answer:
@@ -127,6 +168,8 @@ async def _change_password(visit: Visit, session: Session, user_id: int) -> str:
 
 PAGES = (
     Page(SIGN_IN_PATH, "Sign in", show_sign_in, handles_forms=True, is_public=True, needs_one_club=False),
+    Page(f"{SIGN_IN_PATH}/provider", "Sign in", go_to_provider, is_public=True, needs_one_club=False),
+    Page(CALLBACK_PATH, "Sign in", return_from_provider, is_public=True, needs_one_club=False),
     Page("/sign-out", "Sign out", sign_out, handles_forms=True, is_public=True, needs_one_club=False),
     Page("/language/{code}", "Language", choose_language, is_public=True, needs_one_club=False),
     Page("/account", "Your account", show_account, handles_forms=True, needs_one_club=False),
