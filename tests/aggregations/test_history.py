@@ -31,8 +31,8 @@ async def read_changes(
     scope: Scope, reader: ValueReader, profile_id: Any, name: str, start: datetime, end: datetime
 ) -> Any:
     """A history as a client gets it, locations by their ids."""
-    changes = await history.value_changes(reader, scope, profile_id, REGISTRY.by_name[name], start, end)
-    decoded = decode(encode(changes))
+    changes = await history.value_changes(reader, scope, profile_id, [REGISTRY.by_name[name]], start, end)
+    decoded = decode(encode(changes[name]))
     if name in LOCATIONS:
         return [each | {"value": each["value"] and each["value"]["id"]} for each in decoded]
     return decoded

@@ -7,6 +7,7 @@ from typing import Any
 import pytest_asyncio
 
 from clubs import Club, ManualClock, create_club
+from regulars.auth import tokens
 from regulars.model.community import NewCommunity
 from regulars.storage.database import Database
 
@@ -133,3 +134,11 @@ async def row_owners(club: Club, table: str) -> list[str]:
     """The profile ids of the rows of a table, in the order of their ids."""
     found = await fetch_rows(club, f"SELECT profile_id FROM {table} WHERE community_id = $1 ORDER BY id")
     return [str(row["profile_id"]) for row in found]
+
+
+async def headers_with(club: Club, *granted: str) -> dict[str, str]:
+    """The headers of requests with a token of the community that has these permits alone."""
+    new = tokens.NewToken(club.community.organization_id, "test", community_id=club.community.id, permits=granted)
+    async with club.database.unscoped_connection() as connection:
+        secret = await tokens.create(connection, new, club.clock())
+    return {"Authorization": f"Bearer {secret}"}

@@ -94,3 +94,57 @@ async def test_a_history_requires_a_start_before_its_end(club: Club) -> None:
     ]:
         answer = await club.http.get(f"{aggregations_path(mine, '/history')}?{query}")
         assert (answer.status_code, answer.json()["errors"]) == (422, errors)
+
+
+async def test_several_histories_come_in_one_response(club: Club) -> None:
+    mine = await create_profile(club)
+    await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=mine))
+    query = {"from": "2026-09-30 12:00:00", "to": "2026-10-02 12:00:00"}
+    path = aggregations_path(mine, "/history")
+    both = (await get_json(club, path, name="shop_count, spend_all", **query))["data"]
+    for name in ("shop_count", "spend_all"):
+        assert both[name] == (await get_json(club, path, name=name, **query))["data"]
+    assert [each["value"] for each in both["shop_count"]] == [0, 1]
+
+
+async def test_a_history_may_be_read_at_evenly_spaced_instants(club: Club) -> None:
+    mine = await create_profile(club)
+    await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=mine))
+    query = {"from": "2026-09-30 12:00:00", "to": "2026-10-02 12:00:00"}
+    path = aggregations_path(mine, "/history")
+    assert (await get_json(club, path, name="shop_count", points=3, **query))["data"] == [
+        {"at": "2026-09-30 12:00:00", "value": 0},
+        {"at": "2026-10-01 12:00:00", "value": 1},
+        {"at": "2026-10-02 12:00:00", "value": 1},
+    ]
+    assert len((await get_json(club, path, name="shop_count", points=1, **query))["data"]) == 1
+    answer = await get_json(club, path, 422, name="shop_count", points=201, **query)
+    assert answer["errors"] == {"points": ["must be an integer from 1 to 200"]}
+
+
+# What they mean -----------------------------------------------------------------------------------------
+
+
+async def test_every_value_is_listed_with_its_type_unit_and_meaning(club: Club) -> None:
+    found = (await get_json(club, "/api/v3/aggregations"))["data"]
+    assert [each["name"] for each in found] == list(REGISTRY.by_name)
+    by_name = {each["name"]: each for each in found}
+    assert {each["group"] for each in found} == {
+        *("spend", "purchases", "dimensions", "stores", "brands", "country", "record")
+    }
+    assert by_name["spend_12m"] == {
+        "name": "spend_12m",
+        "type": "decimal",
+        "unit": "NOK",
+        "group": "spend",
+        "description": REGISTRY.by_name["spend_12m"].description,
+        "codes": {},
+        "has_more_codes": False,
+        "is_explained_by_transactions": True,
+    }
+    assert (by_name["discount_avg"]["unit"], by_name["shop_days"]["unit"], by_name["shop_count"]["unit"]) == (
+        "percent",
+        "days",
+        None,
+    )
+    assert by_name["dimension_recency"]["codes"]["RA"] == "The last sale is within 12 months."

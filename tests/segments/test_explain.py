@@ -12,6 +12,7 @@ from clubs import Club
 from regulars.auth import tokens
 from regulars.auth.tokens import NewToken
 from segments.segment_client import MEN, REGULARS, WOMEN, SegmentClient, all_of, in_segment, negated
+from segments.test_membership import maintain
 
 EVERY_KIND = {
     "type": "or",
@@ -151,3 +152,24 @@ async def test_members_do_not_see_their_segments(club: Club) -> None:
         headers={"Authorization": f"Bearer {token}"},
     )
     assert answer.status_code == 403
+
+
+async def test_the_segments_of_a_profile_are_listed_with_the_time_since_when(club: Club, client: SegmentClient) -> None:
+    profile = await create_profile(club, gender="female")
+    path = f"/api/v3/profiles/{profile['id']}/segments"
+    assert (await club.http.get(path)).json() == {"data": []}
+    await client.create("women", WOMEN, description="All women")
+    await client.create("men", MEN)
+    await client.create("buyers", {"type": "greater_than", "field": "aggregations.shop_count", "value": 0})
+    assert (await club.http.get(path)).json()["data"] == [
+        {"name": "women", "description": "All women", "since": None, "known_since": None}
+    ]
+    await maintain(club)
+    club.clock.at += timedelta(days=1)
+    await create_transaction(club, sale(100, "2026-10-01 12:00:00", profile_id=profile["id"]))
+    assert (await club.http.get(path)).json()["data"] == [
+        {"name": "buyers", "description": "", "since": "2026-11-02 00:00:00", "known_since": "2026-11-01 00:00:00"},
+        {"name": "women", "description": "All women", "since": None, "known_since": "2026-11-01 00:00:00"},
+    ]
+    unknown = path.replace(profile["id"], "00000000-0000-0000-0000-000000000000")
+    assert (await club.http.get(unknown)).status_code == 404

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from regulars.core.field_type import FieldType
 
@@ -39,6 +40,25 @@ class TimeTrigger:
     sql: str
 
 
+class Group(Enum):
+    """What values are about, in the order in which people read them."""
+
+    SPEND = "spend"
+    PURCHASES = "purchases"
+    DIMENSIONS = "dimensions"
+    STORES = "stores"
+    BRANDS = "brands"
+    COUNTRY = "country"
+    RECORD = "record"
+    """The row of values itself."""
+
+
+class Unit(Enum):
+    """What numbers of a value count, where the type does not say it."""
+
+    DAYS = "days"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregation:
     """One value of a profile.
@@ -47,7 +67,8 @@ class Aggregation:
     `relation` is None. `default` is the value of a profile without such rows. `explain_filter` selects the rows of
     `history` that determine the value, which /explain lists (None: the value does not depend on transactions).
     `explain_fields` are the fields of the profile that it depends on. `codes` are
-    the values of an ENUM with their meaning; with `has_more_codes` they continue in the same way.
+    the values of an ENUM with their meaning; with `has_more_codes` they continue in the same way. `unit` is what the number
+    counts, if the type does not say it.
     """
 
     name: str
@@ -61,6 +82,7 @@ class Aggregation:
     explain_fields: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
     has_more_codes: bool = False
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from regulars.auth.errors import AccessDenied
 # The Profile API -------------------------------------------------------------------------------------------
 
 PROFILE_READ = "Profile:Read"
+PROFILE_AGGREGATIONS = "Profile:Aggregations"
 PROFILE_WRITE = "Profile:Write"
 PROFILE_ERASE = "Profile:Erase"
 TRANSACTION_READ = "Transaction:Read"
 TRANSACTION_WRITE = "Transaction:Write"
 LOCATION_READ = "Location:Read"
 LOCATION_WRITE = "Location:Write"
+SEGMENT_OF_PROFILE_READ = "Segment:Read"
 PRODUCT_READ = "Product:Read"
 PRODUCT_WRITE = "Product:Write"
 WEBHOOK_READ = "Webhook:Read"
@@ -23,6 +25,8 @@ MEMBER_TOKEN = "Member:Token"  # noqa: S105 - the name of a permit
 
 PROFILE_API: Mapping[str, str] = {
     PROFILE_READ: "Read profiles with their addresses, identities, consents and aggregations; search and list them.",
+    PROFILE_AGGREGATIONS: "Read the aggregations of profiles with their explanation, history and timeline, and find profiles by "
+    "id; without names, addresses and other ways to reach a member.",
     PROFILE_WRITE: "Create, change and merge profiles with their addresses, identities and consents.",
     PROFILE_ERASE: "Delete, purge and depersonalise profiles.",
     TRANSACTION_READ: "Read transactions with their items, claims, and the products that a profile bought.",
@@ -32,6 +36,7 @@ PROFILE_API: Mapping[str, str] = {
     LOCATION_WRITE: "Create, change and delete locations.",
     PRODUCT_READ: "Read products, their variants and brands.",
     PRODUCT_WRITE: "Create, change and delete products, their variants and brands.",
+    SEGMENT_OF_PROFILE_READ: "Read the segments that a profile is in.",
     WEBHOOK_READ: "Read webhooks.",
     WEBHOOK_WRITE: "Create, change and delete webhooks. Webhooks send profiles and transactions.",
     IMPORT_WRITE: "Import rows of every entity in bulk, including profiles with the type `deleted`.",

@@ -7,7 +7,7 @@ import msgspec
 
 from regulars.core import phones
 from regulars.ingest.commit import commit
-from regulars.model.profiles import lookup
+from regulars.model.profiles import lookup, name_words
 from regulars.model.profiles.gender import normalize_gender
 from regulars.model.profiles.schema import Profile, with_consents
 from regulars.model.profiles.write import save
@@ -40,7 +40,8 @@ async def list_pending(database: Database) -> list[int]:
 
 
 async def normalize(database: Database, community_id: int) -> int:
-    """Normalizes the phone numbers, genders and channel statuses of a community's profiles; returns how many changed.
+    """Normalizes the phone numbers, genders and channel statuses of a community's profiles, and stores the words of their
+    names; returns how many profiles changed.
 
     Commits part by part, and can be repeated after an interruption.
     """
@@ -56,8 +57,9 @@ async def _normalize_part(uow: UnitOfWork, after: UUID) -> tuple[int, UUID | Non
     ids = [row["profile_id"] for row in await uow.fetch(_NEXT, uow.community_id, after, PROFILES_PER_COMMIT)]
     stored = await lookup.fetch_for_update(uow, ids)
     changed = await _normalize(uow, [stored[each] for each in ids if each in stored])
-    await save(uow, changed)
+    await save(uow, [(stored[each.profile_id], each) for each in changed])
     uow.mark_members_dirty((each.profile_id for each in changed), "profile.updated")
+    await name_words.replace(uow, list(stored.values()))
     if len(ids) == PROFILES_PER_COMMIT:
         return len(changed), ids[-1]
     await uow.execute("UPDATE communities SET has_unnormalized_profiles = false WHERE id = $1", uow.community_id)

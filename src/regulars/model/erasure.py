@@ -151,7 +151,8 @@ async def anonymize(uow: UnitOfWork, profile_id: UUID) -> None:
     await events.erase(uow, same, transaction_ids)
     bare = Profile(**{name: getattr(before, name) for name in _RETAINED})
     comms = {name: each for name, each in before.consent_state.comms.items() if isinstance(each, bool)}
-    await save(uow, [bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())])
+    after = bare.with_consent_state(replace(before.consent_state, comms=comms).with_synced_comms())
+    await save(uow, [(before, after)])
     await uow.execute(_BLANK_MERGED, uow.community_id, profile_id, uow.now)
     for statement in personal_data.depersonalize_statements():
         await uow.execute(statement, uow.community_id, same)

@@ -54,8 +54,8 @@ async def merge(uow: UnitOfWork, source_id: UUID, destination_id: UUID) -> None:
     # The source leaves as a member before it changes.
     await memberships.set_state(uow, [source_id], "out")
     # The source first, which frees its e-mail address and phone number.
-    await save(uow, [tombstone])
-    await save(uow, [_united(source, destination)])
+    await save(uow, [(source, tombstone)])
+    await save(uow, [(destination, _united(source, destination))])
     await _reassign(uow, source_id, destination_id)
     uow.merge(source_id, destination_id)
     uow.record_event("profile.merged", destination_id, source_id)

@@ -1,7 +1,7 @@
 """Reads segments: exact counts, members by page, the overlap of two, and memberships at a past instant."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -179,6 +179,25 @@ async def members_at(scope: Scope, name: str, at: datetime, page: SegmentPage, k
         "pagination": {"next_page_info": next_page},
         "result_type": "records",
         "at": format_timestamp(at),
+    }
+
+
+_ENTERED = """
+SELECT version_id, max(entered_at) AS entered_at
+FROM segment_memberships
+WHERE community_id = $1 AND profile_id = $2 AND left_at IS NULL
+GROUP BY version_id
+"""
+
+
+async def entered_since(scope: Scope, profile_id: UUID, segments: Iterable[Segment]) -> dict[str, datetime]:
+    """When a profile entered the segments that it is in, by name; those that it was in before they were known are left out."""
+    rows = await scope.fetch(_ENTERED, scope.community_id, profile_id)
+    entered = {row["version_id"]: row["entered_at"] for row in rows}
+    return {
+        each.name: at
+        for each in segments
+        if each.known_since is not None and (at := entered.get(each.version_id)) is not None and at > each.known_since
     }
 
 

@@ -42,6 +42,7 @@ FACTS = (
             "phone_country": _COUNTED,
         },
     ),
+    TableErasure("profile_name_words", _PROFILE, erased_columns="word other_word profile_id"),
     TableErasure("identities", _PROFILE, erased_columns="id profile_id handle identifier extra created_at updated_at"),
     TableErasure(
         "addresses",

@@ -50,6 +50,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "offers": _INSERT_UPDATE,
     "product_variants": _INSERT_UPDATE,
     "products": _INSERT_UPDATE,
+    "profile_name_words": _INSERT_DELETE,
     "profiles": _ALL,
     "providers": _ALL,
     "sending_events": _INSERT_DELETE,

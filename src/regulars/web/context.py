@@ -145,6 +145,13 @@ class RequestContext:
             raise NotFoundError(f"There is nothing with the id {text}.")
         return int(text)
 
+    def query_integer(self, name: str, default: int, maximum: int) -> int:
+        """An integer from 1 to `maximum` in the query. Raises ValidationError for another text."""
+        text = self.query_params.get(name, "") or str(default)
+        if not (text.isascii() and text.isdigit() and len(text) <= 18 and 1 <= int(text) <= maximum):
+            raise field_error(name, f"must be an integer from 1 to {maximum}")
+        return int(text)
+
     def path_uuid(self, name: str = "id") -> UUID:
         """A UUID in the path; for `id`, the caller's own profile if the token is bound to a profile."""
         if name == "id" and self.principal.profile_id is not None:

@@ -1,6 +1,6 @@
 """All aggregations, and the order in which the API returns them."""
 
-from regulars.aggregations.aggregation import AggregationRegistry
+from regulars.aggregations.aggregation import AggregationRegistry, Group
 from regulars.aggregations.definitions import brands, dimensions, likely_country, metadata, spend, stores, visits
 
 FIRST_VERSION_ORDER = (
@@ -25,15 +25,20 @@ FIRST_VERSION_ORDER = (
 )
 """Keys of the first version of the API, in its order; newer ones follow."""
 
-_DECLARED = (
-    *metadata.AGGREGATIONS,
-    *spend.AGGREGATIONS,
-    *visits.AGGREGATIONS,
-    *dimensions.AGGREGATIONS,
-    *stores.AGGREGATIONS,
-    *likely_country.AGGREGATIONS,
-    *brands.AGGREGATIONS,
-)
+_GROUPS = {
+    Group.RECORD: metadata.AGGREGATIONS,
+    Group.SPEND: spend.AGGREGATIONS,
+    Group.PURCHASES: visits.AGGREGATIONS,
+    Group.DIMENSIONS: dimensions.AGGREGATIONS,
+    Group.STORES: stores.AGGREGATIONS,
+    Group.COUNTRY: likely_country.AGGREGATIONS,
+    Group.BRANDS: brands.AGGREGATIONS,
+}
+
+GROUPS = {each.name: group for group, declared in _GROUPS.items() for each in declared}
+"""What the aggregations are about, by name."""
+
+_DECLARED = tuple(each for declared in _GROUPS.values() for each in declared)
 
 
 def _position(name: str) -> tuple[int, bool]:

@@ -10,15 +10,16 @@ from msgspec import Meta
 
 from regulars.aggregations import explain, history, serialization
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.definitions import FIRST_VERSION_ORDER
+from regulars.aggregations.definitions import FIRST_VERSION_ORDER, GROUPS
 from regulars.aggregations.reader import ProfileValues
-from regulars.api.profile import examples, response_schemas
+from regulars.api.profile import examples, impersonal, member_schemas, response_schemas
 from regulars.auth import audit_rules, permits
 from regulars.auth.authorization import Caller
 from regulars.core.errors import field_error
 from regulars.core.field_type import FieldType
 from regulars.core.timestamps import format_timestamp, parse_timestamp
 from regulars.ingest.commit import refresh_derived
+from regulars.model import community as communities
 from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.model.profiles import lookup
 from regulars.model.resource import Resource, ResourceField
@@ -29,6 +30,7 @@ from regulars.web.envelopes import data_envelope
 from regulars.web.errors import ApiError
 
 _PATH = "/api/v3/profiles/{id}/aggregations"
+_MAX_POINTS = 200
 _MEMBER_PATH = "/id/api/v1/profiles/me/aggregations"
 _TAG = "aggregations"
 
@@ -132,6 +134,8 @@ async def explain_value(context: RequestContext) -> dict[str, Any]:
         (values,) = await context.app.value_reader.read_in_scope(scope, [(profile_id, as_of)])
         assert values is not None  # noqa: S101 - the profile is active in this snapshot
         facts = await explain.contributing_rows(scope, profile_id, aggregation, as_of)
+    if not permits.has_permit(context.principal.permits, permits.PROFILE_READ):
+        facts = impersonal.without_personal_data(facts)
     return data_envelope(
         {
             "name": aggregation.name,
@@ -145,19 +149,56 @@ async def explain_value(context: RequestContext) -> dict[str, Any]:
 
 
 async def value_history(context: RequestContext) -> dict[str, Any]:
-    """The history of a value: its value at `from`, then each change up to `to`."""
-    (aggregation,) = find_aggregations([_required(context, "name")], "name")
+    """The history of values: the value at `from`, then each change up to `to`; or the values at evenly spaced instants.
+
+    A list for one name, lists by name for several.
+    """
+    names = [name for part in _required(context, "name").split(",") if (name := part.strip())]
+    aggregations = find_aggregations(names, "name")
     profile_id = context.path_uuid()
     start, end = parse_past_instant(context, "from"), parse_past_instant(context, "to") or context.now
     if start is None:
         raise field_error("from", "is required")
     if start > end:
         raise field_error("from", "must not be after to")
+    points = context.query_integer("points", 0, _MAX_POINTS) if context.query_params.get("points") else 0
+    reader = context.app.value_reader
     async with context.app.database.read_transaction(context.community_id) as scope:
         await lookup.require_active(scope, profile_id)
-        return data_envelope(
-            await history.value_changes(context.app.value_reader, scope, profile_id, aggregation, start, end)
-        )
+        if points:
+            instants = [start + (end - start) * n / max(1, points - 1) for n in range(points)]
+            found = await history.values_at(reader, scope, profile_id, aggregations, instants)
+        else:
+            found = await history.value_changes(reader, scope, profile_id, aggregations, start, end)
+    return data_envelope(found if len(names) > 1 else found[names[0]])
+
+
+async def list_declared_values(context: RequestContext) -> dict[str, Any]:
+    """The values that profiles have: their types, units, groups and meanings, in the order of responses."""
+    async with context.app.database.unscoped_connection() as connection:
+        community = await communities.get_by_id(connection, context.community_id)
+    return data_envelope(
+        [
+            {
+                "name": each.name,
+                "type": each.type.aggregation_name,
+                "unit": _unit(each, community.currency),
+                "group": GROUPS[each.name].value,
+                "description": each.description,
+                "codes": each.codes,
+                "has_more_codes": each.has_more_codes,
+                "is_explained_by_transactions": each.explain_filter is not None,
+            }
+            for each in serialization.ALL_AGGREGATIONS
+        ]
+    )
+
+
+def _unit(aggregation: Aggregation, currency: str) -> str | None:
+    if aggregation.unit is not None:
+        return str(aggregation.unit.value)
+    units = {FieldType.MONEY: currency, FieldType.PERCENT: "percent"}
+    return units.get(aggregation.type)
 
 
 def _required(context: RequestContext, name: str) -> str:
@@ -206,6 +247,7 @@ READ_VALUES = Endpoint(
     resource=VALUES_RESOURCE,
     permit=permits.PROFILE_READ,
     audit=audit_rules.READ_PROFILE,
+    alternative_permit=permits.PROFILE_AGGREGATIONS,
     subject="id",
     tag=_TAG,
     query_params=_AS_OF,
@@ -215,12 +257,24 @@ ENDPOINTS = (
     READ_VALUES,
     Endpoint(
         "GET",
+        "/api/v3/aggregations",
+        "List the values of profiles with their types, units and meanings",
+        read_handler=list_declared_values,
+        schema=member_schemas.DECLARED_VALUES,
+        permit=permits.PROFILE_READ,
+        audit=audit_rules.NOTHING,
+        alternative_permit=permits.PROFILE_AGGREGATIONS,
+        tag=_TAG,
+    ),
+    Endpoint(
+        "GET",
         "/profiles/{id}/aggregations",
         "Get all values in the format of API version 1",
         read_handler=read_values_v1,
         schema=response_schemas.bare_values(_FIRST_VERSION),
         permit=permits.PROFILE_READ,
         audit=audit_rules.READ_PROFILE,
+        alternative_permit=permits.PROFILE_AGGREGATIONS,
         subject="id",
         tag=_TAG,
     ),
@@ -243,6 +297,7 @@ ENDPOINTS = (
         schema=response_schemas.EXPLANATION,
         permit=permits.PROFILE_READ,
         audit=audit_rules.READ_PROFILE,
+        alternative_permit=permits.PROFILE_AGGREGATIONS,
         subject="id",
         tag=_TAG,
         query_params={**_NAME, **_AS_OF},
@@ -255,12 +310,14 @@ ENDPOINTS = (
         schema=response_schemas.HISTORY,
         permit=permits.PROFILE_READ,
         audit=audit_rules.READ_PROFILE,
+        alternative_permit=permits.PROFILE_AGGREGATIONS,
         subject="id",
         tag=_TAG,
         query_params={
-            **_NAME,
+            "name": "The name of an aggregation, or several separated by commas; then the response has a list for each.",
             "from": "Start of the history, ISO 8601.",
             "to": "End of the history, ISO 8601; the default is now.",
+            "points": f"Instead of the changes, the values at so many evenly spaced instants, at most {_MAX_POINTS}; for charts.",
         },
     ),
     Endpoint(
@@ -273,6 +330,7 @@ ENDPOINTS = (
         request_example=examples.AGGREGATIONS_QUERY,
         permit=permits.PROFILE_READ,
         audit=audit_rules.READ_PROFILES,
+        alternative_permit=permits.PROFILE_AGGREGATIONS,
         tag=_TAG,
     ),
     Endpoint(

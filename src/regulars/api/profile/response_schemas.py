@@ -69,7 +69,9 @@ EXPLANATION = response(
 )
 
 _CHANGE = object_schema({"at": TIMESTAMP, "value": {}}, "ValueChange")
-HISTORY = response(data_schema({"type": "array", "items": _CHANGE}, "HistoryResponse"))
+_CHANGES: JsonSchema = {"type": "array", "items": _CHANGE}
+_CHANGES_BY_NAME: JsonSchema = {"type": "object", "additionalProperties": _CHANGES}
+HISTORY = response(data_schema({"anyOf": [_CHANGES, _CHANGES_BY_NAME]}, "HistoryResponse"))
 
 MESSAGE = response(data_schema(object_schema({"message": _TEXT}, "Message"), "MessageResponse"))
 

@@ -80,7 +80,7 @@ async def _apply(uow: UnitOfWork, changes: Sequence[_Change]) -> None:
         state = apply_consents(before.consent_state, {}, {change.channel: change.status})
         changed[change.profile_id] = before.with_consent_state(state)
         reasons[change.profile_id] = change.reason
-    await save(uow, list(changed.values()))
+    await save(uow, [(stored[profile_id], after) for profile_id, after in changed.items()])
     await _record(uow, reasons)
 
 

@@ -253,7 +253,7 @@ async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None
     async def work() -> None:
         if errors := await find_conflicts(uow, [(before, after)]):
             raise errors[0]
-        await save(uow, [after])
+        await save(uow, [(before, after)])
 
     if after != before:
         await retry_on_conflict(uow, work)

@@ -9,7 +9,7 @@ from regulars.core.errors import ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
 from regulars.model.identities import Identity
-from regulars.model.profiles import lookup
+from regulars.model.profiles import lookup, name_words
 from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
 from regulars.model.unit_of_work import UnitOfWork
@@ -207,17 +207,19 @@ WHERE target.community_id = $1 AND target.profile_id = input.profile_id
 """
 
 
-async def save(uow: UnitOfWork, profiles: Sequence[Profile]) -> None:
-    """Updates locked profiles."""
-    if profiles:
-        await uow.execute(_UPDATE, uow.community_id, list(profiles), uow.now)
+async def save(uow: UnitOfWork, changes: Sequence[tuple[Profile, Profile]]) -> None:
+    """Updates locked profiles, each given as it is stored and as it becomes."""
+    if changes:
+        await uow.execute(_UPDATE, uow.community_id, [after for _, after in changes], uow.now)
+        await name_words.update(uow, changes)
 
 
 async def _write(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
     new = [draft.after for draft in drafts if draft.before is None]
-    stored = [draft.after for draft in drafts if draft.before is not None]
+    stored = [(draft.before, draft.after) for draft in drafts if draft.before is not None]
     if new:
         await uow.execute(_INSERT, uow.community_id, new, uow.now)
+        await name_words.insert(uow, new)
     await save(uow, stored)
     address_changes = AddressChanges()
     for draft in drafts:
@@ -229,7 +231,7 @@ async def _write(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
         await identities.check_limit(uow, added)
     await _write_memberships(uow, drafts)
     uow.mark_members_dirty((each.profile_id for each in new), "profile.created")
-    uow.mark_members_dirty((each.profile_id for each in stored), "profile.updated")
+    uow.mark_members_dirty((after.profile_id for _, after in stored), "profile.updated")
     for draft in drafts:
         _record_event(uow, draft)
 
