@@ -76,7 +76,8 @@ def test_reads_of_personal_data_are_recorded() -> None:
         for each in ENDPOINTS
         if each.audit is audit_rules.NOTHING and each.permit in ("Profile:Read", "Transaction:Read")
     }
-    lists = {f"GET /api/v3/{name}" for name in ("tags", "statuses", "countries", "currencies")}
+    names = ("tags", "statuses", "countries", "currencies", "aggregations")
+    lists = {f"GET /api/v3/{name}" for name in names}
     not_allowed = {f"{method} /api/v3/profiles/{{id}}/aggregations" for method in ("POST", "PUT", "PATCH", "DELETE")}
     assert unrecorded == lists | not_allowed
 

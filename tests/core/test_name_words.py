@@ -27,7 +27,9 @@ from regulars.core.name_words import MAX_WORD_LENGTH, MAX_WORDS, split_words, wo
         (("a b c d e f g h",), ("a", "b", "c", "d", "e", "f")),
     ],
 )
-def test_names_are_split_into_folded_words(texts: tuple[str | None, ...], words: tuple[str, ...]) -> None:
+def test_names_are_split_into_words_without_case_and_accents(
+    texts: tuple[str | None, ...], words: tuple[str, ...]
+) -> None:
     assert split_words(*texts) == words
     assert len(words) <= MAX_WORDS
 

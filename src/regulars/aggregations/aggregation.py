@@ -40,7 +40,7 @@ class TimeTrigger:
     sql: str
 
 
-class Group(Enum):
+class ValueGroup(Enum):
     """What values are about, in the order in which people read them."""
 
     SPEND = "spend"
@@ -53,7 +53,7 @@ class Group(Enum):
     """The row of values itself."""
 
 
-class Unit(Enum):
+class ValueUnit(Enum):
     """What numbers of a value count, where the type does not say it."""
 
     DAYS = "days"
@@ -82,7 +82,7 @@ class Aggregation:
     explain_fields: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
     has_more_codes: bool = False
-    unit: Unit | None = None
+    unit: ValueUnit | None = None
 
 
 @dataclass(frozen=True, slots=True)

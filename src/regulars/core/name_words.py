@@ -1,4 +1,4 @@
-"""The words of names, folded so that a name is found without its case, accents and order."""
+"""The words by which names are found: without case, accents and order."""
 
 import unicodedata
 from itertools import islice, permutations
@@ -30,5 +30,5 @@ def split_words(*texts: str | None) -> tuple[str, ...]:
 
 
 def word_pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each ordered pair of words, by which any two of them are looked up at once; a single word with an empty one."""
+    """Each ordered pair of words, by which any two of them are looked up in one range; a single word with an empty one."""
     return list(permutations(words, 2)) if len(words) > 1 else [(word, "") for word in words]

@@ -1,6 +1,6 @@
 """All aggregations, and the order in which the API returns them."""
 
-from regulars.aggregations.aggregation import AggregationRegistry, Group
+from regulars.aggregations.aggregation import AggregationRegistry, ValueGroup
 from regulars.aggregations.definitions import brands, dimensions, likely_country, metadata, spend, stores, visits
 
 FIRST_VERSION_ORDER = (
@@ -26,13 +26,13 @@ FIRST_VERSION_ORDER = (
 """Keys of the first version of the API, in its order; newer ones follow."""
 
 _GROUPS = {
-    Group.RECORD: metadata.AGGREGATIONS,
-    Group.SPEND: spend.AGGREGATIONS,
-    Group.PURCHASES: visits.AGGREGATIONS,
-    Group.DIMENSIONS: dimensions.AGGREGATIONS,
-    Group.STORES: stores.AGGREGATIONS,
-    Group.COUNTRY: likely_country.AGGREGATIONS,
-    Group.BRANDS: brands.AGGREGATIONS,
+    ValueGroup.RECORD: metadata.AGGREGATIONS,
+    ValueGroup.SPEND: spend.AGGREGATIONS,
+    ValueGroup.PURCHASES: visits.AGGREGATIONS,
+    ValueGroup.DIMENSIONS: dimensions.AGGREGATIONS,
+    ValueGroup.STORES: stores.AGGREGATIONS,
+    ValueGroup.COUNTRY: likely_country.AGGREGATIONS,
+    ValueGroup.BRANDS: brands.AGGREGATIONS,
 }
 
 GROUPS = {each.name: group for group, declared in _GROUPS.items() for each in declared}

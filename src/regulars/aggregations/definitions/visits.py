@@ -1,6 +1,6 @@
 """Shop days of a profile and the intervals between them."""
 
-from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, Unit
+from regulars.aggregations.aggregation import Aggregation, Relation, SharedMeasure, ValueUnit
 from regulars.aggregations.definitions.relations import HISTORY, NEXT_FUTURE_FACT
 from regulars.core.field_type import FieldType
 
@@ -29,7 +29,7 @@ AGGREGATIONS = (
     Aggregation(
         "shop_days",
         FieldType.INTEGER,
-        unit=Unit.DAYS,
+        unit=ValueUnit.DAYS,
         description="Average days between shop days, rounded half up; null with fewer than two shop days.",
         sql="""CASE WHEN total_shop_days > 1
                THEN half_up(days_between(first_shop_date, latest_shop_date), total_shop_days - 1) END""",
@@ -85,7 +85,7 @@ AGGREGATIONS = (
     Aggregation(
         "first_shop_days",
         FieldType.INTEGER,
-        unit=Unit.DAYS,
+        unit=ValueUnit.DAYS,
         description="Days from the join date, in the community's zone, to the first shop day; 0 if negative.",
         sql="CASE WHEN first_shop_date < joined_on THEN 0 ELSE days_between(joined_on, first_shop_date) END",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -95,7 +95,7 @@ AGGREGATIONS = (
     Aggregation(
         "second_shop_days",
         FieldType.INTEGER,
-        unit=Unit.DAYS,
+        unit=ValueUnit.DAYS,
         description="Days from the first to the second shop day.",
         sql="days_between(first_shop_date, second_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -104,7 +104,7 @@ AGGREGATIONS = (
     Aggregation(
         "latest_shop_days",
         FieldType.INTEGER,
-        unit=Unit.DAYS,
+        unit=ValueUnit.DAYS,
         description="Days from the second-to-last to the last shop day.",
         sql="days_between(previous_shop_date, latest_shop_date)",
         time_triggers=(NEXT_FUTURE_FACT,),
@@ -113,7 +113,7 @@ AGGREGATIONS = (
     Aggregation(
         "average_shop_days",
         FieldType.INTEGER,
-        unit=Unit.DAYS,
+        unit=ValueUnit.DAYS,
         description="Days from the first to the last shop day divided by the number of shop days, rounded half up; "
         "null with fewer than three shop days.",
         sql="""CASE WHEN total_shop_days > 2

@@ -13,7 +13,7 @@ _FREE_FIELDS: Mapping[str, Any] = {"tags": [], "meta": None}
 
 
 def without_personal_data(explanation: Mapping[str, Any]) -> dict[str, Any]:
-    """The transactions and facts that explain a value, without what may name a member or tell where one lives."""
+    """The transactions and facts that explain a value, without what may name a member or an address."""
     facts = {name: value for name, value in explanation["facts"].items() if name != "addresses"}
     return {
         **explanation,

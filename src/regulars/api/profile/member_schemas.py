@@ -1,6 +1,6 @@
-"""JSON Schemas of what is known of one member: found profiles, the timeline, its segments, and what values mean."""
+"""JSON Schemas of the data about one member: found profiles, the timeline, its segments, and the meaning of values."""
 
-from regulars.aggregations.aggregation import Group
+from regulars.aggregations.aggregation import ValueGroup
 from regulars.web.endpoint import EndpointSchema, JsonSchema
 from regulars.web.resource_schemas import TIMESTAMP, data_schema, object_schema, or_null
 
@@ -9,7 +9,7 @@ _TEXT_OR_NULL: JsonSchema = {"type": ["string", "null"]}
 _INTEGER: JsonSchema = {"type": "integer"}
 _INTEGER_OR_NULL: JsonSchema = {"type": ["integer", "null"]}
 _UUID: JsonSchema = {"type": "string", "format": "uuid"}
-_TIME_OR_NULL = or_null(TIMESTAMP)
+_TIME_OR_NULL: JsonSchema = {**TIMESTAMP, "type": ["string", "null"]}
 
 
 def _response(schema: JsonSchema) -> EndpointSchema:
@@ -169,7 +169,7 @@ DECLARED_VALUES = _response(
                         **_TEXT_OR_NULL,
                         "description": "`days`, `percent`, or the code of the currency of the community.",
                     },
-                    "group": {"enum": [each.value for each in Group]},
+                    "group": {"enum": [each.value for each in ValueGroup]},
                     "description": _TEXT,
                     "codes": {
                         "type": "object",

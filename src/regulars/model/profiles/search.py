@@ -93,7 +93,7 @@ WHERE p.community_id = $1 AND p.profile_id = ANY ($2)
 """
 
 IMPERSONAL_FIELDS = ("id", "member_id", "profile_type", "joined_at", "is_member")
-"""The fields of a found profile that neither name it nor tell how to reach it."""
+"""The fields of a found profile that neither name it nor lead to it."""
 
 
 async def fetch_details(

@@ -1,6 +1,6 @@
 -- Members are found by the words of their names, cards and receipts, and their events are read in the order of time.
 
--- The words of the names of active profiles, folded: lower case without accents. Each word has a row with every other word
+-- The words of the names of active profiles, in lower case without accents. Each word has a row with every other word
 -- of the same name, so that any two words, in any order, are one range of the key. A name of one word has an empty other one.
 CREATE TABLE profile_name_words (
     community_id  int NOT NULL,
