@@ -42,6 +42,24 @@ async def test_a_person_signs_in_sees_the_requested_page_and_signs_out(club: Clu
         assert (await browser.get("/account")).status_code == 303
 
 
+async def test_signing_in_out_and_failing_are_in_the_audit_log(club: Club) -> None:
+    await open_session(club, ADMINISTRATOR)
+    async with browse(club, None) as browser:
+        await sign_in_as(club, browser, password="wrong password")
+        await sign_in_as(club, browser)
+        await change_password(browser, PASSWORD, "another password", "another password")
+        await submit(browser, "/sign-out", page="/account")
+    async with club.database.organization_transaction(club.community.organization_id) as connection:
+        rows = await connection.fetch("SELECT action, actor_name, operation FROM audit_log ORDER BY id")
+    assert [tuple(row) for row in rows][1:] == [
+        ("deny", "Ada Lund", "POST /sign-in"),
+        ("sign_in", "Ada Lund", "POST /sign-in"),
+        ("access", "Ada Lund", "POST /account"),
+        ("sign_in", "Ada Lund", "POST /account"),
+        ("sign_out", "Ada Lund", "POST /sign-out"),
+    ]
+
+
 async def test_the_cookie_of_a_session_is_not_readable_by_scripts_nor_sent_by_other_sites(club: Club) -> None:
     await open_session(club, ADMINISTRATOR)
     async with browse(club, None) as browser:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from regulars.auth import roles, tokens
+from regulars.auth import audit_log, roles, tokens
+from regulars.auth.audit_log import Actor, AuditEntry, actor_of
+from regulars.auth.audit_rules import AuditAction
 from regulars.auth.principals import Principal, PrincipalKind, principal_from_token
 from regulars.storage.database import Database
 
@@ -63,18 +65,24 @@ async def create(
     *,
     user_id: int | None = None,
     token_id: int | None = None,
+    name: str = "",
+    operation: str = "",
     address: str = "",
     user_agent: str = "",
 ) -> str:
-    """Creates a session of a user or of a token and returns its secret, which is not stored."""
+    """Creates a session of a user or of a token and returns its secret, which is not stored.
+
+    The audit log shows it with the name of the user, and the operation, such as POST /sign-in.
+    """
     secret, now = secrets.token_urlsafe(32), database.clock()
     async with database.organization_transaction(organization_id) as connection:
-        await connection.execute(
+        session_id = await connection.fetchval(
             """
             INSERT INTO user_sessions (
                 organization_id, hash, user_id, token_id, address, user_agent, created_at, seen_at, expires_at
             )
             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+            RETURNING id
             """,
             organization_id,
             hash_secret(secret),
@@ -84,6 +92,20 @@ async def create(
             user_agent[:500],
             now,
             now + IDLE_LIFETIME,
+        )
+        actor = Actor("token", token_id) if user_id is None else Actor("user", user_id, name)
+        await audit_log.insert(
+            connection,
+            AuditEntry(
+                organization_id,
+                now,
+                actor,
+                AuditAction.SIGN_IN,
+                "session",
+                operation,
+                [str(session_id)],
+                address=address,
+            ),
         )
         # Sessions that ended long ago are of no use; those of this user beyond the limit end.
         await connection.execute(
@@ -186,9 +208,20 @@ async def _owner(
     return user["name"], user["email"], principal
 
 
-async def end(database: Database, session: Session) -> None:
-    """Ends a session."""
+async def end(database: Database, session: Session, *, operation: str = "", address: str = "") -> None:
+    """Ends a session, with an entry in the audit log."""
     async with database.organization_transaction(session.organization_id) as connection:
+        entry = AuditEntry(
+            session.organization_id,
+            database.clock(),
+            actor_of(session.principal),
+            AuditAction.SIGN_OUT,
+            "session",
+            operation,
+            [str(session.id)],
+            address=address,
+        )
+        await audit_log.insert(connection, entry)
         await connection.execute(
             "UPDATE user_sessions SET revoked_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL",
             session.organization_id,

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from regulars.auth import passwords, users
+from regulars.auth import audit_log, passwords, users
+from regulars.auth.audit_log import Actor, AuditEntry
+from regulars.auth.audit_rules import AuditAction
 from regulars.auth.errors import AccessDenied
 from regulars.auth.users import User
 from regulars.core.errors import ValidationError
@@ -43,6 +45,9 @@ async def authenticate_user(
         user = await users.find_by_email(connection, normalized)
     stored = user.password_hash if user is not None and user.is_active else None
     is_correct = await run_in_thread(passwords.verify, password, stored)
+    if user is not None and not is_correct:
+        async with database.organization_transaction(user.organization_id) as connection:
+            await audit_log.insert(connection, _failure(user, database.clock(), address))
     if user is None or not is_correct:
         raise AccessDenied(401, INVALID_CREDENTIALS)
     async with database.unscoped_connection() as connection:
@@ -51,6 +56,13 @@ async def authenticate_user(
             "UPDATE sign_in_failures SET failures = greatest(failures - 1, 0) WHERE key_hash = $1", _hash(by_address)
         )
     return user
+
+
+def _failure(user: User, now: datetime, address: str) -> AuditEntry:
+    actor = Actor("user", user.id, user.name)
+    return AuditEntry(
+        user.organization_id, now, actor, AuditAction.DENY, "user", "POST /sign-in", [str(user.id)], address=address
+    )
 
 
 _COUNT = """

@@ -2,7 +2,9 @@
 
 from http import HTTPStatus
 
-from regulars.auth import passwords, sessions, sign_in, users
+from regulars.auth import audit_log, passwords, sessions, sign_in, users
+from regulars.auth.audit_log import AuditEntry, actor_of
+from regulars.auth.audit_rules import AuditAction
 from regulars.auth.errors import AccessDenied
 from regulars.auth.identity_provider import parse_attempt
 from regulars.auth.sessions import Session
@@ -66,9 +68,15 @@ async def _begin_session(visit: Visit, user: User) -> str:
         visit.app.database,
         user.organization_id,
         user_id=user.id,
+        name=user.name,
+        operation=_operation(visit),
         address=visit.address,
         user_agent=visit.user_agent,
     )
+
+
+def _operation(visit: Visit) -> str:
+    return f"{visit.method} {visit.url_path}"
 
 
 async def _enter_token(visit: Visit) -> str:
@@ -82,7 +90,12 @@ async def _enter_token(visit: Visit) -> str:
     if token is None or not token.is_valid_at(visit.now) or token.profile_id is not None:
         raise AccessDenied(401, "The token is unknown, revoked or expired.")
     return await sessions.create(
-        database, token.organization_id, token_id=token.id, address=visit.address, user_agent=visit.user_agent
+        database,
+        token.organization_id,
+        token_id=token.id,
+        operation=_operation(visit),
+        address=visit.address,
+        user_agent=visit.user_agent,
     )
 
 
@@ -122,7 +135,7 @@ async def sign_out(visit: Visit) -> Answer:
     if not visit.is_post:
         return Redirect("/")
     if visit.user.session is not None:
-        await sessions.end(visit.app.database, visit.user.session)
+        await sessions.end(visit.app.database, visit.user.session, operation=_operation(visit), address=visit.address)
     return Redirect(SIGN_IN_PATH, session_secret="")
 
 
@@ -155,15 +168,25 @@ async def _change_password(visit: Visit, session: Session, user_id: int) -> str:
     try:
         # Counts wrong passwords as a sign-in does.
         email, password = session.email, visit.form.get("password", "")
-        await sign_in.authenticate_user(database, run, email, password, visit.address)
+        user = await sign_in.authenticate_user(database, run, email, password, visit.address)
     except AccessDenied as denied:
         raise ValidationError({"current": str(denied)}) from None
     hashed = await run(passwords.hash_password, new)
     async with database.organization_transaction(organization_id) as connection:
         await users.set_password(connection, organization_id, user_id, hashed, visit.now)
-    return await sessions.create(
-        database, organization_id, user_id=user_id, address=visit.address, user_agent=visit.user_agent
-    )
+        entry = AuditEntry(
+            organization_id,
+            visit.now,
+            actor_of(session.principal),
+            AuditAction.ACCESS,
+            "user",
+            _operation(visit),
+            [str(user_id)],
+            address=visit.address,
+            details={"changed": ["password"]},
+        )
+        await audit_log.insert(connection, entry)
+    return await _begin_session(visit, user)
 
 
 PAGES = (
