@@ -35,7 +35,7 @@ from regulars.web.router import Router
 
 T = TypeVar("T")
 
-ALL_PERMITS = (*permits.FULL_PROFILE_API, permits.REPORTING)
+ALL_PERMITS = (*permits.FULL_PROFILE_API, permits.REPORTING, "Admin:*")
 ALLOWED = 0
 """Stands for any status other than 401 and 403."""
 
@@ -67,6 +67,7 @@ def expected_outcome(endpoint: Endpoint, credential: Credential) -> int:
         Caller.MEMBER: kind is PrincipalKind.MEMBER,
         Caller.REPORTING: has_report_access,
         Caller.DOWNLOAD: has_report_access,
+        Caller.ADMINISTRATION: kind is PrincipalKind.ORGANIZATION,
         Caller.COMMUNITY: kind is PrincipalKind.COMMUNITY
         or (kind is PrincipalKind.PROFILE and access.subject != "" and credential.owns_profile),
     }
@@ -98,6 +99,7 @@ def test_every_endpoint_declares_a_permit_of_its_api() -> None:
             Caller.MEMBER: permits.MEMBER_PERMITS,
             Caller.REPORTING: permits.REPORTING_API,
             Caller.DOWNLOAD: permits.REPORTING_API,
+            Caller.ADMINISTRATION: tuple(permits.ADMIN_API),
             Caller.PROVIDER: ("",),
         }[endpoint.caller]
         assert endpoint.permit in allowed, (endpoint.method, endpoint.path)
@@ -203,7 +205,7 @@ class Requests:
         """Returns tokens of a community with all permits, without any, with each single one, and of another organization."""
         found = []
         everything: Mapping[str, tuple[str, ...]] = {"community": ALL_PERMITS, "no permit": ()}
-        alone = {f"only {each}": (each,) for each in (*permits.PROFILE_API, *permits.REPORTING_API)}
+        alone = {f"only {each}": (each,) for each in (*permits.PROFILE_API, *permits.REPORTING_API, *permits.ADMIN_API)}
         for name, granted in {**everything, **alone}.items():
             secret = await self.token(community_id=self.club.community.id, permits=granted)
             found.append(await self.bearer(name, PrincipalKind.COMMUNITY, secret, permits=granted))

@@ -79,6 +79,7 @@ def create_app(
     lifespan_app = Starlette(lifespan=_lifespan(context, exporter, connection_limiter, run_jobs=run_jobs))
     lifespan_app.state.metrics_exporter = exporter
     router = Router(lifespan_app, handlers, pages.find, context.public_address)
+    lifespan_app.state.find_endpoint = router.find_endpoint
     if site is not None:
         router.site = site(context, router)
     is_behind_tls = context.public_address.configured_url.startswith("https:")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from regulars.api import imports, providers
+from regulars.api.admin import audit_entries, customers, deliveries, explain_access, health, jobs, roles, tokens, users
 from regulars.api.profile import (
     aggregations,
     brands,
@@ -55,6 +56,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *exports.ENDPOINTS,
     *export_schedules.ENDPOINTS,
     *geo.ENDPOINTS,
+    *customers.ENDPOINTS,
+    *tokens.ENDPOINTS,
+    *users.ENDPOINTS,
+    *roles.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *deliveries.ENDPOINTS,
+    *audit_entries.ENDPOINTS,
+    *explain_access.ENDPOINTS,
+    *health.ENDPOINTS,
 )
 
 PAGES: Mapping[str, Access] = dict.fromkeys(("/api/health", "/metrics", *swagger.PATHS), Access(Caller.ANYONE))

@@ -16,6 +16,9 @@ MAX_SUBJECTS = 1_000
 
 MAX_NAME_LENGTH = 200
 
+ACTOR_TYPES = ("user", "token", "link", "command")
+"""Kinds of actors: a person, an API token, a signed link to a file, and a command of the operator."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:

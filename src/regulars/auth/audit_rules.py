@@ -88,7 +88,6 @@ DELETE_EXPORT = AuditRule(AuditAction.CHANGE, "export", "id", includes_tokens=Tr
 CREATE_EXPORT_SCHEDULE = AuditRule(AuditAction.EXPORT, "export schedule", includes_tokens=True)
 CHANGE_EXPORT_SCHEDULE = AuditRule(AuditAction.EXPORT, "export schedule", "id", includes_tokens=True)
 
-READ_AUDIT_LOG = AuditRule(AuditAction.READ, "audit log", includes_tokens=True)
 EXPORT_AUDIT_LOG = AuditRule(AuditAction.EXPORT, "audit log", includes_tokens=True)
 CHANGE_LIMITS = AuditRule(AuditAction.ACCESS, "organization", includes_tokens=True)
 CREATE_TOKEN = AuditRule(AuditAction.ACCESS, "token", includes_tokens=True)
@@ -100,4 +99,3 @@ CHANGE_ROLE = AuditRule(AuditAction.ACCESS, "role", "id", includes_tokens=True)
 END_SESSION = AuditRule(AuditAction.ACCESS, "session", "id", includes_tokens=True)
 CHANGE_JOB = AuditRule(AuditAction.CHANGE, "job", "id", includes_tokens=True)
 RESEND_DELIVERY = AuditRule(AuditAction.CHANGE, "delivery", "id", includes_tokens=True)
-EXPLAIN_ACCESS = AuditRule(AuditAction.READ, "access")

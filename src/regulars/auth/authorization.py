@@ -18,6 +18,7 @@ class Caller(Enum):
     MEMBER = "a member's own token"
     PROVIDER = "a provider of e-mail or SMS, by its signature"
     REPORTING = "an API token with permits of the Reporting API"
+    ADMINISTRATION = "an API token of an organization, with permits of the Administration API"
     DOWNLOAD = "an API token with permits of the Reporting API, or a signed link"
 
 
@@ -54,6 +55,7 @@ _ACCEPTED = {
     Caller.MEMBER: frozenset({PrincipalKind.MEMBER}),
     Caller.PROVIDER: frozenset({PrincipalKind.PROVIDER}),
     Caller.REPORTING: frozenset({PrincipalKind.COMMUNITY, PrincipalKind.ORGANIZATION}),
+    Caller.ADMINISTRATION: frozenset({PrincipalKind.ORGANIZATION}),
     Caller.DOWNLOAD: frozenset({PrincipalKind.COMMUNITY, PrincipalKind.ORGANIZATION, PrincipalKind.SIGNED_LINK}),
 }
 _ACCEPTED_WITH_SUBJECT = frozenset({PrincipalKind.COMMUNITY, PrincipalKind.PROFILE})
@@ -62,6 +64,7 @@ _UNAUTHENTICATED = {
     Caller.COMMUNITY: "Send `Authorization: Bearer <token>`.",
     Caller.MEMBER: "Send `Authorization: Bearer <token>` with a member's own token, created by POST /id/api/v1/auth/token.",
     Caller.REPORTING: "Send `X-Client-Authorization: <token>` or `Authorization: Bearer <token>`.",
+    Caller.ADMINISTRATION: "Send `Authorization: Bearer <token>` with a token of an organization.",
     Caller.DOWNLOAD: "Send `Authorization: Bearer <token>`, or use the signed `url` of the export.",
 }
 

@@ -45,8 +45,20 @@ async def update(connection: Any, name: str, limits: Mapping[str, int | None]) -
     Raises asyncpg's CheckViolationError for a value that is out of range.
     """
     async with connection.transaction():
-        for limit in MAX_VALUES:
-            if limit in limits:
-                await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, limit, limits[limit])
-        row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM organizations WHERE name = $1", name)
+        return await set_limits(connection, name, limits)
+
+
+async def set_limits(connection: Any, name: str, limits: Mapping[str, int | None]) -> Organization | None:
+    """Sets limits as `update` does, in the connection's transaction."""
+    for limit in MAX_VALUES:
+        if limit in limits:
+            await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, limit, limits[limit])
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM organizations WHERE name = $1", name)
     return None if row is None else Organization(**row)
+
+
+async def get(connection: Any, organization_id: int) -> Organization:
+    """Returns an organization."""
+    return Organization(
+        **await connection.fetchrow(f"SELECT {_COLUMNS} FROM organizations WHERE id = $1", organization_id)
+    )

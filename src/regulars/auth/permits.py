@@ -1,4 +1,4 @@
-"""Permits of the Profile API and the Reporting API."""
+"""Permits of the Profile API, the Reporting API and the Administration API."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -75,6 +75,49 @@ SEGMENT_WRITE = "Reporting:Api:Segment:Write"
 
 REPORTING_API = (QUERY, EXPORT, TENANTS_EXPORT, GEO, SEGMENT_READ, SEGMENT_WRITE)
 """The permits of the Reporting API that do not belong to a single report."""
+
+
+# The Administration API ------------------------------------------------------------------------------------
+
+ADMIN_COMMUNITY_READ = "Admin:Community:Read"
+ADMIN_ORGANIZATION_READ = "Admin:Organization:Read"
+ADMIN_ORGANIZATION_WRITE = "Admin:Organization:Write"
+ADMIN_TOKEN_READ = "Admin:Token:Read"  # noqa: S105 - the name of a permit
+ADMIN_TOKEN_WRITE = "Admin:Token:Write"  # noqa: S105 - the name of a permit
+ADMIN_USER_READ = "Admin:User:Read"
+ADMIN_USER_WRITE = "Admin:User:Write"
+ADMIN_JOB_READ = "Admin:Job:Read"
+ADMIN_JOB_WRITE = "Admin:Job:Write"
+ADMIN_DELIVERY_READ = "Admin:Delivery:Read"
+ADMIN_DELIVERY_WRITE = "Admin:Delivery:Write"
+ADMIN_AUDIT_READ = "Admin:Audit:Read"
+ADMIN_ACCESS_EXPLAIN = "Admin:Access:Explain"
+ADMIN_HEALTH_READ = "Admin:Health:Read"
+
+ADMIN_API: Mapping[str, str] = {
+    ADMIN_COMMUNITY_READ: "List the organization's communities with their settings.",
+    ADMIN_ORGANIZATION_READ: "Read the organization's limits.",
+    ADMIN_ORGANIZATION_WRITE: "Change rate limits, and the smallest number of members that reports show.",
+    ADMIN_TOKEN_READ: "List tokens, without their secrets.",
+    ADMIN_TOKEN_WRITE: "Create, rotate and revoke tokens that have no more permits and customers than one's own.",
+    ADMIN_USER_READ: "List users, roles and sessions.",
+    ADMIN_USER_WRITE: "Create and change users and roles within one's own permits and customers; reset passwords; end sessions.",
+    ADMIN_JOB_READ: "List jobs and why they failed.",
+    ADMIN_JOB_WRITE: "Run failed jobs again, and cancel jobs.",
+    ADMIN_DELIVERY_READ: "List undelivered webhooks of all communities, without their payloads.",
+    ADMIN_DELIVERY_WRITE: "Send deliveries of webhooks again.",
+    ADMIN_AUDIT_READ: "Read and export the audit log.",
+    ADMIN_ACCESS_EXPLAIN: "Explain why a user or a token is denied a request.",
+    ADMIN_HEALTH_READ: "Read the state of the data: late stores, rejected rows, backlogs, failed work.",
+}
+"""The permits of the Administration API, each with what it allows."""
+
+# What is granted -------------------------------------------------------------------------------------------
+
+
+def covers(granted: Iterable[str], wanted: str) -> bool:
+    """Whether everything that `wanted` grants is granted: `wanted` may itself end in `*`."""
+    return any(wanted.startswith(each[:-1]) if each.endswith("*") else wanted == each for each in granted)
 
 
 @lru_cache(maxsize=4096)

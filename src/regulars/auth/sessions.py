@@ -228,3 +228,51 @@ async def end(database: Database, session: Session, *, operation: str = "", addr
             session.id,
             database.clock(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session of a user, or of the bearer of a token, that has not ended."""
+
+    id: int
+    user_id: int | None
+    token_id: int | None
+    name: str
+    address: str
+    user_agent: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+async def list_active(connection: Any, organization_id: int, now: datetime) -> list[ListedSession]:
+    """Returns the sessions that have not ended, in an organization's transaction, those seen last first."""
+    rows = await connection.fetch(
+        """
+        SELECT s.id, s.user_id, s.token_id, coalesce(u.name, nullif(t.name, ''), t.hint, '') AS name, s.address,
+               s.user_agent, s.created_at, s.seen_at, s.expires_at
+        FROM user_sessions AS s
+        LEFT JOIN users AS u ON u.organization_id = s.organization_id AND u.id = s.user_id
+        LEFT JOIN tokens AS t ON t.organization_id = s.organization_id AND t.id = s.token_id
+        WHERE s.organization_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2
+        ORDER BY s.seen_at DESC, s.id DESC
+        """,
+        organization_id,
+        now,
+    )
+    return [ListedSession(**row) for row in rows]
+
+
+async def revoke(connection: Any, organization_id: int, session_id: int, now: datetime) -> bool:
+    """Ends a session in an organization's transaction; False if there is none or it has ended."""
+    status: str = await connection.execute(
+        """
+        UPDATE user_sessions
+        SET revoked_at = $3
+        WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > $3
+        """,
+        organization_id,
+        session_id,
+        now,
+    )
+    return status != "UPDATE 0"

@@ -143,6 +143,11 @@ async def get_tenants(connection: Any, organization_id: int, community_ids: Sequ
     return tuple(map(_parse_row, rows))
 
 
+async def list_tenants(connection: Any, scope: TenantScope) -> tuple[Tenant, ...]:
+    """Returns all tenants in a scope, ordered by community id."""
+    return await _fetch(connection, scope)
+
+
 def _single(header: str, values: Sequence[str]) -> str | None:
     if len(set(values)) > 1:
         raise AccessDenied(471, f"{header} was sent more than once with different values. Send it once.")

@@ -83,31 +83,45 @@ class NewToken:
         return () if self.community_id is None else FULL_PROFILE_API
 
 
+@dataclass(frozen=True, slots=True)
+class CreatedToken:
+    """A token that was created, with its secret, which is not stored."""
+
+    id: int
+    secret: str
+
+
+async def add(connection: Any, new: NewToken, now: datetime) -> CreatedToken:
+    """Creates a token in an organization's transaction."""
+    secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    token_id: int = await connection.fetchval(
+        """
+        INSERT INTO tokens (
+            organization_id, community_id, profile_id, hash, hint, name, permits, customers,
+            created_at, expires_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        RETURNING id
+        """,
+        new.organization_id,
+        new.community_id,
+        new.profile_id,
+        hash_secret(secret),
+        secret[:7],
+        new.name,
+        list(new.granted_permits),
+        None if new.customers is None else list(new.customers),
+        now,
+        new.expires_at,
+    )
+    return CreatedToken(token_id, secret)
+
+
 async def create(connection: Any, new: NewToken, now: datetime) -> str:
     """Creates a token and returns its secret, which is not stored."""
-    secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(new.organization_id)}'")
-        await connection.execute(
-            """
-            INSERT INTO tokens (
-                organization_id, community_id, profile_id, hash, hint, name, permits, customers,
-                created_at, expires_at
-            )
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-            """,
-            new.organization_id,
-            new.community_id,
-            new.profile_id,
-            hash_secret(secret),
-            secret[:7],
-            new.name,
-            list(new.granted_permits),
-            None if new.customers is None else list(new.customers),
-            now,
-            new.expires_at,
-        )
-    return secret
+        return (await add(connection, new, now)).secret
 
 
 # Row-level security of tokens compares the setting, so it has to be set before the table is read.
@@ -131,18 +145,22 @@ async def find(connection: Any, token_id: int | None) -> Token | None:
     return None if row is None else _parse_row(row)
 
 
+async def list_all(connection: Any) -> list[Token]:
+    """Returns all tokens in an organization's transaction, newest first."""
+    return [_parse_row(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM tokens ORDER BY id DESC")]
+
+
 async def list_for_organization(connection: Any, organization_id: int) -> list[Token]:
     """Returns all tokens of an organization, newest first."""
     async with connection.transaction():
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
-        rows = await connection.fetch(f"SELECT {_COLUMNS} FROM tokens ORDER BY id DESC")
-    return [_parse_row(row) for row in rows]
+        return await list_all(connection)
 
 
-async def rotate(
+async def renew(
     connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
-) -> str | None:
-    """Creates a token with the permits of another, which expires after `overlap`; returns the secret of the new token.
+) -> CreatedToken | None:
+    """Creates a token with the permits of another, which expires after `overlap`, in an organization's transaction.
 
     Without `lifetime`, the new token has the lifetime of the other. Returns None if the other token is not valid.
     """
@@ -157,11 +175,20 @@ async def rotate(
         token.profile_id,
         None if lifetime is None else now + lifetime,
     )
+    is_valid: bool = await connection.fetchval(
+        "SELECT expire_token($1, $2, $3, $4)", token.organization_id, token.id, now, now + overlap
+    )
+    return await add(connection, new, now) if is_valid else None
+
+
+async def rotate(
+    connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
+) -> str | None:
+    """Renews a token as `renew` does, and returns the secret of the new one; None if the other token is not valid."""
     async with connection.transaction():
-        is_valid: bool = await connection.fetchval(
-            "SELECT expire_token($1, $2, $3, $4)", token.organization_id, token.id, now, now + overlap
-        )
-        return await create(connection, new, now) if is_valid else None
+        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(token.organization_id)}'")
+        created = await renew(connection, token, now, overlap, lifetime)
+    return None if created is None else created.secret
 
 
 async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from regulars.auth import permits, tokens
+from regulars.auth import tokens
 from regulars.auth.tokens import Token
 from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_table
@@ -15,7 +15,7 @@ from regulars.clock import system_clock
 from regulars.model import community as communities
 from regulars.model.community import Community
 from regulars.model.profiles import lookup
-from regulars.reports.registry import REPORTS
+from regulars.reports import report_permits
 from regulars.storage.database import Database
 
 token = App(
@@ -64,7 +64,7 @@ def create(
     --permit Reporting:Api:Query --permit Reporting:Api:Report:MembersGroupedCount`
     """
     _require_known(permit)
-    if permit and community is None and not any(permits.has_permit(permit, each) for each in _REPORTING_PERMITS):
+    if permit and community is None and not report_permits.has_use_in_organization(permit):
         raise UsageError(f"The permit {permit[0]} is one of the Profile API and needs --community SLUG.")
 
     async def work(database: Database) -> str:
@@ -87,14 +87,11 @@ def create(
     return 0
 
 
-_REPORTING_PERMITS = (*permits.REPORTING_API, *(each.permit for each in REPORTS))
-_ALL_PERMITS = (*permits.PROFILE_API, *_REPORTING_PERMITS)
-
-
 def _require_known(granted: Sequence[str]) -> None:
     for each in granted:
-        if not any(permits.has_permit((each,), permit) for permit in _ALL_PERMITS):
-            raise UsageError(f"Unknown permit {each!r}. Allowed: {', '.join(_ALL_PERMITS)}; a permit may end in *.")
+        if not report_permits.is_known(each):
+            allowed = ", ".join(report_permits.ALL_PERMITS)
+            raise UsageError(f"Unknown permit {each!r}. Allowed: {allowed}; a permit may end in *.")
 
 
 async def _organization_id(connection: Any, name: str | None, community: Community | None) -> int:

@@ -3,11 +3,20 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from regulars.docsgen import cli_page, configuration_page, metrics_page, profile_api, report_pages, values_page
+from regulars.docsgen import (
+    administration_api,
+    cli_page,
+    configuration_page,
+    metrics_page,
+    profile_api,
+    report_pages,
+    values_page,
+)
 
 GENERATORS: tuple[Callable[[], Mapping[str, str]], ...] = (
     lambda: {f"reports/{name}": text for name, text in report_pages.render_pages().items()},
     lambda: {"profile-api.md": profile_api.render()},
+    lambda: {"administration-api.md": administration_api.render()},
     lambda: {"configuration.md": configuration_page.render()},
     lambda: {"cli.md": cli_page.render()},
     lambda: {"metrics.md": metrics_page.render()},

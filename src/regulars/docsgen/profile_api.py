@@ -102,7 +102,7 @@ def _page(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iterato
         yield table(
             ("request", "", "permit"),
             (
-                (f"`{each.method} {each.path}`", _link(each.summary, _heading(each)), f"`{each.permit}`")
+                (f"`{each.method} {each.path}`", link(each.summary, heading(each)), f"`{each.permit}`")
                 for each in of_tag
             ),
         )
@@ -110,14 +110,22 @@ def _page(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iterato
         yield f"## {_title(tag)} endpoints\n\n"
         for endpoint in endpoints:
             if endpoint.tag == tag:
-                yield from _endpoint(document, endpoint)
-    yield from _schemas(document, endpoints)
+                yield from endpoint_section(document, endpoint)
+    yield from schema_sections(document, endpoints)
 
 
-def _endpoint(document: Mapping[str, Any], endpoint: Endpoint) -> Iterator[str]:
+_CALLERS = {
+    Caller.COMMUNITY: "a community token",
+    Caller.MEMBER: "a member token",
+    Caller.ADMINISTRATION: "an organization token",
+}
+
+
+def endpoint_section(document: Mapping[str, Any], endpoint: Endpoint) -> Iterator[str]:
+    """The section of one endpoint."""
     operation = _operation(document, endpoint)
-    yield f"### {_heading(endpoint)}\n\n{endpoint.summary}.\n\n"
-    caller = "a member token" if endpoint.caller is Caller.MEMBER else "a community token"
+    yield f"### {heading(endpoint)}\n\n{endpoint.summary}.\n\n"
+    caller = _CALLERS[endpoint.caller]
     yield f"Requires {caller} with the permit `{endpoint.permit}`. Returns {_returns(operation, endpoint)}.\n\n"
     yield table(
         ("parameter", "in", "description"),
@@ -142,7 +150,7 @@ def _returns(operation: Mapping[str, Any], endpoint: Endpoint) -> str:
     if endpoint.resource is None:
         return statuses
     name = _title(endpoint.resource.name)
-    return f"{statuses} with {'a list of' if endpoint.is_list else 'the resource'} {_link(name, name)}"
+    return f"{statuses} with {'a list of' if endpoint.is_list else 'the resource'} {link(name, name)}"
 
 
 def _example(endpoint: Endpoint) -> str:
@@ -192,7 +200,8 @@ def _errors(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Itera
 # Schemas ------------------------------------------------------------------------------------------------------
 
 
-def _schemas(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iterator[str]:
+def schema_sections(document: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Iterator[str]:
+    """The sections of the request bodies and the resources of endpoints."""
     components: Mapping[str, Any] = document["components"]["schemas"]
     descriptions = _descriptions(endpoints)
     yield "## Request bodies\n\n"
@@ -272,7 +281,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     """A JSON Schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _link(name, name)
+        return link(name, name)
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
     kind = schema.get("type", "any JSON")
@@ -292,7 +301,7 @@ def _operation(document: Mapping[str, Any], endpoint: Endpoint) -> Mapping[str, 
     return operation
 
 
-def _heading(endpoint: Endpoint) -> str:
+def heading(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
@@ -300,5 +309,5 @@ def _title(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _link(text: str, heading: str) -> str:
+def link(text: str, heading: str) -> str:
     return f"[{cell(text)}](#{anchor(heading)})"

@@ -64,6 +64,7 @@ SELECT job.id, job.task_name AS type, job.queue_name AS queue, job.status::text 
 FROM procrastinate_jobs AS job
 WHERE ($1::text IS NULL OR job.status = $1::text::procrastinate_job_status) AND ($2::bigint IS NULL OR job.id = $2)
   AND job.status <> 'succeeded'
+  AND ($4::text IS NULL OR coalesce(job.args ->> 'organization_id', $4) = $4)
 ORDER BY job.id DESC
 LIMIT $3
 """
@@ -76,17 +77,22 @@ def _parse_row(row: Any) -> ListedJob:
     return ListedJob(**{**values, "status": _NAMES[row["status"]], "arguments": msgspec.json.decode(row["args"])})
 
 
-async def list_jobs(database: Database, status: str | None = None, limit: int = 100) -> list[ListedJob]:
-    """Returns jobs of a status in STATUSES, by default of all, newest first."""
+async def list_jobs(
+    database: Database, status: str | None = None, limit: int = 100, organization_id: int | None = None
+) -> list[ListedJob]:
+    """Returns jobs of a status in STATUSES, by default of all, newest first; on request those of one organization and those
+    that belong to none.
+    """
+    owner = None if organization_id is None else str(organization_id)
     async with database.unscoped_connection() as connection:
-        rows = await connection.fetch(_LIST, None if status is None else STATUSES[status], None, limit)
+        rows = await connection.fetch(_LIST, None if status is None else STATUSES[status], None, limit, owner)
     return [_parse_row(row) for row in rows]
 
 
 async def get_job(database: Database, job_id: int) -> ListedJob:
     """Returns a job. Raises NotFoundError, also for a job that has succeeded."""
     async with database.unscoped_connection() as connection:
-        row = await connection.fetchrow(_LIST, None, job_id, 1)
+        row = await connection.fetchrow(_LIST, None, job_id, 1, None)
     if row is None:
         raise NotFoundError(f"There is no job {job_id}. Jobs are deleted when they succeed.")
     return _parse_row(row)

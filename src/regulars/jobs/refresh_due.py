@@ -12,7 +12,7 @@ from regulars.aggregations.table import SHARED_FACT
 from regulars.ingest.commit import commit
 from regulars.jobs import per_community
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.storage.database import Database
+from regulars.storage.database import Database, Scope
 
 BATCH_PROFILES = 500
 
@@ -145,10 +145,14 @@ async def measure_backlog(database: Database) -> RefreshBacklog:
     profiles, oldest_seconds = 0, 0.0
     for community_id in await per_community.list_ids(database):
         async with database.read_transaction(community_id) as scope:
-            row = await scope.fetchrow(
-                _BACKLOG, community_id, scope.now, MAX_COUNTED_PROFILES, dirty_profiles.MIN_MARKER
-            )
-        profiles += row["profiles"]
-        if row["oldest"] is not None:
-            oldest_seconds = max(oldest_seconds, (scope.now - row["oldest"]).total_seconds())
+            found = await measure_community(scope)
+        profiles += found.profiles
+        oldest_seconds = max(oldest_seconds, found.oldest_seconds)
     return RefreshBacklog(profiles, oldest_seconds)
+
+
+async def measure_community(scope: Scope) -> RefreshBacklog:
+    """Measures the backlog of one community as `measure_backlog` does."""
+    row = await scope.fetchrow(_BACKLOG, scope.community_id, scope.now, MAX_COUNTED_PROFILES, dirty_profiles.MIN_MARKER)
+    oldest = row["oldest"]
+    return RefreshBacklog(row["profiles"], 0.0 if oldest is None else (scope.now - oldest).total_seconds())

@@ -52,7 +52,8 @@ class AppContext:
         self.public_address = PublicAddress(settings)
         self.database = database
         self.reports = reports
-        self.backends = Backends(database, ReplicaCache(settings.replica_cache_mb))
+        self.replicas = ReplicaCache(settings.replica_cache_mb)
+        self.backends = Backends(database, self.replicas)
         self.tenant_locations = TenantLocationCache(self.backends)
         self.town_files = TownFiles(settings.cache_dir)
         self.value_reader = ValueReader(database)

@@ -139,6 +139,11 @@ class Endpoint:
         return self.method == "POST" and is_write
 
     @property
+    def rejects_repeated_key(self) -> bool:
+        """Whether a repeated request with the same Idempotency-Key is rejected."""
+        return self.method == "POST" and self.organization_handler is not None and self.audit_rule is not NOTHING
+
+    @property
     def records_events(self) -> bool:
         """Whether a request may change what webhooks listen to."""
         return self.write_handler is not None or self.is_group_commit

@@ -35,6 +35,7 @@ _ERRORS: Mapping[str, tuple[str, str, JsonSchema]] = {
         _MESSAGE,
     ),
     "404": ("NotFound", "It does not exist in this community.", _MESSAGE),
+    "409": ("Repeated", "A request with the same Idempotency-Key was completed before.", _MESSAGE),
     "408": ("TooSlow", "The body arrived too slowly. The connection is closed.", _MESSAGE),
     "410": ("Erased", "The request was processed before, and its response was erased with a profile.", _MESSAGE),
     "413": ("TooLarge", "The body is too large, or has too many values.", _MESSAGE),
@@ -107,6 +108,8 @@ def _may_return(endpoint: Endpoint, status: str) -> bool:
             return endpoint.caller is not Caller.ANYONE
         case "404":
             return endpoint.may_return_404 or "{" in endpoint.path or endpoint.caller is Caller.MEMBER
+        case "409":
+            return endpoint.rejects_repeated_key
         case "410":
             return endpoint.accepts_idempotency_key
         case "408" | "413":

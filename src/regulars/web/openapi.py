@@ -53,7 +53,7 @@ _STREAM_CONTENT: JsonSchema = {
     "text/csv": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
 }
-_RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, *REPORTING_CALLERS)
+_RATE_LIMITED_CALLERS = (Caller.COMMUNITY, Caller.MEMBER, Caller.ADMINISTRATION, *REPORTING_CALLERS)
 
 
 def openapi_document(endpoints: Sequence[Endpoint]) -> JsonSchema:
@@ -188,6 +188,10 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
             "the same key with another body is 422. Keys of the community's tokens, of imports and of each member are "
             "independent of each other."
         )
+        schema = {"type": "string", "maxLength": 255}
+        yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
+    if endpoint.rejects_repeated_key:
+        text = "A second request with the same key within a day is rejected with 409, so that nothing is created twice."
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}
     if endpoint.records_events:

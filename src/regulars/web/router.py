@@ -99,6 +99,14 @@ class Router:
         self.paths = frozenset(endpoint.path for endpoint, _ in handlers)
         self._methods = sorted({endpoint.method for endpoint, _ in handlers} | {"GET"})
 
+    def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
+        """The endpoint of a decoded path and its path parameters; None if there is none."""
+        match = self._root.find(method, path.split("/"))
+        if match is None:
+            return None
+        route, values = match
+        return route.endpoint, dict(zip(route.names, values, strict=True))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)

@@ -9,6 +9,7 @@ _SCHEMES_OF: dict[Caller, tuple[str, ...]] = {
     Caller.COMMUNITY: ("community",),
     Caller.MEMBER: ("member",),
     Caller.REPORTING: ("reporting", "client"),
+    Caller.ADMINISTRATION: ("administration",),
     Caller.DOWNLOAD: ("reporting", "client", "link"),
     Caller.PROVIDER: ("signature",),
     Caller.ANYONE: (),
@@ -38,6 +39,13 @@ SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "description": "A token with permits, created by `regulars token create --organization NAME --permit 'Reporting:*'`.",
+    },
+    "administration": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of an organization, created by `regulars token create --organization NAME --permit "
+        "'Admin:*'`.\n\nPermits:\n\n"
+        + "\n".join(f"- `{name}`: {meaning}" for name, meaning in permits.ADMIN_API.items()),
     },
     "link": {
         "type": "apiKey",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from regulars.storage.database import Database
+from regulars.storage.database import Database, Scope
 
 MAX_COUNTED_DELIVERIES = 10_000
 """Maximum number of undelivered deliveries that are counted per community."""
@@ -49,10 +49,15 @@ async def measure(database: Database) -> WebhookBacklog:
     undelivered = disabled = 0
     for community in await _communities(database):
         async with database.read_transaction(community["id"]) as scope:
-            row = await scope.fetchrow(_BACKLOG, scope.community_id, MAX_COUNTED_DELIVERIES)
-        undelivered += row["undelivered"]
-        disabled += row["disabled"]
+            found = await measure_community(scope)
+        undelivered += found.undelivered
+        disabled += found.disabled
     return WebhookBacklog(undelivered, disabled)
+
+
+async def measure_community(scope: Scope) -> WebhookBacklog:
+    """Measures the backlog of one community as `measure` does."""
+    return WebhookBacklog(**await scope.fetchrow(_BACKLOG, scope.community_id, MAX_COUNTED_DELIVERIES))
 
 
 async def list_disabled(database: Database) -> list[DisabledWebhook]:

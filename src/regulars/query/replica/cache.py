@@ -115,6 +115,11 @@ class ReplicaCache:
         """The replica of a community that has one."""
         return self._replicas[community_id].table
 
+    def caught_up_at(self, community_id: int) -> datetime | None:
+        """The instant of the last query for which a community's replica was brought up to date; None without a replica."""
+        replica = self._replicas.get(community_id)
+        return None if replica is None else replica.now
+
     async def fetch(
         self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:

@@ -8,8 +8,7 @@ CREATE TABLE audit_log (
     organization_id  int NOT NULL REFERENCES organizations,
     id               bigint GENERATED ALWAYS AS IDENTITY,
     occurred_at      timestamptz NOT NULL,
-    actor_type       text COLLATE "C" NOT NULL
-                     CHECK (actor_type IN ('user', 'token', 'link', 'command', 'sign-in')),
+    actor_type       text COLLATE "C" NOT NULL CHECK (actor_type IN ('user', 'token', 'link', 'command')),
     actor_id         bigint,
     actor_name       text COLLATE "C" NOT NULL,
     action           text COLLATE "C" NOT NULL,
