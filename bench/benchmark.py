@@ -185,6 +185,11 @@ BENCHMARKS = (
         "All values over files",
         ("regulars, all values", "plain GROUP BY", "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"),
     ),
+    Benchmark(
+        "pages",
+        "Pages for people, beside purchases",
+        ("a purchase, alone: p99", "a purchase beside pages: p99", "a page beside purchases: p50"),
+    ),
     Benchmark("lake", "All values on Spark", ("DuckDB", "Spark, 1 executor", "Spark, 2 executors")),
     Benchmark(
         "query_planning",

@@ -12,6 +12,7 @@ from regulars.api.app import create_app
 from regulars.asgi import freeze_startup_objects
 from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.permits import TRANSACTION_WRITE
+from regulars.dashboard.registry import create_site
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode, write
 from regulars.model import community as communities
 from regulars.model.community import Community
@@ -83,7 +84,8 @@ def app() -> ASGIApp:
     """The application of one worker, its settings in REGULARS_* variables."""
     settings = load()
     server = AppContext(settings, Database(settings.database_url, settings.pool_max_size))
-    app = create_app(server, run_jobs=os.environ.get("REGULARS_BENCH_JOBS", "1") == "1")
+    run_jobs = os.environ.get("REGULARS_BENCH_JOBS", "1") == "1"
+    app = create_app(server, run_jobs=run_jobs, site=create_site)
     freeze_startup_objects()
     ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])
 

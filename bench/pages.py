@@ -1,0 +1,118 @@
+"""Pages of the dashboard: the cost of each entry page, and purchases while pages are opened."""
+
+import asyncio
+import itertools
+import time
+import urllib.request
+from collections.abc import Iterator
+
+from bench import load_generator
+from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.load_generator import Load, Request
+from bench.requests import writes
+from bench.result import Findings
+from bench.seed_data import seed_database, sql
+from bench.serving import RunningServer, serve
+from bench.size import Size
+from regulars.auth import passwords, roles, sessions, users
+from regulars.auth.users import NewUser
+from regulars.dashboard.registry import PAGES
+from regulars.storage.database import Database
+
+MOST_MS = 100
+PURCHASES = 100
+PAGES_PER_SECOND = 4
+CONNECTIONS = 32
+ENTRIES = [each for each in PAGES if each.is_entry]
+
+UNLIMITED = {"reporting_burst": "1000000000", "reporting_rate_per_second": "1000000"}
+"""Settings that keep rate limits from deciding the figures."""
+
+
+def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """The entry pages of the navigation, signed in as an administrator."""
+    members = size.rows(3_000_000, 2_000)
+    findings.describe(
+        f"{members:,} members with as many purchases. Each page of the navigation is opened by one client, without its files, "
+        f"which browsers store. Then {PURCHASES} purchases a second alone, and with {PAGES_PER_SECOND} pages a second of all "
+        f"kinds in turn, in the same process."
+    )
+    store = environment.database()
+    club = store.create_club("pages")
+    seed_database(store, club, members, members)
+    with store.owner_connection() as connection:
+        connection.execute(sql("fill_members").replace("$1", str(club.id)).encode())
+    store.vacuum("members")
+    secret = asyncio.run(_sign_in(store, club))
+    with serve(environment, store, 1, data_dir=str(environment.folder / "served"), **UNLIMITED) as served:
+        for entry in ENTRIES:
+            _measure(served, entry.path, secret, size, findings)
+        _beside(served, club, secret, members, size, findings)
+
+
+async def _sign_in(store: BenchDatabase, club: BenchClub) -> str:
+    """Creates an administrator and returns the secret of a session."""
+    async with Database(store.app_url, 1) as database:
+        async with database.unscoped_connection() as connection:
+            organization_id = await connection.fetchval(
+                "SELECT organization_id FROM communities WHERE id = $1", club.id
+            )
+        async with database.organization_transaction(organization_id) as connection:
+            role = await roles.create(connection, organization_id, roles.ADMINISTRATOR, database.clock())
+            new = NewUser("bench@pages.example", "Bench", role.id, passwords.hash_password(passwords.generate()))
+            user = await users.create(connection, organization_id, new, database.clock())
+        return await sessions.create(database, organization_id, user_id=user.id)
+
+
+def _page(path: str, secret: str) -> Request:
+    head = f"GET {path} HTTP/1.1\r\nhost: bench\r\ncookie: regulars_session={secret}\r\n\r\n"
+    return "page", head.encode()
+
+
+def _measure(served: RunningServer, path: str, secret: str, size: Size, findings: Findings) -> None:
+    """Opens a page again and again, after once: the first time may copy members into memory."""
+    began = time.perf_counter()
+    call = urllib.request.Request(
+        f"http://127.0.0.1:{served.port}{path}", headers={"Cookie": f"regulars_session={secret}"}
+    )
+    with urllib.request.urlopen(call, timeout=120) as response:  # noqa: S310 - of this machine
+        kilobytes = len(response.read()) / 1000
+    findings.record(f"{path}: first time", 1000 * (time.perf_counter() - began), "ms")
+    before = served.cpu_seconds()
+    load = load_generator.closed_loop(served.port, itertools.repeat(_page(path, secret)), 1, size.seconds(5)).require(
+        200
+    )
+    used = 1000 * (served.cpu_seconds() - before) / load.responses
+    findings.record(f"{path}: CPU of the server", used, "ms")
+    median = findings.record(f"{path}: p50", load.percentile(50), "ms")
+    findings.record(f"{path}: HTML", kilobytes, "kB")
+    findings.target_at_most(f"{path} in under {MOST_MS} ms on the server", median, MOST_MS, "ms")
+
+
+def _beside(served: RunningServer, club: BenchClub, secret: str, members: int, size: Size, findings: Findings) -> None:
+    seconds = size.seconds(20)
+    alone = _purchase(served, club, (), members, seconds)
+    beside = _purchase(served, club, [_page(each.path, secret) for each in ENTRIES], members, seconds)
+    findings.record("a purchase, alone: p99", alone.percentile(99, "purchase"), "ms")
+    findings.record("a purchase beside pages: p99", beside.percentile(99, "purchase"), "ms")
+    findings.record("a page beside purchases: p50", beside.percentile(50, "page"), "ms")
+    findings.record("a page beside purchases: p99", beside.percentile(99, "page"), "ms")
+    findings.record("pages beside purchases", len(beside.latencies["page"]) / beside.seconds, "a second")
+
+
+def _purchase(
+    served: RunningServer, club: BenchClub, pages: tuple[()] | list[Request], members: int, seconds: float
+) -> Load:
+    """Purchases at a fixed rate, with pages among them at theirs."""
+    number = int(PURCHASES * seconds) + CONNECTIONS
+    purchases = writes(club, "/api/v3/transactions", range(1, min(members, 100_000) + 1), number, "purchase")
+
+    def requests() -> Iterator[Request]:
+        turns = itertools.cycle(pages)
+        for count, purchase in enumerate(purchases):
+            yield purchase
+            if pages and count % (PURCHASES // PAGES_PER_SECOND) == 0:
+                yield next(turns)
+
+    rate = PURCHASES + (PAGES_PER_SECOND if pages else 0)
+    return load_generator.open_loop(served.port, requests(), CONNECTIONS, seconds, rate).require(200, 201)
