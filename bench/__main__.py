@@ -1,11 +1,12 @@
-"""`python -m bench [NAME...] [--scale 0.1]`: runs benchmarks, stores their results and writes RESULTS.md."""
+"""`python -m bench [NAME...] [--scale 0.1] [--against REF]`: runs benchmarks, stores their results and writes RESULTS.md."""
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench import capacity, chart, result
+from bench import against, capacity, chart, result
 from bench.benchmark import BENCHMARKS, run_benchmark
 from bench.render import render
 
@@ -19,10 +20,18 @@ def main() -> int:
     )
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data relative to that of the targets")
     parser.add_argument("--results", type=Path, default=result.FOLDER, help="folder of the results")
+    parser.add_argument(
+        "--against", metavar="REF", help="compare with this commit: both take turns, ratios are printed"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="with --against: runs of each commit (default: 3)")
     parser.add_argument("--render", action="store_true", help="only write RESULTS.md from the stored results")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(names):
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}. Allowed: {', '.join(names)}")
+    if arguments.against:
+        if not arguments.names:
+            parser.error("--against needs the names of benchmarks")
+        return _compare(arguments.names, arguments.against, arguments.scale, arguments.rounds)
     met = True
     for benchmark in () if arguments.render else BENCHMARKS:
         if arguments.names and benchmark.name not in arguments.names:
@@ -46,6 +55,21 @@ def main() -> int:
         capacity.PAGE.write_text(capacity.render_page(capacity.PAGE.read_text(), results))
         _log(f"written: {capacity.PAGE}")
     return 0 if met else 1
+
+
+def _compare(names: Sequence[str], ref: str, scale: float, rounds: int) -> int:
+    """Prints the figures of this checkout and of another commit, with their ratios."""
+    try:
+        old = against.build(ref)
+        for name in names:
+            _log(f"{name} against {old.name} ...")
+            before, after = against.take_turns(name, old, against.here(), scale, rounds)
+            ratios = against.compare([each.result for each in before], [each.result for each in after])
+            print(against.render(name, old, ratios, [*before, *after]), flush=True)
+    except against.AgainstError as error:
+        _log(str(error))
+        return 1
+    return 0
 
 
 def _log(text: str) -> None:

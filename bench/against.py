@@ -1,0 +1,157 @@
+"""`--against REF`: a benchmark of this commit and of another one take turns; the figures are the ratios of the two."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import result
+from bench.result import Result
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".venv" / "against"
+"""Where other commits are checked out, each with an environment of its own."""
+
+
+class AgainstError(RuntimeError):
+    """The other commit can't be measured. The message says why."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A commit with the Python of an environment in which it is installed."""
+
+    name: str
+    checkout: Path
+    python: Path
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A figure of both commits: medians, and new divided by old with the lowest and highest of the pairs of runs."""
+
+    name: str
+    unit: str
+    old: float
+    new: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One run of a benchmark, and the load of the machine when it began and ended."""
+
+    result: Result
+    load: tuple[float, float]
+
+
+def build(ref: str, root: Path = ROOT, folder: Path = FOLDER) -> Build:
+    """Checks a commit out and installs it in an environment of its own, unless that was done before.
+
+    Raises AgainstError for an unknown commit and one that can't be installed.
+    """
+    commit = _run(["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], root).strip()
+    if not commit:
+        raise AgainstError(f"{ref!r} is not a commit of this repository.")
+    place = folder / commit[:12]
+    checkout, python = place / "checkout", place / "venv" / "bin" / "python"
+    if not (place / "built").exists():
+        if not checkout.exists():
+            _require(["git", "worktree", "add", "--detach", str(checkout), commit], root)
+        _require([sys.executable, "-m", "venv", str(place / "venv")], root)
+        _require([str(python), "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1"], checkout)
+        _require([str(python), "-m", "pip", "install", "--quiet", "--editable", ".", "--group", "test"], checkout)
+        (place / "built").touch()
+    return Build(commit[:12], checkout, python)
+
+
+def here() -> Build:
+    """This checkout, as it is."""
+    return Build("this", ROOT, Path(sys.executable))
+
+
+def take_turns(name: str, old: Build, new: Build, scale: float, rounds: int) -> tuple[list[Turn], list[Turn]]:
+    """Runs a benchmark of both builds that many times each, in the order old, new, new, old, old, new ..."""
+    turns: dict[Build, list[Turn]] = {old: [], new: []}
+    for number in range(rounds):
+        for each in (old, new) if number % 2 == 0 else (new, old):
+            turns[each].append(_turn(name, each, scale))
+    return turns[old], turns[new]
+
+
+def _turn(name: str, build: Build, scale: float) -> Turn:
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        command = [str(build.python), "-m", "bench", name, "--scale", f"{scale:g}", "--results", str(results)]
+        # A missed target is exit code 1 and no failure of the run.
+        done = subprocess.run(command, cwd=build.checkout, capture_output=True, text=True, env=_environment(build))
+        found = result.load_results(results) if results.exists() else {}
+    if name not in found:
+        raise AgainstError(f"{name} at {build.name} has no result: {(done.stderr or done.stdout)[-2000:]}")
+    return Turn(found[name], (before, os.getloadavg()[0]))
+
+
+def _environment(build: Build) -> dict[str, str]:
+    """Without a path to another checkout."""
+    return {**os.environ, "PYTHONPATH": f"{build.checkout}:{build.checkout / 'src'}"}
+
+
+def compare(old: Sequence[Result], new: Sequence[Result]) -> list[Ratio]:
+    """The figures that every run of both commits has, in the order of the new one. Figures that are 0 have no ratio."""
+    values = [{each.name: each.value for each in run.figures} for run in (*old, *new)]
+    common = set.intersection(*(set(each) for each in values))
+    olds, news = values[: len(old)], values[len(old) :]
+    ratios = []
+    for figure in new[0].figures:
+        if figure.name in common and all(each[figure.name] for each in olds):
+            before = [each[figure.name] for each in olds]
+            after = [each[figure.name] for each in news]
+            pairs = [b / a for a, b in zip(before, after, strict=True)]
+            median_before, median_after = statistics.median(before), statistics.median(after)
+            ratios.append(
+                Ratio(
+                    figure.name,
+                    figure.unit,
+                    median_before,
+                    median_after,
+                    median_after / median_before,
+                    min(pairs),
+                    max(pairs),
+                )
+            )
+    return ratios
+
+
+def render(name: str, old: Build, ratios: Sequence[Ratio], turns: Sequence[Turn]) -> str:
+    """The comparison as a table in Markdown, with the range of the machine's load."""
+    loads = [load for turn in turns for load in turn.load]
+    span = f"load of the machine {min(loads):.1f} to {max(loads):.1f}"
+    lines = [
+        f"{name} against {old.name}, {len(turns) // 2} runs each in turns, {span}",
+        "",
+        "| figure | old | new | new / old | pairs |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each.name} | {result.with_unit(each.old, each.unit)} | {result.with_unit(each.new, each.unit)} "
+            f"| {each.value:.2f} | {each.low:.2f} to {each.high:.2f} |"
+            for each in ratios
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _run(command: Sequence[str], folder: Path) -> str:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
+
+
+def _require(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise AgainstError(f"`{' '.join(command)}` failed: {done.stderr[-2000:]}")
