@@ -20,7 +20,7 @@ from clubs import Club
 from ingest.provider_client import ec_key, verification_key
 from regulars.api.app import create_app
 from regulars.api.registry import ENDPOINTS, PAGES
-from regulars.auth import permits, tokens
+from regulars.auth import organizations, permits, tokens
 from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.errors import AccessDenied
 from regulars.auth.member_tokens import MemberIdentity, issue
@@ -285,6 +285,9 @@ def with_erasure_last(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
 async def test_every_route_treats_every_credential_as_declared(club: Club, other_club: Club, atlas: TownFiles) -> None:
     club.server.town_files = atlas
     requests = Requests(club, other_club)
+    async with club.database.unscoped_connection() as connection:
+        for each in (club, other_club):
+            await organizations.update(connection, each.community.slug, {"reporting_burst": 1_000_000})
     async with club.database.write_transaction(club.community.id) as scope:
         await providers.upsert(scope, ProviderConfig("sendgrid", (verification_key(),)))
     credentials = [

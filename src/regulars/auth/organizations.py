@@ -42,14 +42,9 @@ async def list_all(connection: Any) -> list[Organization]:
 async def update(connection: Any, name: str, limits: Mapping[str, int | None]) -> Organization | None:
     """Sets limits of an organization and returns it; None if there is no organization of that name.
 
-    Raises asyncpg's CheckViolationError for a value that is out of range.
+    Several limits are set in the connection's transaction. Raises asyncpg's CheckViolationError for a value that is out of
+    range.
     """
-    async with connection.transaction():
-        return await set_limits(connection, name, limits)
-
-
-async def set_limits(connection: Any, name: str, limits: Mapping[str, int | None]) -> Organization | None:
-    """Sets limits as `update` does, in the connection's transaction."""
     for limit in MAX_VALUES:
         if limit in limits:
             await connection.execute("SELECT set_organization_setting($1, $2, $3)", name, limit, limits[limit])

@@ -181,16 +181,6 @@ async def renew(
     return await add(connection, new, now) if is_valid else None
 
 
-async def rotate(
-    connection: Any, token: Token, now: datetime, overlap: timedelta, lifetime: timedelta | None = None
-) -> str | None:
-    """Renews a token as `renew` does, and returns the secret of the new one; None if the other token is not valid."""
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL regulars.organization_id = '{int(token.organization_id)}'")
-        created = await renew(connection, token, now, overlap, lifetime)
-    return None if created is None else created.secret
-
-
 async def revoke(connection: Any, organization_id: int, token_id: int, now: datetime) -> bool:
     """Revokes a token of an organization; returns False if it does not exist or is already revoked."""
     revoked: bool = await connection.fetchval("SELECT revoke_token($1, $2, $3)", organization_id, token_id, now)

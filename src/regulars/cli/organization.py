@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from regulars.auth import organizations
 from regulars.auth.organizations import Organization
+from regulars.cli import audit
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_table
 from regulars.storage.database import Database
@@ -92,8 +93,11 @@ def set_(
     changes = {setting: value or None for setting, value in values.items()}
 
     async def work(database: Database) -> Organization | None:
-        async with database.unscoped_connection() as connection:
-            return await organizations.update(connection, name, changes)
+        async with database.unscoped_connection() as connection, connection.transaction():
+            updated = await organizations.update(connection, name, changes)
+            if updated is not None:
+                await audit.record(connection, updated.id, "organization set", "organization", updated.id, **changes)
+            return updated
 
     if run_with_database(common, work) is None:
         raise UsageError(f"Organization {name!r} not found. `regulars organization list` shows the names.")

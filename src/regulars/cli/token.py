@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from regulars.auth import tokens
 from regulars.auth.tokens import Token
+from regulars.cli import audit
 from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_table
 from regulars.clock import system_clock
@@ -80,7 +81,11 @@ def create(
                 profile_id=None if member is None else await _profile_id(database, club, member),
                 expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
             )
-            return await tokens.create(connection, new, now)
+        async with database.organization_transaction(new.organization_id) as connection:
+            created = await tokens.add(connection, new, now)
+            granted = list(new.granted_permits)
+            await audit.record(connection, new.organization_id, "token create", "token", created.id, permits=granted)
+        return created.secret
 
     print(run_with_database(common, work))
     sys.stderr.write("Store this token now. It can't be shown again.\n")
@@ -211,9 +216,14 @@ def rotate(
     async def work(database: Database) -> str | None:
         async with database.unscoped_connection() as connection:
             old = await _find(connection, token_id)
-            if old is None:
+        if old is None:
+            return None
+        async with database.organization_transaction(old.organization_id) as connection:
+            created = await tokens.renew(connection, old, system_clock(), overlap_time, lifetime)
+            if created is None:
                 return None
-            return await tokens.rotate(connection, old, system_clock(), overlap_time, lifetime)
+            await audit.record(connection, old.organization_id, "token rotate", "token", old.id, new_token=created.id)
+        return created.secret
 
     secret = run_with_database(common, work)
     if secret is None:
@@ -244,10 +254,14 @@ def revoke(
 
     async def work(database: Database) -> bool:
         async with database.unscoped_connection() as connection:
-            for owner_id, _ in await _organizations(connection, None):
-                if await tokens.revoke(connection, owner_id, token_id, system_clock()):
-                    return True
-        return False
+            found = await _find(connection, token_id)
+        if found is None:
+            return False
+        async with database.organization_transaction(found.organization_id) as connection:
+            if not await tokens.revoke(connection, found.organization_id, token_id, system_clock()):
+                return False
+            await audit.record(connection, found.organization_id, "token revoke", "token", token_id)
+        return True
 
     if not run_with_database(common, work):
         raise UsageError(f"Token {token_id} not found or not valid. `regulars token list` shows the tokens.")

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from regulars.auth import passwords, roles, users
 from regulars.auth.roles import NewRole, Role
 from regulars.auth.users import NewUser, User
+from regulars.cli import audit
 from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_table
 from regulars.storage.database import Database
@@ -51,7 +52,9 @@ def create(
                 (await find_or_create_role(connection, organization_id, role, now)).id,
                 passwords.hash_password(password),
             )
-            return await users.create(connection, organization_id, new, now)
+            created = await users.create(connection, organization_id, new, now)
+            await audit.record(connection, organization_id, "user create", "user", created.id, role=role)
+            return created
 
     run_with_database(common, work)
     print(password)
@@ -104,6 +107,7 @@ def reset_password(
         async with database.organization_transaction(found.organization_id) as connection:
             hashed = passwords.hash_password(password)
             await users.set_password(connection, found.organization_id, found.id, hashed, database.clock())
+            await audit.record(connection, found.organization_id, "user reset-password", "user", found.id)
 
     run_with_database(common, work)
     print(password)
@@ -123,6 +127,7 @@ def deactivate(
         found = await _find_user(database, email)
         async with database.organization_transaction(found.organization_id) as connection:
             await users.set_active(connection, found.organization_id, found.id, database.clock(), is_active=False)
+            await audit.record(connection, found.organization_id, "user deactivate", "user", found.id)
 
     run_with_database(common, work)
     print(f"{users.normalize_email(email)} is deactivated.")

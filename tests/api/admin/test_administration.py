@@ -16,7 +16,9 @@ import pytest
 from api.profile_calls import PROFILES_URL, create_profile
 from clubs import Club
 from people import EVERYTHING, administrator, signed_in
+from regulars.api.admin import authority
 from regulars.auth import permits, roles, sessions, users
+from regulars.auth.errors import AccessDenied
 from regulars.auth.roles import NewRole
 from regulars.auth.users import NewUser
 from regulars.jobs.defer import defer
@@ -210,12 +212,15 @@ async def test_no_administrator_grants_more_than_the_own_permits_and_customers(c
         await denied(await http.get(f"{ADMIN}/users/{user['id']}"), "no user", 404)
         await denied(await http.get(f"{ADMIN}/jobs"), "whole organization")
     async with admin(club, customers=[second], location_ids=(1,), user_id=8) as http:
-        stores = {"name": "z", "permits": ["Reporting:*"], "customers": [second], "location_ids": [1, 2]}
-        await denied(await http.post(f"{ADMIN}/roles", json=stores), "Stores beyond your own")
-        assert await ok(await http.post(f"{ADMIN}/roles", json={**stores, "location_ids": [1]}), 201)
-        outside = {**stores, "location_ids": [0]}
-        assert (await http.post(f"{ADMIN}/roles", json=outside)).status_code == 403
-        await denied(await http.post(f"{ADMIN}/tokens", json={**body, "customers": [second]}), "Stores beyond")
+        await denied(await http.get(f"{ADMIN}/roles"), "limited to stores")
+
+
+def test_stores_beyond_the_own_ones_are_not_granted(club: Club) -> None:
+    principal = administrator(club, customers=("nord",), location_ids=(1, 2))
+    authority.require_authority_over_role(principal, NewRole("Own store", ["*"], ["nord"], [2]))
+    for location_ids in (None, [2, 3]):
+        with pytest.raises(AccessDenied, match="Stores beyond your own"):
+            authority.require_authority_over_role(principal, NewRole("x", ["*"], ["nord"], location_ids))
 
 
 def test_a_permit_covers_what_it_grants() -> None:
@@ -421,6 +426,9 @@ async def test_a_denial_is_explained_by_its_step(club: Club) -> None:
         role = await roles.create(connection, organization_id, NewRole("Reader", granted, [slug], [7]), club.clock())
         new = NewUser(f"ada@{slug}.example", "Ada", role.id, None)
         user = await users.create(connection, organization_id, new, club.clock())
+        role = await roles.create(connection, organization_id, NewRole("All stores", granted, [slug]), club.clock())
+        new = NewUser(f"eva@{slug}.example", "Eva", role.id, None)
+        free = await users.create(connection, organization_id, new, club.clock())
     own = {"user_id": user.id, "customer": slug}
     async with admin(club) as http:
         is_allowed, steps, last = await explained(http, **own, report="members_count")
@@ -440,7 +448,8 @@ async def test_a_denial_is_explained_by_its_step(club: Club) -> None:
             is_allowed, steps, last = await explained(http, **{**own, **question})
             assert (is_allowed, steps[step]) == (False, False), question
             assert text in last, question
-        assert (await explained(http, **own, path=f"{PROFILES_URL}/1"))[0]
+        assert "limited to stores" in (await explained(http, **own, path=f"{PROFILES_URL}/1"))[2]
+        assert (await explained(http, user_id=free.id, customer=slug, path=f"{PROFILES_URL}/1"))[0]
         tokens = {each["name"]: each for each in await ok(await http.get(f"{ADMIN}/tokens"))}
         token = tokens["test"]["id"]
         assert (await explained(http, token_id=token, path=PROFILES_URL))[0]

@@ -101,7 +101,7 @@ async def _set_limits(context: RequestContext, connection: Any) -> dict[str, obj
     authority.require_whole_organization(context.principal)
     values = context.body.values
     before = await organizations.get(connection, organization_id(context.principal))
-    changed = await organizations.set_limits(connection, before.name, values)
+    changed = await organizations.update(connection, before.name, values)
     assert changed is not None  # noqa: S101 - it was read in the same transaction
     context.audit.details |= {
         name: {"from": getattr(before, name), "to": value}
