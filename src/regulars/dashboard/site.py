@@ -128,7 +128,7 @@ class Site:
             form_lists={},
             all_clubs=(),
             clubs=(),
-            address=request.client.host if request.client is not None else "",
+            address=self._context.public_address.client_address(request.scope),
             user_agent=request.headers.get("user-agent", ""),
             server_url="{0.scheme}://{0.netloc}".format(urlsplit(self._context.public_address.url(request.scope))),
             attempt=cookies.attempt(request),
