@@ -14,15 +14,12 @@ from api.profile_calls import PROFILES_URL, create_profile
 from clubs import FOLDER, Club, create_club
 from people import person, signed_in
 from regulars.api.registry import ENDPOINTS
-from regulars.auth import audit_log, audit_rules, passwords, roles, sessions, sign_in, tokens, users
+from regulars.auth import audit_log, audit_rules, tokens
 from regulars.auth.audit_log import Actor, AuditEntry, AuditFilter, ListedEntry
 from regulars.auth.audit_rules import AuditAction
 from regulars.auth.authorization import Caller
-from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import ANONYMOUS
-from regulars.auth.roles import NewRole
 from regulars.auth.tokens import NewToken
-from regulars.auth.users import NewUser
 from regulars.jobs import audit_retention
 from regulars.model.community import NewCommunity
 from regulars.settings import SettingError, Settings
@@ -354,30 +351,3 @@ def test_the_actor_of_a_command_is_the_user_of_the_operating_system(monkeypatch:
 
     monkeypatch.setattr("getpass.getuser", fail)
     assert audit_log.command_actor() == Actor("command")
-
-
-# Sign-in --------------------------------------------------------------------------------------------------------------
-
-
-async def test_signing_in_and_out_and_failures_are_recorded(club: Club) -> None:
-    organization_id, email = club.community.organization_id, f"ada@{club.community.slug}.example"
-    run = club.server.worker_threads.run
-    async with club.database.organization_transaction(organization_id) as connection:
-        role = await roles.create(connection, organization_id, NewRole("Reader", []), club.clock())
-        hashed = await run(passwords.hash_password, "correct horse battery")
-        new = NewUser(email, "Ada", role.id, hashed)
-        user = await users.create(connection, organization_id, new, club.clock())
-    with pytest.raises(AccessDenied):
-        await sign_in.authenticate_user(club.database, run, email, "wrong", "10.0.0.1")
-    with pytest.raises(AccessDenied):
-        await sign_in.authenticate_user(club.database, run, "unknown@shop.example", "wrong", "10.0.0.1")
-    secret = await sessions.create(club.database, organization_id, user_id=user.id, address="10.0.0.2")
-    session = await sessions.find(club.database, secret)
-    assert session is not None
-    for _ in range(2):
-        await sessions.end(club.database, session)
-    assert [(each.action, each.actor_name, each.address) for each in await entries(club)] == [
-        ("sign_out", "Ada", ""),
-        ("sign_in", "Ada", "10.0.0.2"),
-        ("deny", "Ada", "10.0.0.1"),
-    ]
