@@ -92,10 +92,10 @@ def _turn(name: str, build: Build, scale: float) -> Turn:
         command = [str(build.python), "-m", "bench", name, "--scale", f"{scale:g}", "--results", str(results)]
         # A missed target is exit code 1 and no failure of the run.
         done = subprocess.run(command, cwd=build.checkout, capture_output=True, text=True, env=_environment(build))
-        found = result.load_results(results) if results.exists() else {}
-    if name not in found:
+        stored = result.load_results(results) if results.exists() else {}
+    if name not in stored:
         raise AgainstError(f"{name} at {build.name} has no result: {(done.stderr or done.stdout)[-2000:]}")
-    return Turn(found[name], (before, os.getloadavg()[0]))
+    return Turn(stored[name], (before, os.getloadavg()[0]))
 
 
 def _environment(build: Build) -> dict[str, str]:

@@ -91,13 +91,15 @@ def _measure(served: RunningServer, path: str, secret: str, size: Size, findings
 
 def _beside(served: RunningServer, club: BenchClub, secret: str, members: int, size: Size, findings: Findings) -> None:
     seconds = size.seconds(20)
-    alone = _purchase(served, club, (), members, seconds)
-    beside = _purchase(served, club, [_page(each.path, secret) for each in ENTRIES], members, seconds)
-    findings.record("a purchase, alone: p99", alone.percentile(99, "purchase"), "ms")
-    findings.record("a purchase beside pages: p99", beside.percentile(99, "purchase"), "ms")
-    findings.record("a page beside purchases: p50", beside.percentile(50, "page"), "ms")
-    findings.record("a page beside purchases: p99", beside.percentile(99, "page"), "ms")
-    findings.record("pages beside purchases", len(beside.latencies["page"]) / beside.seconds, "a second")
+    load_alone = _purchase(served, club, (), members, seconds)
+    load_with_pages = _purchase(served, club, [_page(each.path, secret) for each in ENTRIES], members, seconds)
+    findings.record("a purchase, alone: p99", load_alone.percentile(99, "purchase"), "ms")
+    findings.record("a purchase beside pages: p99", load_with_pages.percentile(99, "purchase"), "ms")
+    findings.record("a page beside purchases: p50", load_with_pages.percentile(50, "page"), "ms")
+    findings.record("a page beside purchases: p99", load_with_pages.percentile(99, "page"), "ms")
+    findings.record(
+        "pages beside purchases", len(load_with_pages.latencies["page"]) / load_with_pages.seconds, "a second"
+    )
 
 
 def _purchase(
