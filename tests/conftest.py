@@ -4,6 +4,7 @@ import coverage_measurement  # isort: skip  # before anything of the package is 
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from pathlib import Path
 
 import psycopg
@@ -170,9 +171,28 @@ async def database(
         await pools[url].open()
     database = Database(url, 4, clock)
     database.pool = pools[url].pool
-    await retention.maintain_partitions(database, 7)
-    await partitions.ensure(database)
+    await _ensure_partitions(url, database)
     yield database
+
+
+_partitions: dict[tuple[str, date], list[int]] = {}
+
+
+async def _ensure_partitions(url: str, database: Database) -> None:
+    """Creates the partitions of the clock's day, unless they are there since the last test of that day.
+
+    A test with a later clock drops them.
+    """
+    key = url, database.clock().date()
+    expected = _partitions.get(key, [])
+    async with database.unscoped_connection() as connection:
+        there = await connection.fetchval("SELECT count(*) FROM pg_inherits WHERE inhrelid = ANY ($1)", expected)
+        if expected and there == len(expected):
+            return
+        await retention.maintain_partitions(database, 7)
+        await partitions.ensure(database)
+        rows = await connection.fetch("SELECT inhrelid FROM pg_inherits ORDER BY inhrelid")
+    _partitions[key] = [row["inhrelid"] for row in rows]
 
 
 @pytest_asyncio.fixture

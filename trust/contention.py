@@ -49,9 +49,9 @@ WAYS: tuple[WriteOperation, ...] = (
 
 def run(run: Run) -> None:
     """Runs writers in several processes on the same profiles for some time."""
-    seconds = run.scaled_seconds(SECONDS, 2)
+    seconds, processes = run.scaled_seconds(SECONDS, 1), run.scaled_count(PROCESSES, 2)
     run.describe(
-        f"{WRITERS} clients in {PROCESSES} processes write to the same {PROFILES} profiles for {seconds:g} s, to "
+        f"{WRITERS} clients in {processes} processes write to the same {PROFILES} profiles for {seconds:g} s, to "
         f"a server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several "
         "concurrently with the same Idempotency-Key, with external ids that another client may have used, and "
         "with invalid rows; they change and void transactions, move them from one profile to another and delete "
@@ -60,7 +60,7 @@ def run(run: Run) -> None:
     with serving(run.folder / "server", workers=SERVER_WORKERS, max_concurrent_imports=WRITERS + 1) as server:
         club = create_club(server)
         shared = asyncio.run(_profiles(server, club.token))
-        ledger = merge(_written(server, club.token, shared, run.seed, seconds))
+        ledger = merge(_written(server, club.token, shared, run.seed, seconds, processes))
         ledger.profiles |= dict.fromkeys(shared, "active")
         _check(run, server, club, ledger, shared)
 
@@ -75,10 +75,12 @@ def _client(url: str, token: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
 
-def _written(server: RunningServer, token: str, shared: list[str], seed: int, seconds: float) -> list[Ledger]:
-    numbers = [list(range(process, WRITERS, PROCESSES)) for process in range(PROCESSES)]
-    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as processes:
-        parts = [processes.submit(_write, server.url, token, shared, each, seed, seconds) for each in numbers]
+def _written(
+    server: RunningServer, token: str, shared: list[str], seed: int, seconds: float, processes: int
+) -> list[Ledger]:
+    numbers = [list(range(process, WRITERS, processes)) for process in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = [pool.submit(_write, server.url, token, shared, each, seed, seconds) for each in numbers]
         return [ledger for part in parts for ledger in part.result(timeout=seconds + 120)]
 
 

@@ -204,7 +204,7 @@ def _values() -> st.SearchStrategy[tuple[InjectionPoint, str]]:
 
 
 async def _send_values(run: Run, http: httpx.AsyncClient, crossing: Sequence[tuple[Identity, str, Seeds]]) -> None:
-    drawn = _drawn(_values(), run.scaled_count(VALUES, 250), run.seed)
+    drawn = _drawn(_values(), run.scaled_count(VALUES, 100), run.seed)
     answers: Counter[int] = Counter()
     violations: list[str] = []
     lost: list[str] = []
@@ -317,7 +317,7 @@ async def _send_drawn(run: Run, http: httpx.AsyncClient, crossing: Sequence[tupl
 
     number = run.scaled_count(EXAMPLES, 1)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
-    for operation in run.random.sample(operations, min(len(operations), run.scaled_count(1_000, 25))):
+    for operation in run.random.sample(operations, min(len(operations), run.scaled_count(1_000, 10))):
         endpoint = by_place[operation.method.upper(), operation.path]
         if endpoint.caller is Caller.PROVIDER:
             continue

@@ -55,7 +55,7 @@ class Round(msgspec.Struct, kw_only=True):
 
 def run(run: Run) -> None:
     """Runs rounds of kills, each on a new database. An aborted run continues after its last complete round."""
-    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 3)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     run.describe(
         f"{kills} kills, in rounds of {min(kills, KILLS_OF_A_ROUND)} each on a new database. `regulars serve "
         f"--workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor that restarts it when "

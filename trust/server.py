@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,14 @@ from regulars.storage import embedded
 _ROOT = Path(__file__).parents[1]
 _COMMAND = (sys.executable, "-m", "regulars")
 STOP_SECONDS = 30
+
+
+def create_empty_store(data: Path) -> None:
+    """Leaves the data folder of a new server empty, so that the server creates its database."""
+
+
+prepare_store: Callable[[Path], None] = create_empty_store
+"""What happens to a data folder before a server starts with it. Short tests copy a migrated database into it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ def start(folder: Path, *, port: int = 0, workers: int = 1, **settings: object) 
     Raises RuntimeError with the end of its log where it does not come up.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    prepare_store(folder / "data")
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [*_COMMAND, "serve", "--port", str(port), "--workers", str(workers)],

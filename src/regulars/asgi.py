@@ -17,15 +17,11 @@ from regulars.storage.database import Database
 from regulars.web import open_file_limit
 from regulars.web.connections import ConnectionLimiter
 from regulars.web.context import AppContext
-
-PARENT_PID_VARIABLE = "REGULARS_PARENT_PID"
-"""The process id of `regulars serve`; its workers stop when it is gone."""
-
-OPERATIONS_SECRET_VARIABLE = "REGULARS_OPERATIONS_SECRET"  # noqa: S105 - the name of a variable
-"""The secret by which workers recognise requests of the operations listener."""
-
-METRICS_FOLDER_VARIABLE = "REGULARS_METRICS_FOLDER"
-"""The folder of the metrics that the workers share."""
+from regulars.web.process_environment import (
+    METRICS_FOLDER_VARIABLE,
+    OPERATIONS_SECRET_VARIABLE,
+    PARENT_PID_VARIABLE,
+)
 
 PARENT_EXIT_GRACE_SECONDS = 8.0
 """How long a process may take to stop after its parent is gone: until then it occupies the port."""

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 import structlog
 
+from postgres_servers import Servers
 from regulars import cli
+from regulars.bootstrap import schema_statements
+from regulars.storage.migrate import migrate, role_of
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,25 @@ def folder_of_a_server() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="session")
+def command_urls(servers: Servers) -> Iterator[tuple[str, str]]:
+    """A database of all commands: they have no manual clock, and drop the partitions that expired before today."""
+    owner_url, app_url = servers.urls("embedded")
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("DROP DATABASE IF EXISTS commands WITH (FORCE)")
+        owner.execute("CREATE DATABASE commands TEMPLATE template0")
+    urls = owner_url.replace("/regulars?", "/commands?"), app_url.replace("/regulars?", "/commands?")
+    migrate(urls[0], role_of(urls[1]), schema_statements())
+    yield urls
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute("DROP DATABASE commands WITH (FORCE)")
+
+
 @pytest.fixture
-def on_the_server(database_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def on_the_server(command_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Has commands use the server of the run."""
-    monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", database_urls[0])
-    monkeypatch.setenv("REGULARS_DATABASE_URL", database_urls[1])
+    monkeypatch.setenv("REGULARS_MIGRATION_DATABASE_URL", command_urls[0])
+    monkeypatch.setenv("REGULARS_DATABASE_URL", command_urls[1])
 
 
 _numbers = itertools.count(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import migrated_store
 from cli.conftest import Command, create_community
 from regulars.storage import embedded
 from storage.test_migrate import create_store_of_0_1_0
@@ -20,6 +21,7 @@ def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
 
 
 def test_a_backup_is_restored_into_another_database(command: Command, data: Path, tmp_path: Path) -> None:
+    migrated_store.copy_to(data)
     (tmp_path / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\n")
     create_community(command, "nord")
     command("load", "transactions", "sales.csv", "--community", "nord", "--create-profiles")

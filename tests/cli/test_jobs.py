@@ -19,19 +19,19 @@ WEEKLY = {"name": "Weekly", "cron": "0 6 * * MON", "report": "members", "format"
 
 
 @pytest.fixture
-def failed_job(database_urls: tuple[str, str], command: Command, on_the_server: None) -> int:
+def failed_job(command_urls: tuple[str, str], command: Command, on_the_server: None) -> int:
     """A job that has failed, with an error."""
 
     async def deferred() -> int:
         async with (
-            Database(database_urls[1], 1) as database,
+            Database(command_urls[1], 1) as database,
             database.unscoped_connection() as connection,
             connection.transaction(),
         ):
             return await defer(connection, "unknown", "tests", {"organization_id": 0})
 
     job_id = asyncio.run(deferred())
-    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+    with psycopg.connect(command_urls[0], autocommit=True) as owner:
         owner.execute("UPDATE procrastinate_jobs SET status = 'failed', attempts = 3 WHERE id = %s", [job_id])
         owner.execute("INSERT INTO job_errors (job_id, error) VALUES (%s, 'No space left on device')", [job_id])
     return job_id

@@ -129,10 +129,10 @@ def test_verify_finds_no_differences_in_consistent_data(command: Command, slug: 
 
 
 def test_verify_prints_differences_and_ends_with_exit_code_1(
-    command: Command, slug: str, folder: Path, database_urls: tuple[str, str]
+    command: Command, slug: str, folder: Path, command_urls: tuple[str, str]
 ) -> None:
     command("load", "transactions", "sales.csv", "--community", slug)
-    with psycopg.connect(database_urls[0]) as connection:
+    with psycopg.connect(command_urls[0]) as connection:
         connection.execute(
             "SELECT set_config('regulars.community_id', (SELECT id::text FROM communities WHERE slug = %s), true)",
             [slug],
@@ -157,7 +157,7 @@ def test_a_load_that_the_database_stops_says_where_and_goes_on_from_there(
     command: Command,
     slug: str,
     folder: Path,
-    database_urls: tuple[str, str],
+    command_urls: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_load_that_the_database_stops_says_where_and_goes_on_from_there(
     else:
         pyarrow.parquet.write_table(table, folder / name)
     load = ("load", "transactions", name, "--community", slug)
-    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+    with psycopg.connect(command_urls[0], autocommit=True) as owner:
         owner.execute(
             f"""
             CREATE FUNCTION fail_{name[-3:]}() RETURNS trigger LANGUAGE plpgsql AS

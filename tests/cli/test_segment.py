@@ -100,10 +100,10 @@ def test_a_member_is_named_by_an_id(command: Command, slug: str) -> None:
 
 
 def test_a_segment_that_cant_be_evaluated_is_noted(
-    command: Command, members: str, database_urls: tuple[str, str]
+    command: Command, members: str, command_urls: tuple[str, str]
 ) -> None:
     assert command("segment", "create", "women", WOMEN, "--community", members).code == 0
-    with psycopg.connect(database_urls[0], autocommit=True) as owner:
+    with psycopg.connect(command_urls[0], autocommit=True) as owner:
         # As if a release had removed the field. The new version makes the processes read the filters again.
         owner.execute(
             b"""

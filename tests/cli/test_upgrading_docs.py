@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import migrated_store
 from cli.conftest import Command, create_community
 from regulars.storage.migrate import SchemaError, require_upgradable
 
@@ -17,6 +18,7 @@ def test_the_commands_back_up_migrate_verify_and_restore(
     command: Command, folder_of_a_server: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REGULARS_DATA_DIR", str(folder_of_a_server / "data"))
+    migrated_store.copy_to(folder_of_a_server / "data")
     create_community(command, "nord")
     commands = re.findall(r"^ *\$ regulars (.+)$", PAGE.read_text(), re.MULTILINE)
     backup, migrate, verify, restore = (command(*each.split()) for each in commands)

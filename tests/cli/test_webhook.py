@@ -66,8 +66,8 @@ class Rows:
 
 
 @pytest.fixture
-def rows(database_urls: tuple[str, str], slug: str) -> Rows:
-    return Rows(database_urls[0], slug)
+def rows(command_urls: tuple[str, str], slug: str) -> Rows:
+    return Rows(command_urls[0], slug)
 
 
 def test_webhooks_are_listed_with_their_state(command: Command, slug: str, rows: Rows) -> None:

@@ -7,12 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
+from documentation.command_server import run_command_server
 from documentation.pages import PAGES, ROOT, console_commands
 from regulars.cli import app
 
@@ -64,11 +66,28 @@ def test_the_targets_of_make_exist() -> None:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """The environment of a shell beside `regulars demo`, with the lines that it says to paste."""
+def command_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The folder of `regulars`: of the installed one in a long run, otherwise of one whose commands start sooner."""
+    if request.config.getoption("--long"):
+        yield BIN
+        return
+    with (
+        # A socket's path is short.
+        tempfile.TemporaryDirectory(prefix="regulars-test-") as folder,
+        run_command_server(Path(folder)) as commands,
+    ):
+        yield commands
+
+
+@pytest.fixture(scope="module")
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, command_folder: Path
+) -> Iterator[Mapping[str, str]]:
+    """The environment of a shell beside `regulars demo`, with the lines that it says to paste; a tiny demo if not long."""
     data = tmp_path_factory.mktemp("demo") / "data"
     log = data.parent / "log"
-    command = [str(BIN / "regulars"), "demo", "--port", "0", "--data-dir", str(data)]
+    size = "small" if request.config.getoption("--long") else "tiny"
+    command = [str(BIN / "regulars"), "demo", "--size", size, "--port", "0", "--data-dir", str(data)]
     with (
         log.open("wb") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
@@ -82,7 +101,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]
                     break
             exports = dict(re.findall(r"^  export (\w+)=(\S+)$", "".join(introduction), re.MULTILINE))
             assert set(exports) == {"SERVER", "TOKEN", "REPORTS", "MEMBER"}, log.read_text()
-            yield {**os.environ, **exports, "PATH": f"{BIN}:{os.environ['PATH']}", "REGULARS_DATA_DIR": str(data)}
+            path = f"{command_folder}:{BIN}:{os.environ['PATH']}"
+            yield {**os.environ, **exports, "PATH": path, "REGULARS_DATA_DIR": str(data)}
         finally:
             psutil.Process(process.pid).terminate()
             process.communicate(timeout=60)

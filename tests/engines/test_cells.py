@@ -12,9 +12,6 @@ from regulars.core.cells import ISO_CELLS
 from regulars.offline import casting
 from regulars.offline.casting import InputColumn, TypeFamily
 
-# One process of the run has them all, so that Spark is started once.
-pytestmark = pytest.mark.xdist_group("spark")
-
 
 @pytest.mark.parametrize("kind", sorted(COLUMNS))
 def test_spark_reads_the_same_values(kind: str, spark: Any) -> None:

@@ -1,4 +1,4 @@
-"""Segments over files: by the filters that the server evaluates, on DuckDB and Spark."""
+"""Segments over files: by the filters that the server evaluates, on DuckDB; on Spark see tests/engines/test_segment.py."""
 
 from __future__ import annotations
 
@@ -46,13 +46,6 @@ def test_each_member_is_in_a_segment_or_not() -> None:
     assert members_of(json.dumps({"type": "not", "operation": WOMEN})) == {"A": False, "C": True}
     assert members_of(NORDIC_OR_OLD) == {"A": True, "C": True}
     assert members_of(SPENDERS, transactions=PURCHASES) == {"A": True, "C": False}
-
-
-# Beside the tests of engines, so that Spark is started once.
-@pytest.mark.xdist_group("engines")
-def test_spark_computes_the_same() -> None:
-    both = {"type": "and", "operations": [NORDIC_OR_OLD, SPENDERS]}
-    assert members_of(both, transactions=PURCHASES, engine="spark") == {"A": True, "C": False}
 
 
 def test_the_command_writes_the_members(tmp_path: Path) -> None:

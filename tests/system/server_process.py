@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+import migrated_store
 from regulars.auth import tokens
 from regulars.clock import system_clock
 from regulars.model import community as communities
@@ -36,6 +37,7 @@ class ServerProcess:
 @contextmanager
 def run_server(folder: Path, *, workers: int, settings: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
     """Runs a server with its data in a folder during the block; it must exit with code 0."""
+    migrated_store.copy_to(folder / "data")
     log = (folder / "log").open("wb")
     command = [str(REGULARS), "serve", "--port", "0", "--data-dir", str(folder / "data"), "--workers", str(workers)]
     with log, embedded.run_server(folder / "data") as (_, database_url):

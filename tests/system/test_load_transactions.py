@@ -86,7 +86,7 @@ async def test_a_backfill_during_live_writes_and_a_kill_ends_consistently(data_f
             hot = [str(answer.json()["data"]["id"]) for answer in made]
             write_transactions(tmp_path / "lake", hot)
             writers = [Writer(http, number, SEED, hot) for number in range(WRITERS)]
-            writing = asyncio.gather(*(writer.write(4) for writer in writers))
+            writing = asyncio.gather(*(writer.write(2) for writer in writers))
             killed = await start_load(data_folder / "data", tmp_path / "lake")
             await wait_until_dirty(database, community.id, killed)
             killed.send_signal(signal.SIGKILL)

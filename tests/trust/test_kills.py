@@ -7,6 +7,6 @@ from trust.registry import PROOFS, run_proof
 @pytest.mark.timeout(240)
 def test_every_acknowledged_write_survives_kills_of_server_worker_and_database() -> None:
     (proof,) = (each for each in PROOFS if each.name == "kills")
-    found = run_proof(proof, scale=0.015)
+    found = run_proof(proof, scale=0.01)
     assert [check for check in found.checks if not check.holds] == [], found.command
     assert found.holds

@@ -77,7 +77,9 @@ class LoadedDemo:
 
 def demo(
     *,
-    size: Annotated[mall.Size, Parameter(help="Size of the generated mall community.")] = "small",
+    size: Annotated[
+        mall.Size, Parameter(help="Size of the generated mall community. With `tiny`, CDNOW is small too.")
+    ] = "small",
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
     port: Annotated[int | None, Parameter(help="Port to listen on. 0 selects a free port.")] = None,
     data_dir: Annotated[Path | None, Parameter(help="Data directory of the embedded database.")] = None,
@@ -95,7 +97,7 @@ def demo(
     async def load(urls: bootstrap.DatabaseUrls) -> LoadedDemo:
         async with bootstrap.open_pool(urls, settings) as database:
             committers = GroupCommitter(database, settings.commit_max_rows)
-            definitions = (_cdnow(), await _mall(database, size))
+            definitions = (_cdnow(size), await _mall(database, size))
             clubs = [await _load_with_token(database, committers, each) for each in definitions]
             mall.clear_cache()
             reporting_token = await _create_reporting_token(database, clubs[0].community)
@@ -114,9 +116,11 @@ def _query_command(data_dir: Path | None) -> str:
     return f"{command} query" if data_dir is None else f"{command} query --data-dir {data_dir}"
 
 
-def _cdnow() -> DemoClub:
+def _cdnow(size: mall.Size) -> DemoClub:
+    """Returns the community of CDNOW: every customer, or one of a hundred in the tiny demo."""
     new = NewCommunity(**cdnow.community(), organization=ORGANIZATION)
-    return DemoClub(new, {"profiles": cdnow.profiles, "transactions": cdnow.transactions})
+    each = 100 if size == "tiny" else 1
+    return DemoClub(new, {"profiles": partial(cdnow.profiles, each), "transactions": partial(cdnow.transactions, each)})
 
 
 async def _mall(database: Database, size: mall.Size) -> DemoClub:

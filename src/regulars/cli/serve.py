@@ -22,15 +22,17 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from regulars import bootstrap
-from regulars.asgi import METRICS_FOLDER_VARIABLE, OPERATIONS_SECRET_VARIABLE, PARENT_PID_VARIABLE
 from regulars.bootstrap import DatabaseUrls
-from regulars.cli.operations_listener import format_address, parse_address, run_listener
 from regulars.cli.options import CommonOptions, UsageError, load_settings
-from regulars.jobs.scheduler import Scheduler
 from regulars.observability import logs
 from regulars.settings import Settings, variable_name
 from regulars.storage import spill_folders
 from regulars.web import open_file_limit, received_files
+from regulars.web.process_environment import (
+    METRICS_FOLDER_VARIABLE,
+    OPERATIONS_SECRET_VARIABLE,
+    PARENT_PID_VARIABLE,
+)
 from regulars.web.public_address import PublicAddress
 
 STOP_TIMEOUT_SECONDS = 7
@@ -86,6 +88,9 @@ def worker(
 
     Example: `REGULARS_DATABASE_URL=postgresql://... regulars worker --concurrency 2`
     """
+    # Imported here, because `regulars serve` leaves the jobs to the processes that it starts.
+    from regulars.jobs.scheduler import Scheduler
+
     settings = load_settings(common, export_concurrency=concurrency)
     if settings.export_concurrency < 0:
         raise UsageError(f"--concurrency is {settings.export_concurrency}. It must be at least 0.")
@@ -118,6 +123,9 @@ def with_free_ports(settings: Settings) -> Settings:
     PublicAddress(settings)
     settings = replace(settings, port=_free_port(settings.host, settings.port, "--host and --port"))
     if settings.operations_listen:
+        # Imported only where it is configured, because it imports much of the application.
+        from regulars.cli.operations_listener import format_address, parse_address
+
         host, port = parse_address(settings.operations_listen)
         port = _free_port(host, port, "REGULARS_OPERATIONS_LISTEN")
         settings = replace(settings, operations_listen=format_address(host, port))
@@ -154,6 +162,8 @@ def run_server(settings: Settings, urls: DatabaseUrls, on_ready: Callable[[str],
         for name, value in _environment(settings, urls, shared, secret).items():
             os.environ[name] = value
         if settings.operations_listen:
+            from regulars.cli.operations_listener import run_listener
+
             upstream = _local_host(settings.host), settings.port
             stack.enter_context(run_listener(settings.operations_listen, upstream, secret))
         _serve(settings, on_ready)

@@ -72,22 +72,22 @@ def community() -> CommunityRecord:
     }
 
 
-def profiles() -> Iterator[CdnowCustomer]:
-    """Every customer, in the order of the file; `joined_at` is the day of the first purchase, a bare date."""
-    for line in _lines():
+def profiles(each: int = 1) -> Iterator[CdnowCustomer]:
+    """Every customer, or one of `each`, in the order of the file; `joined_at` is the day of the first purchase, a bare date."""
+    for line in _lines(each):
         # The file is sorted by customer and day, so a customer's first line is its first purchase.
         if line.number == 1:
             yield {"external_id": line.customer, "joined_at": line.day, "currency": CURRENCY}
 
 
-def transactions() -> Iterator[CdnowPurchase]:
-    """Every purchase, in the order of the file, its id the customer and the running number of its purchases.
+def transactions(each: int = 1) -> Iterator[CdnowPurchase]:
+    """Every purchase of these customers, in the order of the file, its id the customer and the running number of its purchases.
 
     `total` is what was paid, to the cent, and the truth. The file gives no prices: that of the one item is
     total / quantity to four decimals, and times the quantity, rounded to the cent, it is the total again.
     Some totals are 0.
     """
-    for line in _lines():
+    for line in _lines(each):
         price = (line.dollars / line.discs).quantize(_TEN_THOUSANDTH, ROUND_HALF_EVEN)
         yield {
             "external_id": f"{line.customer}-{line.number}",
@@ -101,7 +101,7 @@ def transactions() -> Iterator[CdnowPurchase]:
         }
 
 
-def _lines() -> Iterator[_Line]:
+def _lines(each: int) -> Iterator[_Line]:
     packed = resources.files("regulars.demo") / "cdnow_master.txt.gz"
     with packed.open("rb") as stream, gzip.open(stream, "rt", encoding="ascii") as lines:
         next(lines)
@@ -109,4 +109,5 @@ def _lines() -> Iterator[_Line]:
         for line in lines:
             name, day, discs, dollars = line.split()
             customer, number = name, number + 1 if name == customer else 1
-            yield _Line(name, number, date.fromisoformat(day), int(discs), Decimal(dollars))
+            if int(name) % each == 0:
+                yield _Line(name, number, date.fromisoformat(day), int(discs), Decimal(dollars))

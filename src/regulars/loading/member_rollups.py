@@ -67,7 +67,7 @@ async def update_rollups(uow: UnitOfWork) -> None:
             values = (uow.community_id, recounted) if "$1" in relation.statement else ()
             table = await export_query(uow, relation.statement, values, relation.columns)
             engine.connection.register(name, table)
-        engine.connection.register("age_groups", _AGE_GROUPS)
+        engine.connection.register("age_groups", _age_groups())
         engine.connection.execute("SET VARIABLE last = ?", [last.replace(tzinfo=None)])
         ((first,),) = engine.fetch("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
@@ -110,14 +110,21 @@ _FIELDS = {"optin_channel": TEXT, "optin_subchannel": TEXT, "optin_platform": TE
 _SNAPSHOT_DIMENSIONS = {**_FIELDS, "age": TEXT, "country": TEXT, **_CONSENTS}
 _BALANCE_DIMENSIONS = {"type": TEXT, **_FIELDS, "age": TEXT, **_CONSENTS}
 
-_AGES = [*AGE_GROUP_STARTS.values(), None]
-_AGE_GROUPS = pa.table(
-    {
-        "age": pa.array(list(AGE_GROUP_STARTS), TEXT),
-        "min_age": pa.array(_AGES[:-1], INTEGER),
-        "next_min_age": pa.array(_AGES[1:], INTEGER),
-    }
-)
+
+def _age_groups() -> pa.Table:
+    """Returns the groups of age, each with the age at which it and its next one begin.
+
+    Not made at import: the first array that Arrow converts from a list imports pandas, if it is installed.
+    """
+    starts = [*AGE_GROUP_STARTS.values(), None]
+    return pa.table(
+        {
+            "age": pa.array(list(AGE_GROUP_STARTS), TEXT),
+            "min_age": pa.array(starts[:-1], INTEGER),
+            "next_min_age": pa.array(starts[1:], INTEGER),
+        }
+    )
+
 
 _STATE = f"""{", ".join(_FIELDS)}, birth_date,
            substr((SELECT name FROM unnest(groups) AS name WHERE name LIKE 'country:%'), 9) AS country,

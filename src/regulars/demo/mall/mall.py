@@ -42,7 +42,7 @@ from regulars.demo.rows import (
     TransactionRecord,
 )
 
-Size = Literal["small", "large"]
+Size = Literal["tiny", "small", "large"]
 SEED = 1
 
 
@@ -65,6 +65,10 @@ class SizeParameters(Struct, frozen=True):
 
 # The visit rate yields the number of receipts above each size, including returns and anonymous sales.
 SIZE_PARAMETERS: dict[Size, SizeParameters] = {
+    # 1,200 receipts, 6,000 events of messages
+    "tiny": SizeParameters(
+        members=100, visit_rate=0.81, anonymous_sales=100, message_history_days=182, throughput=0.025
+    ),
     # 25,000 receipts, 120,000 events of messages
     "small": SizeParameters(
         members=2_000, visit_rate=0.81, anonymous_sales=2_000, message_history_days=182, throughput=0.5
