@@ -9,7 +9,7 @@ from typing import Any
 from asyncpg.connection import Connection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from regulars.api import asgi
+from regulars import asgi
 from regulars.web.bodies import encode
 
 COUNTS = "/trust/conditions"

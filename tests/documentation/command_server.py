@@ -72,7 +72,7 @@ def _serve(listener: socket.socket) -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Ends a fork at once: what it has imported is not worth dismantling."""
+    """Ends a fork without dismantling what it has imported."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
