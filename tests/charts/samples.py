@@ -14,8 +14,8 @@ TIMESERIES: dict[str, Any] = {
     "range_timezone": "Europe/Oslo",
     "time_buckets": ["2026-11-23T00:00:00.000+01:00", "2026-11-24T00:00:00.000+01:00"],
     "series": [
-        {"label": {"type": "out", "platform": None}, "values": [1, None]},
-        {"label": {"type": "</script>", "platform": "ios"}, "values": [2, 3]},
+        {"label": {"kind": "out", "platform": None}, "values": [1, None]},
+        {"label": {"kind": "</script>", "platform": "ios"}, "values": [2, 3]},
     ],
     "data_points": 3,
     "result_type": "timeseries",

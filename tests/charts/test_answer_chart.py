@@ -11,6 +11,7 @@ from query.sample_reports import REGISTRY
 from regulars.charts.answer_chart import MAX_GROUPS, Subject, can_be_drawn
 from regulars.charts.chart import GroupAxis, Quantity, Shape, TimeAxis, Unit
 from regulars.charts.language import ChartLanguage
+from regulars.charts.report_words import DESCRIPTIONS, WORDS
 from regulars.core.field_type import FieldType
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import Report, ReportFormat, ReportMeasure
@@ -189,3 +190,14 @@ def test_every_report_can_be_drawn_by_each_of_its_groupings(report: Report) -> N
     for grouping in report.groupings_by_name.values():
         assert can_be_drawn(report, grouping)
         assert Subject(report, grouping).title
+
+
+def test_every_word_of_a_report_can_be_translated() -> None:
+    words = {*WORDS, *DESCRIPTIONS}
+    for report in REPORTS_BY_NAME.values():
+        language = ChartLanguage(translate=lambda text: "" if text in words else text)
+        names = [report.name, *(each.name for each in report.fields), *(each.name for each in report.measures)]
+        for grouping in report.groupings_by_name.values():
+            names += [grouping.name.removeprefix("by_"), *(each.name for each in grouping.measures)]
+        assert [name for name in names if language.words(name)] == []
+        assert {report.description, Subject(report).title} <= words

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import extract_from_dir
 
+import regulars.charts
 import regulars.dashboard
 from regulars.dashboard.page import Section
 from regulars.dashboard.registry import PAGES
@@ -16,6 +17,9 @@ from regulars.dashboard.translations import choose, locales, read_catalogues
 FOLDER = Path(regulars.dashboard.__file__).parent
 METHODS = [("templates/**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "translatable": None}
+# Charts have texts of their own, which the page translates.
+CHARTS = Path(regulars.charts.__file__).parent
+CHART_KEYWORDS = {"translate": None, "translatable": None, "words": None}
 
 
 def messages() -> Iterator[tuple[str, str]]:
@@ -23,6 +27,10 @@ def messages() -> Iterator[tuple[str, str]]:
     options = {"templates/**.html": {"trimmed": "true", "silent": "false"}}
     for file, _line, message, _comments, _context in extract_from_dir(str(FOLDER), METHODS, options, keywords=KEYWORDS):
         yield file, message[0] if isinstance(message, tuple) else message
+    for file, _line, message, _comments, _context in extract_from_dir(
+        str(CHARTS), [("**.py", "python")], keywords=CHART_KEYWORDS
+    ):
+        yield file, str(message)
     for page in PAGES:
         yield "registry.py", page.title
     for section in Section:

@@ -20,6 +20,7 @@ from regulars.charts.chart import (
 )
 from regulars.charts.label_names import Names
 from regulars.charts.language import ENGLISH, ChartLanguage
+from regulars.charts.value_names import VALUE_NAMES
 from regulars.core.field_type import FieldType
 from regulars.query.compiler.groups import labels_for
 from regulars.reports.report import Grouping, Report, ReportFormat, ReportMeasure
@@ -47,10 +48,13 @@ class Subject:
     currency: str = ""
     names: Names = field(default_factory=dict)
     language: ChartLanguage = ENGLISH
+    heading: str = ""
 
     @property
     def title(self) -> str:
-        """What the report is about, and by which fields it is grouped."""
+        """The heading; without one, what the report is about, and by which fields it is grouped."""
+        if self.heading:
+            return self.heading
         title = self.language.translate(self.report.description.partition(".")[0].partition(";")[0])
         fields = [] if self.grouping is None else [self.language.words(each) for each in self.grouping.fields]
         if not fields:
@@ -89,8 +93,10 @@ class Subject:
             return name
         if key == self.report.metric:
             return self.language.words(str(value))
+        if (short := VALUE_NAMES.get(key.removeprefix("aggregations."), {}).get(value)) is not None:
+            return self.language.translate(short)
         if isinstance(value, bool):
-            return f"{self._thing(key)}: {self.language.translate('yes' if value else 'no')}"
+            return f"{self._thing(key)}: {self.language.yes_or_no(value)}"
         return f"{self._thing(key)} {value}" if isinstance(value, int) else str(value)
 
     def series_name(self, label: Mapping[str, Any], zone: str = "") -> str:
@@ -150,12 +156,16 @@ def _time_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
     for (_, is_state), measured in by_unit.items():
         if all(value is None for _, series in measured for value in series.values):
             continue
-        is_sum = all(subject.is_sum(measure) for measure, _ in measured) and (is_grouped or not metric)
+        # Kinds of events are compared with each other; their sum has no meaning.
+        has_kinds = any(key in ("type", "event") for each in answer["series"] for key in each["label"])
+        is_sum = (
+            all(subject.is_sum(measure) for measure, _ in measured) and (is_grouped or not metric) and not has_kinds
+        )
         drawn, omitted = _largest([series for _, series in measured], is_sum, language)
         if omitted:
             notes.append(_omitted_note(omitted, language))
         name = subject.measure_name([measure for measure, _ in measured])
-        panels.append(Panel(subject.unit(measured[0][0]), _shape(len(drawn), is_state, is_sum), drawn, name))
+        panels.append(Panel(subject.unit(measured[0][0]), _shape(len(drawn), is_state, is_sum), drawn, name, is_state))
     return Chart(
         subject.title, subtitle, TimeAxis(language.words("time"), buckets), tuple(panels), tuple(notes), language
     )
@@ -202,14 +212,10 @@ def _sum(values: Iterable[Figure | None]) -> Figure | None:
 def _group_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
     language, measures = subject.language, subject.measures
     groups = list(_groups(subject, answer))
-    if len(groups) > 1 and not _has_order(subject) and measures:
-        first = next(iter(measures))
-        groups.sort(key=lambda each: -(each[1].get(first) or 0))
-    named = [
-        (measure, [values.get(name) for _, values in groups])
-        for name, measure in measures.items()
-        if any(values.get(name) is not None for _, values in groups)
-    ]
+    known = [name for name in measures if any(values.get(name) is not None for _, values in groups)]
+    if known and not _has_order(subject):
+        groups.sort(key=lambda each: -(each[1].get(known[0]) or 0))
+    named = [(measures[name], [values.get(name) for _, values in groups]) for name in known]
     names, notes = (
         [name for name, _ in groups],
         _masked_note(subject, answer.get("statistics") or answer.get("records", ())),
@@ -230,7 +236,7 @@ def _group_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
     )
     subtitle = ""
     if "from" in answer:
-        subtitle = f"{language.moment(answer['from'])} – {language.moment(answer['to'])}"
+        subtitle = f"{language.moment(answer['from'])} – {language.moment(answer['to'], is_end=True)}"
     fields = () if subject.grouping is None else subject.grouping.fields
     title = " × ".join(language.words(each) for each in fields) or language.words("group")
     return Chart(subject.title, subtitle, GroupAxis(title, tuple(names[:MAX_GROUPS])), panels, tuple(notes), language)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from regulars.charts.language import ENGLISH, ChartLanguage
+from regulars.charts.value_names import translatable
 
 Figure = int | float | Decimal
 
@@ -22,10 +23,10 @@ class Shape(Enum):
 class Quantity(Enum):
     """What a figure counts or measures; the number format follows from it."""
 
-    COUNT = "number"
-    MONEY = "money"
-    PERCENT = "percent"
-    RATE = "rate"
+    COUNT = translatable("number")
+    MONEY = translatable("money")
+    PERCENT = translatable("percent")
+    RATE = translatable("rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,17 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The series of one unit. `measure` is what all of them measure, empty where that differs."""
+    """The series of one unit.
+
+    `measure` is what all of them measure, empty where that differs. `is_state` says that nothing is known of missing
+    buckets; otherwise nothing happened in them.
+    """
 
     unit: Unit
     shape: Shape
     series: tuple[ChartSeries, ...]
     measure: str = ""
+    is_state: bool = True
 
 
 @dataclass(frozen=True, slots=True)

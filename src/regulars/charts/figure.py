@@ -32,9 +32,12 @@ body {{ margin: 1.5rem; font: 16px/1.5 system-ui, sans-serif; color: var(--chart
 """
 
 
-def render_figure(chart: Chart) -> str:
-    """A figure for pages that include charts.css, vega.js and charts.js. Without scripts its table can be read."""
-    return "\n".join(_figure(chart))
+def render_figure(chart: Chart, *, has_table: bool = True) -> str:
+    """A figure for pages that include charts.css, vega.js and charts.js.
+
+    Without scripts its table can be read; a page that has the same figures elsewhere needs none.
+    """
+    return "\n".join(_figure(chart, has_table=has_table))
 
 
 def render_page(chart: Chart) -> str:
@@ -51,8 +54,8 @@ def render_page(chart: Chart) -> str:
     )
 
 
-def _figure(chart: Chart) -> Iterator[str]:
-    title, translate = html.escape(chart.title), chart.language.translate
+def _figure(chart: Chart, *, has_table: bool) -> Iterator[str]:
+    title = html.escape(chart.title)
     subtitle = f" <span>{html.escape(chart.subtitle)}</span>" if chart.subtitle else ""
     yield '<figure class="chart">'
     yield f"<figcaption><strong>{title}</strong>{subtitle}</figcaption>"
@@ -67,11 +70,19 @@ def _figure(chart: Chart) -> Iterator[str]:
         yield f'<div class="chart-plot" role="img" aria-label="{label}"></div>'
         yield f'<script type="application/json">{data}</script>'
     yield from (f'<p class="chart-note">{html.escape(each)}</p>' for each in chart.notes)
-    yield f"<details><summary>{html.escape(translate('Figures as a table'))}</summary>"
+    if has_table:
+        yield from _details(chart)
+    yield "</figure>"
+
+
+def _details(chart: Chart) -> Iterator[str]:
+    translate = chart.language.translate
+    summary = html.escape(translate("Figures as a table"))
+    yield f"<details><summary>{summary}</summary>"
     label = html.escape(translate("Figures"))
     yield f'<div class="chart-figures" tabindex="0" role="region" aria-label="{label}"><table>'
     yield from _table(chart)
-    yield "</table></div></details>\n</figure>"
+    yield "</table></div></details>"
 
 
 def _table(chart: Chart) -> Iterator[str]:

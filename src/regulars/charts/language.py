@@ -24,7 +24,11 @@ class ChartLanguage:
 
     def words(self, name: str) -> str:
         """The name of a field or measure in words, such as active buyers."""
-        return self.translate(name.replace("_", " "))
+        return self.translate(name.removeprefix("aggregations.").replace("_", " "))
+
+    def yes_or_no(self, value: bool) -> str:
+        """A boolean."""
+        return self.translate("yes") if value else self.translate("no")
 
     def count(self, value: float | Decimal) -> str:
         """A number with as many decimals as it has, at most four."""
@@ -54,10 +58,15 @@ class ChartLanguage:
         """The date of a time."""
         return str(format_skeleton("yMMMd", at, locale=self.locale))
 
-    def moment(self, text: str) -> str:
-        """A time of an answer, such as 2026-11-01T00:00:00.000+01:00, by its local date, and its time unless midnight."""
+    def moment(self, text: str, *, is_end: bool = False) -> str:
+        """A time of an answer, such as 2026-11-01T00:00:00.000+01:00, by its local date, and its time unless midnight.
+
+        A midnight that ends a range is the day before.
+        """
         at = datetime.fromisoformat(text)
-        return self.day(at) if (at.hour, at.minute) == (0, 0) else f"{self.day(at)} {at:%H:%M}"
+        if (at.hour, at.minute) == (0, 0):
+            return self.day(at - timedelta(days=1) if is_end else at)
+        return f"{self.day(at)} {at:%H:%M}"
 
 
 ENGLISH = ChartLanguage()

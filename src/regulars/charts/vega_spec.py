@@ -1,12 +1,12 @@
 """Specifications of panels in Vega-Lite. Colours are CSS variables, which the page or `palette` replaces."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from regulars.charts.answer_chart import MAX_SERIES
-from regulars.charts.chart import Chart, ChartSeries, Figure, GroupAxis, Panel, Quantity, Shape, TimeAxis
+from regulars.charts.chart import Chart, ChartSeries, Figure, GroupAxis, Panel, Quantity, Shape, TimeAxis, TimeBucket
 from regulars.charts.language import d3_locale
 
 Spec = dict[str, Any]
@@ -152,8 +152,7 @@ def _lines(axis: TimeAxis, panel: Panel, x: Spec) -> list[Spec]:
         last = None
         for bucket, value in zip(axis.buckets, each.values, strict=True):
             if last is not None and bucket.start - last > timedelta(hours=1):
-                # No line crosses missing buckets.
-                values.append({"at": _text(last), "series": each.name, "value": None})
+                values += _missing(each.name, last, bucket, panel)
             # The columns that show the figures are around their points.
             middle = bucket.start + (bucket.end - bucket.start) / 2
             values.append({"at": _text(middle), "series": each.name, "value": value})
@@ -168,6 +167,15 @@ def _lines(axis: TimeAxis, panel: Panel, x: Spec) -> list[Spec]:
         "encoding": {**encoding, **_point_shapes(panel.series)},
     }
     return [{"data": {"values": values}, "layer": [lines, points]}]
+
+
+def _missing(name: str, last: datetime, bucket: TimeBucket, panel: Panel) -> list[Spec]:
+    """What a line has between two buckets that are apart: a gap where nothing is known, else zero."""
+    if panel.is_state:
+        return [{"at": _text(last), "series": name, "value": None}]
+    half = (bucket.end - bucket.start) / 2
+    places = dict.fromkeys((last + half, bucket.start - half))
+    return [{"at": _text(at), "series": name, "value": 0} for at in places]
 
 
 # Groups -------------------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ class StaticFile:
 @cache
 def _files() -> dict[str, StaticFile]:
     found = {}
-    for each in resources.files("regulars.dashboard").joinpath("static").iterdir():
+    folders = (resources.files(package).joinpath("static") for package in ("regulars.dashboard", "regulars.charts"))
+    for each in (file for folder in folders for file in folder.iterdir()):
         suffix = PurePosixPath(each.name).suffix
         if suffix in _MEDIA_TYPES:
             content = each.read_bytes()

@@ -77,6 +77,8 @@ async function draw(plot) {
     tooltip: showTooltip,
   });
   plot.view = view;
+  // The plot has a label, and the same figures are in a table.
+  plot.querySelector("svg")?.setAttribute("aria-hidden", "true");
 }
 
 /** Draws all charts of an element, by default of the page. */

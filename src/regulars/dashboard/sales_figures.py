@@ -1,0 +1,30 @@
+"""Figures of sales, compared with the period before and with a year ago."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MEASURES = ("transactions", "net_amount", "members", "average_value")
+"""The measures of sales that pages show; `members` are the distinct buyers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A figure with those of the period before and of a year ago; None is unknown."""
+
+    value: Any = None
+    before: Any = None
+    year_before: Any = None
+
+
+def sales_figures(*answers: Any) -> dict[str, Compared]:
+    """The figures of `transactions_stats` without groups: of a period, and of those it is compared with."""
+    rows = [_only_group(each) for each in answers]
+    figures = {name: Compared(*(row.get(name) for row in rows)) for name in MEASURES}
+    return {"buyers" if name == "members" else name: each for name, each in figures.items()}
+
+
+def _only_group(answer: Any) -> Mapping[str, Any]:
+    groups = [] if answer is None else answer["statistics"]
+    found: Mapping[str, Any] = groups[0]["values"] if groups else {}
+    return found
