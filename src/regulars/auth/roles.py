@@ -37,10 +37,17 @@ class NewRole:
 
 
 ADMINISTRATOR = NewRole("Administrator", ["*"])
-ANALYST = NewRole("Analyst", [permits.REPORTING])
+ANALYST = NewRole("Analyst", [permits.REPORTING, permits.PROFILE_AGGREGATIONS, permits.SEGMENT_OF_PROFILE_READ])
 MARKETER = NewRole(
     "Marketer",
-    [permits.REPORTING, permits.PROFILE_READ, permits.TRANSACTION_READ, permits.LOCATION_READ, permits.WEBHOOK_READ],
+    [
+        permits.REPORTING,
+        permits.PROFILE_READ,
+        permits.SEGMENT_OF_PROFILE_READ,
+        permits.TRANSACTION_READ,
+        permits.LOCATION_READ,
+        permits.WEBHOOK_READ,
+    ],
 )
 
 STORE_PERMITS = (

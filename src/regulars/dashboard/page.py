@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from regulars.dashboard.visit import Visit
+from regulars.dashboard.visit import Visit, Visitor
 
 
 class Section(Enum):
@@ -70,7 +70,7 @@ class Page:
     """A page at a path, whose parameters are written as `{name}`.
 
     `title` is translated where it is shown. `section` is the link of the navigation that is marked, and leads to the page
-    if `is_entry`. `permit` is what a person needs to see it; without one, the APIs decide. `handles_forms` says that the
+    if `is_entry`. `permit` is what a person needs to see it, or `alternative_permit`; without one, the APIs decide. `handles_forms` says that the
     handler also takes POST. `needs_one_club` says that the page is about one club; otherwise it can be about several.
     `is_public` pages need no session.
     """
@@ -81,6 +81,11 @@ class Page:
     section: Section = Section.NONE
     is_entry: bool = False
     permit: str = ""
+    alternative_permit: str = ""
     handles_forms: bool = False
     needs_one_club: bool = True
     is_public: bool = False
+
+    def is_allowed(self, user: Visitor) -> bool:
+        """Whether a person has a permit for the page."""
+        return not self.permit or any(user.may(each) for each in (self.permit, self.alternative_permit) if each)

@@ -3,11 +3,19 @@
 from starlette.types import ASGIApp
 
 from regulars.dashboard.page import Page
-from regulars.dashboard.pages import filters, overview, reports, sales, sign_in
+from regulars.dashboard.pages import filters, member, members, overview, reports, sales, sign_in
 from regulars.dashboard.site import Site
 from regulars.web.context import AppContext
 
-PAGES: tuple[Page, ...] = (*overview.PAGES, *reports.PAGES, *sales.PAGES, *filters.PAGES, *sign_in.PAGES)
+PAGES: tuple[Page, ...] = (
+    *overview.PAGES,
+    *members.PAGES,
+    *member.PAGES,
+    *reports.PAGES,
+    *sales.PAGES,
+    *filters.PAGES,
+    *sign_in.PAGES,
+)
 
 
 def create_site(context: AppContext, api: ASGIApp) -> Site:

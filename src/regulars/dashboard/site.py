@@ -89,7 +89,7 @@ class Site:
                 return self._error(visit, page, HTTPStatus.NOT_FOUND)
             if request.method not in ("GET", "HEAD", *(["POST"] if page.handles_forms else [])):
                 return self._error(visit, page, HTTPStatus.METHOD_NOT_ALLOWED)
-            if page.permit and not visit.user.may(page.permit):
+            if not page.is_allowed(visit.user):
                 return self._error(visit, page, HTTPStatus.FORBIDDEN, permit=page.permit)
             if request.method == "POST":
                 forms.require_same_site(request, public_url)
