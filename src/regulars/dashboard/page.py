@@ -70,9 +70,9 @@ class Page:
     """A page at a path, whose parameters are written as `{name}`.
 
     `title` is translated where it is shown. `section` is the link of the navigation that is marked, and leads to the page
-    if `is_entry`. `permit` is what a person needs to see it, or `alternative_permit`; without one, the APIs decide. `handles_forms` says that the
-    handler also takes POST. `needs_one_club` says that the page is about one club; otherwise it can be about several.
-    `is_public` pages need no session.
+    if `is_entry`. `permit` is what a person needs to see it, or `alternative_permit`; without one, the APIs decide.
+    `handles_forms` says that the handler also takes POST. `needs_one_club` says that the page is about one club; otherwise
+    it can be about several. `is_public` pages need no session.
     """
 
     path: str

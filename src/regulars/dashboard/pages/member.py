@@ -19,7 +19,7 @@ from regulars.dashboard.visit import Visit
 EVENTS_PER_PAGE = 25
 HISTORY_YEARS = 2
 HISTORY_POINTS = 25
-MAX_PURCHASES = 20
+MAX_PURCHASES = 10
 """The purchases of an explanation that are shown; the API has all of them."""
 
 KINDS = {
@@ -71,16 +71,15 @@ async def show_member(visit: Visit) -> Answer:
             "values": values,
             "groups": shown_groups(visit, declared, values),
             "explained": await _explained(visit, path, declared, day, as_of),
-            "timeline": await _timeline(visit, path, kinds, None if as_of is None else _text(day.end + _MICROSECOND)),
+            "timeline": await _timeline(
+                visit, path, kinds, None if as_of is None else _text(day.end + timedelta(seconds=1))
+            ),
             "kinds": kinds,
             "all_kinds": KINDS,
             "segments": (await visit.api.get(f"{path}/segments"))["data"] if may_see_segments else None,
             "is_personal": visit.user.may(permits.PROFILE_READ),
         },
     )
-
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def _profile_id(text: str) -> str | None:
@@ -147,7 +146,9 @@ async def _explained(
 def _without_repetitions(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The instants at which the value was another one than at the one before."""
     return [
-        each for before, each in zip([None, *history], history, strict=False) if not before or before["value"] != each["value"]
+        each
+        for before, each in zip([None, *history], history, strict=False)
+        if not before or before["value"] != each["value"]
     ]
 
 

@@ -16,7 +16,7 @@ GROUPS = {
     "dimensions": translatable("Classification"),
     "stores": translatable("Stores"),
     "brands": translatable("Brands"),
-    "country": translatable("Where the member lives, as far as it can be told"),
+    "country": translatable("Likely home"),
 }
 """The titles of the groups, in the order in which they are shown."""
 
@@ -66,6 +66,10 @@ LABELS = {
     "likely_region_score": translatable("Confidence in the region"),
 }
 """The names of values; one without is shown by its name in the API."""
+
+
+MAX_TEXTS = 5
+"""The texts of a list that are shown beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,9 @@ def _locations(visit: Visit, declared: Mapping[str, Any], value: Any) -> str:
 
 
 def _texts(visit: Visit, declared: Mapping[str, Any], value: Any) -> str:
-    return ", ".join(map(str, value)) or NO_VALUE
+    first = ", ".join(map(str, value[:MAX_TEXTS])) or NO_VALUE
+    more = len(value) - MAX_TEXTS
+    return visit.locale.gettext("%(first)s and %(n)s more") % {"first": first, "n": more} if more > 0 else first
 
 
 def _moment(visit: Visit, declared: Mapping[str, Any], value: Any) -> str:
