@@ -1,5 +1,6 @@
 """Serves the pages: finds the page, the session and the selected clubs, runs the handler and renders its answer."""
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,9 @@ SIGN_IN_PATH = "/sign-in"
 
 _HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Referrer-Policy": "same-origin"}
 
+_ADDRESS = re.compile(r'(?<= )(href|action|src|data-[a-z-]*url)="/')
+"""Attributes with an address of this server. Text is escaped, so it contains no such attribute."""
+
 _NOT_FOUND = Page("", "Page not found", None, is_public=True)  # type: ignore[arg-type]
 
 
@@ -49,6 +53,8 @@ class Site:
         self._api = api
         self._pages = PagePaths(pages)
         self._entries = [each for section in Section for each in pages if each.is_entry and each.section is section]
+        # A proxy may serve the pages below a path.
+        self._prefix = urlsplit(context.public_address.configured_url).path.rstrip("/")
         self._roots = {each.path.split("/")[1] for each in pages} | {static_files.PREFIX.strip("/")}
 
     def handles(self, segments: Sequence[str]) -> bool:
@@ -68,6 +74,8 @@ class Site:
             return
         for name, value in _HEADERS.items():
             response.headers[name] = value
+        if self._prefix and response.headers.get("location", "").startswith("/"):
+            response.headers["location"] = self._prefix + response.headers["location"]
         await response(scope, receive, send)
 
     # Steps of a request -------------------------------------------------------------------------------------
@@ -130,7 +138,8 @@ class Site:
             clubs=(),
             address=self._context.public_address.client_address(request.scope),
             user_agent=request.headers.get("user-agent", ""),
-            server_url="{0.scheme}://{0.netloc}".format(urlsplit(self._context.public_address.url(request.scope))),
+            server_url="{0.scheme}://{0.netloc}".format(urlsplit(self._context.public_address.url(request.scope)))
+            + self._prefix,
             attempt=cookies.attempt(request),
             form_token="",
             notice=cookies.notice(request),
@@ -192,7 +201,8 @@ class Site:
 
     def _html(self, visit: Visit, page: Page, view: View) -> str:
         values = {"once": secrets.token_urlsafe(12), **view.values}
-        return render(view.template, visit, page, self._entries, values)
+        html = render(view.template, visit, page, self._entries, values)
+        return _ADDRESS.sub(rf'\1="{self._prefix}/', html) if self._prefix else html
 
     def _failed_call(self, visit: Visit, page: Page, error: ApiCallError) -> Response:
         """The page that explains an error response of the APIs."""
