@@ -53,9 +53,12 @@ class Locale:
     def money(self, value: Number, currency: str, digits: int | None = None) -> str:
         """An amount with its currency; `digits` replaces the number of decimals of the currency."""
         if digits is None:
-            return numbers.format_currency(value, currency, locale=self.babel)
-        decimals = "." + "0" * digits if digits else ""
-        pattern = str(self.babel.currency_formats["standard"].pattern).partition(";")[0].replace("0.00", f"0{decimals}")
+            digits = numbers.get_currency_precision(currency)
+        pattern = str(self.babel.currency_formats["standard"].pattern).partition(";")[0]
+        pattern = pattern.replace("0.00", "0" + ("." + "0" * digits if digits else ""))
+        if numbers.get_currency_symbol(currency, self.babel) == currency:
+            # A code is separated from the number, a sign such as £ is not.
+            pattern = pattern.replace("¤#", "¤\u00a0#")
         return numbers.format_currency(value, currency, pattern, self.babel, currency_digits=False)
 
     def percent(self, fraction: Number, digits: int = 1) -> str:
