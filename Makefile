@@ -2,8 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-# One process more than cores: some wait for servers and for Spark.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
@@ -33,8 +32,9 @@ $(PEERS_INSTALLED): $(DEVELOPMENT_INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
+# Compiled modules are stored even where the environment says otherwise: the tests start many processes.
 test: $(DEVELOPMENT_INSTALLED)
-	REGULARS_COVERAGE=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= REGULARS_COVERAGE=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # The suite with its long tests, and more examples of what is drawn.
 test-long: $(DEVELOPMENT_INSTALLED)

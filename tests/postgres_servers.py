@@ -131,3 +131,8 @@ class Servers:
 
 on_both_servers = pytest.mark.parametrize("database_urls", NAMES, indirect=True)
 """Runs the tests of a module on both servers."""
+
+on_both_servers_if_long = pytest.mark.parametrize(
+    "database_urls", ["embedded", pytest.param("postgresql15", marks=pytest.mark.long)], indirect=True
+)
+"""The same for tests that draw what they do, whose statements other tests run on both servers in any case."""

@@ -19,13 +19,13 @@ from aggregations.system_under_test import SystemUnderTest, replace_locations_by
 from clubs import ManualClock, create_club
 from hypothesis_settings import property_test
 from oracle import Facts, change_instants, expected_values, next_change_at
-from postgres_servers import on_both_servers
+from postgres_servers import on_both_servers_if_long
 from regulars.aggregations.table import VALUE_COLUMNS
 from regulars.jobs.refresh_due import refresh_community
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
 
-pytestmark = [on_both_servers, pytest.mark.timeout(3000)]
+pytestmark = [on_both_servers_if_long, pytest.mark.timeout(3000)]
 
 
 @asynccontextmanager

@@ -72,10 +72,24 @@ def sendings(as_of: datetime) -> dict[str, SendingRecord]:
     return {row["external_id"]: row for row in mall.sendings(as_of=as_of)}
 
 
+Activity = tuple[list[SendingEventRecord], list[LinkVisitRecord], list[OfferRecord], list[OfferEventRecord]]
+
+
 @pytest.fixture(scope="session")
-def sending_events(as_of: datetime) -> list[SendingEventRecord]:
+def recent_activity(as_of: datetime) -> Activity:
+    """All that follows from recent activity, read together: what it follows from is held for one club only."""
+    return (
+        list(mall.sending_events(as_of=as_of)),
+        list(mall.link_visits(as_of=as_of)),
+        list(mall.offers(as_of=as_of)),
+        list(mall.offer_events(as_of=as_of)),
+    )
+
+
+@pytest.fixture(scope="session")
+def sending_events(recent_activity: Activity) -> list[SendingEventRecord]:
     """Everything that happened to dispatches."""
-    return list(mall.sending_events(as_of=as_of))
+    return recent_activity[0]
 
 
 @pytest.fixture(scope="session")
@@ -88,18 +102,18 @@ def dispatches(sending_events: list[SendingEventRecord]) -> dict[str, list[Sendi
 
 
 @pytest.fixture(scope="session")
-def link_visits(as_of: datetime) -> list[LinkVisitRecord]:
+def link_visits(recent_activity: Activity) -> list[LinkVisitRecord]:
     """Every visit of a page."""
-    return list(mall.link_visits(as_of=as_of))
+    return recent_activity[1]
 
 
 @pytest.fixture(scope="session")
-def offers(as_of: datetime) -> dict[str, OfferRecord]:
+def offers(recent_activity: Activity) -> dict[str, OfferRecord]:
     """Every offer, by external id."""
-    return {row["external_id"]: row for row in mall.offers(as_of=as_of)}
+    return {row["external_id"]: row for row in recent_activity[2]}
 
 
 @pytest.fixture(scope="session")
-def offer_events(as_of: datetime) -> list[OfferEventRecord]:
+def offer_events(recent_activity: Activity) -> list[OfferEventRecord]:
     """Everything that happened to offers."""
-    return list(mall.offer_events(as_of=as_of))
+    return recent_activity[3]

@@ -16,9 +16,9 @@ def as_bytes(rows: list[TransactionRecord] | list[ProfileRecord] | list[Membersh
     return json.dumps(rows, default=str).encode()
 
 
-def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime, receipts: list[TransactionRecord]) -> None:
-    assert as_bytes(list(islice(mall.transactions(as_of=as_of), 3_000))) == as_bytes(receipts[:3_000])
-    assert as_bytes(list(mall.profiles(as_of=as_of))) == as_bytes(list(mall.profiles(as_of=as_of)))
+def test_the_same_seed_and_moment_give_the_same_bytes(as_of: datetime) -> None:
+    for rows in (mall.transactions, mall.profiles):
+        assert as_bytes(list(rows("tiny", as_of=as_of))) == as_bytes(list(rows("tiny", as_of=as_of)))
     assert list(mall.products()) == list(mall.products())
 
 
@@ -60,17 +60,17 @@ def test_the_large_club_is_generated_lazily(as_of: datetime) -> None:
     "as_of",
     [
         datetime(2024, 2, 29, 23, 30, tzinfo=UTC),
-        pytest.param(datetime(2025, 1, 1, tzinfo=UTC), marks=pytest.mark.long),
-        pytest.param(datetime(2026, 11, 29, 3, tzinfo=UTC), marks=pytest.mark.long),
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2026, 11, 29, 3, tzinfo=UTC),
     ],
 )
 def test_nothing_happens_at_or_after_as_of(as_of: datetime) -> None:
-    assert all(row["transacted_at"] < as_of for row in mall.transactions(as_of=as_of))
-    assert all(row["at"] < as_of for row in mall.memberships(as_of=as_of))
-    assert all(row["created_at"] < as_of for row in mall.sendings(as_of=as_of))
-    assert all(row["at"] < as_of for row in mall.sending_events(as_of=as_of))
-    assert all(row["created_at"] < as_of for row in mall.offers(as_of=as_of))
-    assert all(row["at"] < as_of for row in mall.offer_events(as_of=as_of))
+    assert all(row["transacted_at"] < as_of for row in mall.transactions("tiny", as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.memberships("tiny", as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.sendings("tiny", as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.sending_events("tiny", as_of=as_of))
+    assert all(row["created_at"] < as_of for row in mall.offers("tiny", as_of=as_of))
+    assert all(row["at"] < as_of for row in mall.offer_events("tiny", as_of=as_of))
 
 
 def test_the_history_is_three_years_up_to_now(as_of: datetime, receipts: list[TransactionRecord]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,9 @@ _SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 
+# Compiling a plan takes longer than interpreting it for a few hundred rows. Long runs compile, as users do.
+_INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
 
 @contextmanager
 def session(*, is_cluster: bool) -> Iterator[Any]:
@@ -50,7 +53,7 @@ def session(*, is_cluster: bool) -> Iterator[Any]:
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="regulars-spark-", ignore_cleanup_errors=True) as folder:
         _set_up(Path(folder))
-        started = _started(folder, CLUSTER if is_cluster else IN_DRIVER)
+        started = _started(folder, CLUSTER, {}) if is_cluster else _started(folder, IN_DRIVER, _INTERPRETED)
         try:
             yield started
         finally:
@@ -83,10 +86,10 @@ def _set_up(folder: Path) -> None:
     os.environ |= {"SPARK_HOME": str(folder), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(folder)}
 
 
-def _started(folder: str, master: str) -> Any:
+def _started(folder: str, master: str, more: Mapping[str, str]) -> Any:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master(master).appName("regulars-tests")
-    for name, value in {**_SETTINGS, "spark.sql.warehouse.dir": f"{folder}/warehouse"}.items():
+    for name, value in {**_SETTINGS, **more, "spark.sql.warehouse.dir": f"{folder}/warehouse"}.items():
         builder = builder.config(name, value)
     return builder.getOrCreate()

@@ -244,7 +244,7 @@ async def test_profiles_are_verified_in_ranges(
     assert [each async for each in verify(database, community.id)] == results
 
 
-@property_test(3)
+@property_test(2)
 @given(history=histories(max_actions=25), data=st.data())
 async def test_random_histories_have_no_discrepancies_now_or_at_any_instant(
     history: History, data: st.DataObject, database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
