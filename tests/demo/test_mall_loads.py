@@ -99,7 +99,7 @@ async def test_existing_data_is_left_unchanged_and_missing_data_is_loaded(
 
 def test_the_example_queries_are_valid_requests(club: Club) -> None:
     begun = replace(club.community, attributes={"demo": "small 2026-07-01T12:00:00+00:00"})
-    lines = demo.example_queries(demo.LoadedDemo([demo.LoadedClub(begun, "", "")] * 2, ""), "regulars query")
+    lines = demo.example_queries(demo.LoadedDemo([demo.LoadedClub(begun, "", "")] * 2, "", []), "regulars query")
     queries = [
         parse_query(body.encode(), REPORTS_BY_NAME) for line in lines for body in re.findall(r"'(\{.*\})'", line)
     ]
