@@ -68,7 +68,7 @@ async def show_report(visit: Visit) -> Answer:
     if "f.type" in visit.query_lists:
         return _apply_form(visit, view, fields)
     group = filter_tree.from_form(_draft(visit)) if "draft" in visit.query else filter_tree.from_json(view.filter)
-    values: dict[str, Any] = {"answer": None, "problem": None}
+    values: dict[str, Any] = {"answer": None, "figure": None, "table": None, "problem": None}
     try:
         answer = await visit.api.query(view.body)
         names = await names_of(visit, answer)
@@ -95,7 +95,7 @@ async def show_report(visit: Visit) -> Answer:
             "title": language.words(view.report),
             "groupings": {each["name"]: language.words(_grouping_label(each)) for each in metadata["aggregations"]},
             "presets": periods.PRESETS,
-            "commands": commands(_origin(visit), visit.clubs, view.whole_body),
+            "commands": commands(visit.server_url, visit.clubs, view.whole_body),
             "link": visit.url(visit.url_path, **view.params),
             "views": [_with_link(visit, each) for each in views if each["report"] == view.report],
             "may_export": visit.user.may(permits.EXPORT),
@@ -120,10 +120,6 @@ async def _metadata(visit: Visit) -> Mapping[str, Any]:
         raise
     metadata: Mapping[str, Any] = found["report"]
     return metadata
-
-
-def _origin(visit: Visit) -> str:
-    return visit.app.settings.public_url or f"http://{visit.app.settings.host}:{visit.app.settings.port}"
 
 
 def _messages(details: Any) -> Any:

@@ -1,0 +1,150 @@
+"""The overview: every figure equals the response of the API, and what a person may not see is left out."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from api.profile_calls import create_profile, other_club
+from api.test_store_limits import client_of, create_location
+from api.transaction_client import create_transaction, sale
+from clubs import Club
+from dashboard.visitors import browse
+from regulars.dashboard.api_client import ApiClient
+from regulars.dashboard.pages import overview
+from regulars.dashboard.periods import Period
+from regulars.dashboard.registry import PAGES
+
+__all__ = ["other_club"]
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def figures(page: str) -> dict[str, tuple[str, list[str]]]:
+    """The figures of a page with their changes, by label."""
+    found = re.findall(r'<div class="figure">(.*?)</div>', page, re.DOTALL)
+    return {
+        _text(re.search(r'figure-label">(.*?)</p>', each, re.DOTALL)): (
+            _text(re.search(r'figure-value">(.*?)</p>', each, re.DOTALL)),
+            [_text(re.match(r"(.*?)</p>", part, re.DOTALL)) for part in each.split('figure-change">')[1:]],
+        )
+        for each in found
+    }
+
+
+def _text(match: re.Match[str] | None) -> str:
+    assert match is not None
+    return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(match[1])).split())
+
+
+async def fill(club: Club) -> None:
+    """Members and sales of this period, of the one before and of a year ago."""
+    for at, count in (("2025-11-10", 1), ("2026-10-10", 2), ("2026-11-10", 4)):
+        club.clock.at = datetime.fromisoformat(f"{at}T10:00:00+00:00")
+        for number in range(count):
+            member = await create_profile(club, external_id=f"{at}-{number}")
+            await create_transaction(club, sale(f"{100 + number}.00", f"{at} 10:00:00", profile_id=member["id"]))
+    club.clock.at = NOW
+
+
+async def test_every_figure_is_that_of_the_api(club: Club) -> None:
+    await fill(club)
+    async with browse(club) as browser:
+        shown = figures((await browser.get("/")).text)
+    client = await client_of(club)
+    sales = await stats(client, "2026-10-22", "2026-11-21")
+    assert (sales["transactions"], sales["members"]) == (4, 4)
+    count = await client.query({"report": "members_count"})
+    assert shown["Members"][0] == str(count["records"][0]["members_count"]) == "7"
+    assert shown["Joined"][0] == "4"
+    assert shown["Left"][0] == "0"
+    assert shown["Active buyers"][0] == str(sales["members"])
+    assert shown["Sales"] == ("4", ["▲ up 100.0 % previous period", "▲ up 300.0 % a year ago"])
+    assert shown["Net amount, NOK"][0] == str(round(sales["net_amount"]))
+    assert shown["Average value, NOK"][0] in ("101", "102")
+
+
+async def stats(client: ApiClient, start: str, end: str) -> dict[str, Any]:
+    """The sales of a range."""
+    answer = await client.query({"report": "transactions_stats", "from": start, "to": end})
+    found: dict[str, Any] = answer["statistics"][0]["values"]
+    return found
+
+
+async def test_the_page_makes_ten_calls_and_leads_to_segments_and_reports(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(club)
+    calls: list[str] = []
+    request = ApiClient.request
+
+    async def count(client: ApiClient, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        calls.append(path)
+        return await request(client, method, path, *rest, **more)
+
+    monkeypatch.setattr(ApiClient, "request", count)
+    async with browse(club) as browser:
+        page = html.unescape((await browser.get("/?period=7d")).text)
+    assert len(calls) == 10
+    assert "/segments/new?filter=%7B%22type%22%3A%22and%22" in page
+    assert 'href="/reports/member_balance"' in page
+    assert page.count('<figure class="chart">') == 2
+
+
+async def test_what_the_role_may_not_query_is_left_out(club: Club) -> None:
+    async with browse(club, ("Reporting:Api:Query", "Reporting:Api:Report:MembersCountHistory")) as browser:
+        page = (await browser.get("/")).text
+    assert set(figures(page)) <= {"Members"}
+    assert "Reach by channel" not in page
+
+
+async def test_an_empty_club_has_no_misleading_changes(club: Club) -> None:
+    async with browse(club) as browser:
+        page = await browser.get("/?period=forever")
+    assert page.status_code == 200
+    assert "▲" not in page.text
+    assert "There is no data for" in page.text
+
+
+async def test_clubs_of_several_currencies_have_members_and_no_amounts(club: Club, other_club: Club) -> None:
+    await fill(club)
+    async with browse(club) as browser:
+        assert (await browser.get("/?club=all")).status_code == 200
+    async with browse(club, customers=[club.community.slug]) as browser:
+        assert "Net amount" in (await browser.get("/")).text
+
+
+async def test_the_manager_of_a_store_is_led_to_it(club: Club) -> None:
+    first, second = await create_location(club, "North"), await create_location(club, "South")
+    for ids, path in (([first], f"/sales/stores/{first}"), ([first, second], "/sales")):
+        async with browse(club, customers=[club.community.slug], location_ids=ids) as browser:
+            assert (await browser.get("/")).headers["location"] == path
+
+
+ANSWER = {
+    "time_buckets": ["2026-11-18T00:00:00.000", "2026-11-20T00:00:00.000"],
+    "series": [
+        {"label": {"type": "in"}, "timezone": "UTC", "values": [1, 2]},
+        {"label": {"type": "in"}, "timezone": "Europe/Oslo", "values": [None, 4]},
+        {"label": {"type": "out"}, "values": [8, None]},
+    ],
+}
+
+
+def test_values_of_series_are_added_up_within_a_period() -> None:
+    def period(start: str, end: str) -> Period:
+        return Period(datetime.fromisoformat(start).date(), datetime.fromisoformat(end).date())
+
+    assert overview.sum_between(ANSWER, period("2026-11-18", "2026-11-20"), type="in") == 1
+    assert overview.sum_between(ANSWER, period("2026-11-18", "2026-11-21"), type="in") == 7
+    assert overview.sum_between(None, period("2026-11-18", "2026-11-21")) is None
+    days: Sequence[tuple[str, int | None]] = (("2026-11-17", None), ("2026-11-19", 9), ("2026-11-25", 14))
+    for day, value in days:
+        assert overview.value_at(ANSWER, datetime.fromisoformat(day).date()) == value
+    assert overview.value_at(None, datetime.fromisoformat("2026-11-17").date()) is None
+    assert [each.path for each in PAGES if each.is_entry][:1] == ["/"]
