@@ -2,13 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from babel import Locale, numbers
 from babel.dates import format_date, format_skeleton
+
+
+@lru_cache(maxsize=10_000)
+def format_number(value: float | Decimal, pattern: str, locale: str) -> str:
+    """A number in a pattern of CLDR, such as #,##0.00. Pages and charts show the same numbers again and again."""
+    return str(_pattern(pattern).apply(value, _locale(locale)))
+
+
+@cache
+def _pattern(text: str) -> numbers.NumberPattern:
+    return numbers.parse_pattern(text)
+
+
+@cache
+def _locale(text: str) -> Locale:
+    return Locale.parse(text)
+
+
+@lru_cache(maxsize=10_000)
+def _day(year: int, month: int, day: int, locale: str) -> str:
+    return str(format_skeleton("yMMMd", date(year, month, day), locale=_locale(locale)))
 
 
 def _as_is(text: str) -> str:
@@ -32,16 +53,16 @@ class ChartLanguage:
 
     def count(self, value: float | Decimal) -> str:
         """A number with as many decimals as it has, at most four."""
-        return numbers.format_decimal(value, "#,##0.####", self.locale)
+        return format_number(value, "#,##0.####", self.locale)
 
     def money(self, value: float | Decimal, currency: str) -> str:
         """An amount with the decimals of its currency, without its code."""
         digits = numbers.get_currency_precision(currency) if currency else 2
-        return numbers.format_decimal(value, f"#,##0.{'0' * digits}" if digits else "#,##0", self.locale)
+        return format_number(value, f"#,##0.{'0' * digits}" if digits else "#,##0", self.locale)
 
     def percent(self, value: float | Decimal) -> str:
         """A part of 1 as a percentage."""
-        return numbers.format_percent(value, "#,##0.0#\N{NO-BREAK SPACE}%", self.locale)
+        return format_number(value, "#,##0.0#\N{NO-BREAK SPACE}%", self.locale)
 
     def bucket(self, start: datetime, interval: str) -> str:
         """The name of a bucket of time by its local start."""
@@ -56,7 +77,7 @@ class ChartLanguage:
 
     def day(self, at: datetime) -> str:
         """The date of a time."""
-        return str(format_skeleton("yMMMd", at, locale=self.locale))
+        return _day(at.year, at.month, at.day, self.locale)
 
     def moment(self, text: str, *, is_end: bool = False) -> str:
         """A time of an answer, such as 2026-11-01T00:00:00.000+01:00, by its local date, and its time unless midnight.
@@ -75,7 +96,7 @@ ENGLISH = ChartLanguage()
 @cache
 def d3_locale(locale: str) -> dict[str, Any]:
     """The definitions of a locale that the axes of Vega take: separators of numbers, names of months and days."""
-    data = Locale.parse(locale)
+    data = _locale(locale)
     symbols = data.number_symbols["latn"]
     months, days = data.months["stand-alone"], data.days["stand-alone"]
     # Babel's week begins on Monday, d3's on Sunday.

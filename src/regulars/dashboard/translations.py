@@ -17,6 +17,8 @@ from babel import dates, numbers
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 
+from regulars.charts.language import format_number
+
 Number = int | float | Decimal
 
 
@@ -42,7 +44,7 @@ class Locale:
     def number(self, value: Number, digits: int | None = None) -> str:
         """A number with separators; with exactly `digits` decimals, or as many as it has, at most 4."""
         pattern = "#,##0.####" if digits is None else "#,##0" + ("." + "0" * digits if digits else "")
-        return numbers.format_decimal(value, pattern, self.babel)
+        return format_number(value, pattern, str(self.babel))
 
     def compact(self, value: Number) -> str:
         """A large number in few characters, such as 1.2M."""
@@ -63,7 +65,8 @@ class Locale:
 
     def percent(self, fraction: Number, digits: int = 1) -> str:
         """A fraction as a percentage."""
-        return numbers.format_percent(fraction, "#,##0" + ("." + "0" * digits if digits else "") + " %", self.babel)
+        pattern = "#,##0" + ("." + "0" * digits if digits else "") + "\u00a0%"
+        return format_number(fraction, pattern, str(self.babel))
 
     def date(self, value: date, form: str = "medium") -> str:
         """A date."""
