@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from cli.conftest import Command
+from regulars.cli import verify
 from regulars.core.field_type import FieldType
 
 SALES = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\nT2,M1,2026-10-02,x\nT3,M9,2026-10-02,1\n"
@@ -128,11 +129,9 @@ def test_verify_finds_no_differences_in_consistent_data(command: Command, slug: 
     assert (done.code, done.out) == (0, f"{slug}: 1 profile, 0 differences\n")
 
 
-def test_verify_prints_differences_and_ends_with_exit_code_1(
-    command: Command, slug: str, folder: Path, command_urls: tuple[str, str]
-) -> None:
-    command("load", "transactions", "sales.csv", "--community", slug)
-    with psycopg.connect(command_urls[0]) as connection:
+def store_wrong_shop_counts(owner_url: str, slug: str) -> None:
+    """Stores 7 as the number of purchases of every profile of a club."""
+    with psycopg.connect(owner_url) as connection:
         connection.execute(
             "SELECT set_config('regulars.community_id', (SELECT id::text FROM communities WHERE slug = %s), true)",
             [slug],
@@ -145,11 +144,33 @@ def test_verify_prints_differences_and_ends_with_exit_code_1(
             """,
             [slug],
         )
+
+
+def test_verify_prints_differences_and_ends_with_exit_code_1(
+    command: Command, slug: str, folder: Path, command_urls: tuple[str, str]
+) -> None:
+    command("load", "transactions", "sales.csv", "--community", slug)
+    store_wrong_shop_counts(command_urls[0], slug)
     done = command("verify", "--community", slug)
     assert done.code == 1
     first, last = done.out.splitlines()
     assert "shop_count is stored as 7, expected 1" in first
     assert last == f"{slug}: 1 profile, 1 difference"
+
+
+def test_verify_prints_some_of_many_equal_differences_and_their_number(
+    command: Command, slug: str, folder: Path, command_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "MAX_PRINTED", 2)
+    (folder / "members.csv").write_text("external_id\nM2\nM3\n")
+    command("load", "profiles", "members.csv", "--community", slug)
+    store_wrong_shop_counts(command_urls[0], slug)
+    done = command("verify", "--community", slug)
+    assert [line.count("shop_count is stored as 7") for line in done.out.splitlines()] == [1, 1, 0, 0]
+    assert done.out.splitlines()[2:] == [
+        f"{slug}: shop_count: 2 of 3 differences shown",
+        f"{slug}: 3 profiles, 3 differences",
+    ]
 
 
 @pytest.mark.parametrize("name", ["sales.csv", "sales.parquet"])

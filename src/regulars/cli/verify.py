@@ -15,6 +15,9 @@ from regulars.model.verify_runs import VerifyRun
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
 
+MAX_PRINTED = 100
+"""Maximum number of differences of one value that are printed; all are counted."""
+
 
 def verify_(
     *,
@@ -52,7 +55,13 @@ def verify_(
                     else:
                         found += 1
                         names[difference.name] += 1
-                        print(f"{each.slug}: {difference}", flush=True)
+                        if names[difference.name] <= MAX_PRINTED:
+                            print(f"{each.slug}: {difference}", flush=True)
+            for name, number in names.items():
+                if number > MAX_PRINTED:
+                    print(
+                        f"{each.slug}: {name}: {MAX_PRINTED} of {format_count(number, 'difference')} shown", flush=True
+                    )
             print(f"{each.slug}: {format_count(profiles, 'profile')}, {format_count(found, 'difference')}", flush=True)
             if instant is None:
                 await verify_runs.store(
