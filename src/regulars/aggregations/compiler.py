@@ -1,6 +1,7 @@
 """Compiles declarations to one statement that computes the values of many profiles, each at its own instant."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -9,6 +10,7 @@ from regulars.aggregations.aggregation import Aggregation, AggregationRegistry
 from regulars.aggregations.engines import SqlEngine
 
 
+@lru_cache(maxsize=4_096)
 def translate(sql: str, engine: SqlEngine) -> str:
     """Translates declared SQL to the dialect of an engine and expands its macros."""
     tree = sqlglot.parse_one(sql, dialect="postgres")
@@ -28,8 +30,9 @@ def translate(sql: str, engine: SqlEngine) -> str:
     )
 
 
-def _columns_used(sql: str) -> set[str]:
-    return {column.name for column in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Column)}
+@lru_cache(maxsize=4_096)
+def _columns_used(sql: str) -> frozenset[str]:
+    return frozenset(column.name for column in sqlglot.parse_one(sql, dialect="postgres").find_all(exp.Column))
 
 
 def dependency_layers(aggregations: Iterable[Aggregation]) -> list[list[Aggregation]]:
@@ -86,10 +89,14 @@ def shared_input_ctes(engine: SqlEngine) -> list[tuple[str, str]]:
     """The inputs shared by engines over files, as CTEs (name, sql)."""
     if not engine.shared_input_ctes:
         return []
-    tree = sqlglot.parse_one(engine.shared_input_ctes, dialect="postgres")
-    return [
-        (each.alias, translate(each.this.sql(dialect="postgres"), engine)) for each in tree.args["with_"].expressions
-    ]
+    return [(name, translate(sql, engine)) for name, sql in _declared_ctes(engine.shared_input_ctes)]
+
+
+@lru_cache(maxsize=16)
+def _declared_ctes(sql: str) -> tuple[tuple[str, str], ...]:
+    """The CTEs of a statement, as (name, sql)."""
+    tree = sqlglot.parse_one(sql, dialect="postgres")
+    return tuple((each.alias, each.this.sql(dialect="postgres")) for each in tree.args["with_"].expressions)
 
 
 def build_relations(registry: AggregationRegistry, engine: SqlEngine) -> list[tuple[str, str]]:

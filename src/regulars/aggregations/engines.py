@@ -9,9 +9,9 @@ from regulars.core.field_type import FieldType
 Macro = Callable[..., str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SqlEngine:
-    """An SQL engine.
+    """An SQL engine. Two are equal only if they are the same, so that translations can be cached by engine.
 
     `input_ctes` are in the engine's dialect, `shared_input_ctes` in the dialect of the declarations. `column_types`
     maps PostgreSQL types to those of the engine. `output_expressions` convert the internal representation of a type.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -73,5 +74,7 @@ def _columns(of: Aggregation | SharedMeasure) -> set[str]:
     return {column.name for column in _parsed(of.sql).find_all(exp.Column)} if of.sql else set()
 
 
+@lru_cache(maxsize=4_096)
 def _parsed(sql: str) -> exp.Expr:
+    """Parses declared SQL. Do not change the result: it is cached."""
     return sqlglot.parse_one(sql, dialect="postgres")
