@@ -3,7 +3,18 @@
 from starlette.types import ASGIApp
 
 from regulars.dashboard.page import Page
-from regulars.dashboard.pages import filters, member, members, overview, reports, sales, sign_in
+from regulars.dashboard.pages import data_health, filters, member, members, overview, reports, sales, sign_in
+from regulars.dashboard.pages.administration import (
+    access,
+    audit_log,
+    customers,
+    jobs,
+    privacy,
+    roles,
+    tokens,
+    users,
+    webhooks,
+)
 from regulars.dashboard.site import Site
 from regulars.web.context import AppContext
 
@@ -14,6 +25,16 @@ PAGES: tuple[Page, ...] = (
     *reports.PAGES,
     *sales.PAGES,
     *filters.PAGES,
+    *data_health.PAGES,
+    *customers.PAGES,
+    *users.PAGES,
+    *roles.PAGES,
+    *tokens.PAGES,
+    *access.PAGES,
+    *webhooks.PAGES,
+    *jobs.PAGES,
+    *privacy.PAGES,
+    *audit_log.PAGES,
     *sign_in.PAGES,
 )
 
