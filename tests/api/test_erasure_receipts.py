@@ -59,7 +59,13 @@ async def test_a_receipt_states_what_was_removed(club: Club, method: str) -> Non
             "table": "profiles", "rows": 1, "is_deleted": True, "cleared": [], "retained": {},
         }  # fmt: skip
     assert entry["details"]["method"] == method
-    assert entry["details"]["tables"] == {name: each["rows"] for name, each in receipt.items()}
+    summaries = entry["details"]["tables"]
+    assert {name: each["rows"] for name, each in summaries.items()} == {
+        name: each["rows"] for name, each in receipt.items()
+    }
+    assert summaries["identities"]["outcome"] == "deleted"
+    assert summaries["transactions"]["outcome"] == ("deleted" if method == "purge" else "cleared")
+    assert summaries["members"]["outcome"] == "retained"
     assert "anna" not in str(entry)
     gone = await club.http.get(f"{PROFILES_URL}/{profile_id}")
     assert gone.status_code == (404 if method == "purge" else 200)

@@ -44,8 +44,9 @@ class AccessQuestion(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Explanation:
-    """The steps so far. After a denial the others are not reached."""
+    """The steps so far. After a denial the others are not reached. `holder` is what has the permits: a token or a role."""
 
+    holder: str = "token"
     steps: list[dict[str, object]] = field(default_factory=list)
     is_allowed: bool = True
 
@@ -63,7 +64,9 @@ class _Explanation:
         try:
             work()
         except AccessDenied as denied:
-            self.deny(name, denied.message, remedy)
+            # Messages to callers of the API name the token, and a command that creates one.
+            text = denied.message.partition(" `regulars token create")[0]
+            self.deny(name, text.replace("The token", f"The {self.holder}", 1), remedy)
             return False
         self.add(name, detail)
         return True
@@ -82,7 +85,7 @@ async def _explain(context: RequestContext, connection: Any) -> dict[str, object
         raise field_error("path", "or report is required, and only one of them")
     if question.report is not None and question.report not in context.app.reports:
         raise field_error("report", f"is {question.report!r}. Allowed: {', '.join(sorted(context.app.reports))}")
-    explanation = _Explanation()
+    explanation = _Explanation("token" if question.user_id is None else "role")
     if question.user_id is not None:
         principal = await _user(context, connection, explanation, question.user_id)
     else:

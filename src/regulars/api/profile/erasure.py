@@ -45,8 +45,14 @@ async def _erase(context: RequestContext, uow: UnitOfWork) -> dict[str, object]:
     else:
         await erasure.anonymize(uow, profile_id)
     # The entry of the audit log is the receipt that stays.
-    context.audit.details |= {"method": method, "tables": {each.table: each.rows for each in tables}}
+    context.audit.details |= {"method": method, "tables": {each.table: _summary(each) for each in tables}}
     return _envelope(context, method, tables)
+
+
+def _summary(table: ErasedTable) -> dict[str, object]:
+    """What happened to the rows of a table: deleted, cleared in some columns, or retained without a name."""
+    outcome = "deleted" if table.is_deleted else "cleared" if table.cleared else "retained"
+    return {"rows": table.rows, "outcome": outcome, **({"columns": list(table.cleared)} if table.cleared else {})}
 
 
 def _envelope(context: RequestContext, method: str, tables: list[ErasedTable]) -> dict[str, object]:

@@ -12,6 +12,7 @@ METHODS = ("purge", "depersonalise")
 
 TABLES = {
     "profiles": translatable("Profile"),
+    "profile_name_words": translatable("Words of the name"),
     "addresses": translatable("Addresses"),
     "identities": translatable("Identities, such as cards"),
     "memberships": translatable("Memberships"),
