@@ -75,7 +75,7 @@ def test_groups_of_the_same_name_are_two_places() -> None:
     chart = draw({**STATISTICS, "statistics": groups}, GROUPED)
     bars = spec_of(chart, 1)["layer"][0]
     assert [each["group"] for each in bars["data"]["values"]] == ["small", "small\N{ZERO WIDTH SPACE}"]
-    assert bars["data"]["values"][0]["text"] == "1,234.50"
+    assert bars["data"]["values"][0]["text"] == "1,234"
     assert spec_of(chart, 1)["title"]["text"] == "spent total, NOK"
 
 

@@ -41,7 +41,10 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an answer is about: its report and grouping, the currency of its money, and the names of its labels."""
+    """What an answer is about: its report and grouping, the currency of its money, and the names of its labels.
+
+    `heading` replaces the title; more groups than `max_groups` are not drawn.
+    """
 
     report: Report
     grouping: Grouping | None = None
@@ -49,6 +52,7 @@ class Subject:
     names: Names = field(default_factory=dict)
     language: ChartLanguage = ENGLISH
     heading: str = ""
+    max_groups: int = MAX_GROUPS
 
     @property
     def title(self) -> str:
@@ -220,12 +224,13 @@ def _group_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
         [name for name, _ in groups],
         _masked_note(subject, answer.get("statistics") or answer.get("records", ())),
     )
-    if len(groups) > MAX_GROUPS:
-        notes.append(_omitted_note(len(groups) - MAX_GROUPS, language))
+    limit = subject.max_groups
+    if len(groups) > limit:
+        notes.append(_omitted_note(len(groups) - limit, language))
     # Sums and quotients of a unit differ in size, so they have an axis each.
     by_unit: dict[tuple[Unit, bool], list[ChartSeries]] = {}
     for measure, values in named:
-        series = ChartSeries(language.words(measure.name), tuple(values[:MAX_GROUPS]))
+        series = ChartSeries(language.words(measure.name), tuple(values[:limit]))
         by_unit.setdefault((subject.unit(measure), measure.quotient is not None), []).append(series)
     panels = tuple(
         [
@@ -239,7 +244,7 @@ def _group_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
         subtitle = f"{language.moment(answer['from'])} – {language.moment(answer['to'], is_end=True)}"
     fields = () if subject.grouping is None else subject.grouping.fields
     title = " × ".join(language.words(each) for each in fields) or language.words("group")
-    return Chart(subject.title, subtitle, GroupAxis(title, tuple(names[:MAX_GROUPS])), panels, tuple(notes), language)
+    return Chart(subject.title, subtitle, GroupAxis(title, tuple(names[:limit])), panels, tuple(notes), language)
 
 
 def _parts(series: Sequence[ChartSeries]) -> Iterator[tuple[ChartSeries, ...]]:

@@ -21,6 +21,9 @@ _HEIGHT, _BAND, _NARROW_BAND = 260, 22, 14
 _SPACE = 0.08
 """The part of a bucket's width that is left free on each side of its bar."""
 
+_LARGE = 1_000
+"""Amounts from here on are rounded at the ends of bars."""
+
 _NO_WIDTH = "\N{ZERO WIDTH SPACE}"
 _TIME_FORMAT = {
     "year": "%Y",
@@ -184,7 +187,7 @@ def _missing(name: str, last: datetime, bucket: TimeBucket, panel: Panel) -> lis
 def _group_panel(axis: GroupAxis, chart: Chart, panel: Panel) -> Spec:
     names = _distinct(axis.groups)
     values = [
-        {"group": name, "series": each.name, "value": value, "text": format_figure(chart, panel, value)}
+        {"group": name, "series": each.name, "value": value, "text": _bar_text(chart, panel, value)}
         for each in panel.series
         for name, value in zip(names, each.values, strict=True)
         if value is not None
@@ -220,6 +223,13 @@ def _group_panel(axis: GroupAxis, chart: Chart, panel: Panel) -> Spec:
     ]
     band = _BAND if series == 1 else series * _NARROW_BAND + _NARROW_BAND
     return {"height": len(names) * band, "layer": layers}
+
+
+def _bar_text(chart: Chart, panel: Panel, value: Figure) -> str:
+    """The figure at the end of a bar; large amounts have no decimals there."""
+    if panel.unit.quantity is Quantity.MONEY and abs(float(value)) >= _LARGE:
+        return chart.language.count(round(value))
+    return format_figure(chart, panel, value)
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from regulars.charts.answer_chart import Subject, answer_chart, can_be_drawn
+from regulars.charts.answer_chart import MAX_GROUPS, Subject, answer_chart, can_be_drawn
 from regulars.charts.figure import render_figure
 from regulars.charts.label_names import Names, ids_of_labels
 from regulars.charts.language import ChartLanguage
@@ -40,11 +40,13 @@ async def names_of(visit: Visit, *answers: Mapping[str, Any]) -> Names:
     return names
 
 
-def subject_of(visit: Visit, report: str, aggregate_by: str, names: Names, title: str = "") -> Subject:
+def subject_of(
+    visit: Visit, report: str, aggregate_by: str, names: Names, title: str = "", max_groups: int = MAX_GROUPS
+) -> Subject:
     """What an answer of a report is about."""
     found = REPORTS_BY_NAME[report]
     grouping = found.groupings_by_name.get(aggregate_by)
-    return Subject(found, grouping, currency_of(visit), names, language_of(visit), title)
+    return Subject(found, grouping, currency_of(visit), names, language_of(visit), title, max_groups)
 
 
 def figure_of(subject: Subject, answer: Mapping[str, Any], *, has_table: bool = True) -> Markup | None:

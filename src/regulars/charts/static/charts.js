@@ -64,8 +64,13 @@ async function draw(plot) {
   const shown = withColours(spec, colours.read);
   colours.close();
   shown.config.font = getComputedStyle(plot).fontFamily;
-  const isNarrow = plot.parentElement.clientWidth < NARROW;
-  shown.config.axisY = { labelLimit: isNarrow ? 110 : 190 };
+  const width = plot.parentElement.clientWidth;
+  const isNarrow = width < NARROW;
+  // Names of groups may take a third of the width.
+  for (const each of shown.layer.flatMap((outer) => [outer, ...(outer.layer ?? [])])) {
+    const axis = each.encoding?.y?.axis;
+    if (axis?.labelLimit) axis.labelLimit = isNarrow ? 110 : width / 3;
+  }
   if (isNarrow) Object.assign(shown.config.legend, { columns: 1, labelLimit: 280 });
   plot.classList.add("is-drawn");
   plot.view?.finalize();

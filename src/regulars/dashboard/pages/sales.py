@@ -18,6 +18,9 @@ from regulars.dashboard.visit import Visit
 
 PRESETS = ("7d", "30d", "90d", "12mo", "this_month", "this_year")
 
+MAX_BARS = 15
+"""Bars of a chart, the largest; all groups are in the report."""
+
 MAX_STORES = 100
 """Stores of the table; all of them are in the report."""
 
@@ -110,7 +113,7 @@ def _history_chart(visit: Visit, history: Mapping[str, Any], title: str = "") ->
 def _amounts(visit: Visit, group: str, answer: Mapping[str, Any], title: str) -> Any:
     """The net amounts of groups, as bars."""
     amounts = [{**each, "values": {"net_amount": each["values"]["net_amount"]}} for each in answer["statistics"]]
-    subject = subject_of(visit, "transactions_stats", group, {}, title)
+    subject = subject_of(visit, "transactions_stats", group, {}, title, MAX_BARS)
     return figure_of(subject, {**answer, "statistics": amounts})
 
 
