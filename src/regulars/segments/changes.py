@@ -152,11 +152,22 @@ async def create(scope: Scope, new: SegmentInput, author: Author, max_segments: 
 async def update(scope: Scope, name: str, changes: SegmentInput, author: Author) -> Segment:
     """Changes a segment. A new filter starts a new version, also of the segments that are defined by this one.
 
-    Raises NotFoundError and InvalidParametersError.
+    Raises NotFoundError, and InvalidParametersError, also for a new name of a segment that others are defined by.
     """
     await scope.execute(_LOCK, scope.community_id)
     stored = await definitions.fetch(scope)
     segment = require(stored, name)
+    if changes.name is not None and changes.name != name:
+        if changes.name in stored.segments:
+            raise invalid_parameter(("name",), "taken", f"The segment {changes.name!r} exists. Choose another name.")
+        _require_unused(stored, name)
+        await scope.execute(
+            "UPDATE segments SET name = $3, updated_at = $4 WHERE community_id = $1 AND id = $2",
+            scope.community_id,
+            segment.id,
+            changes.name,
+            scope.now,
+        )
     if changes.description is not None and changes.description != segment.description:
         await scope.execute(
             "UPDATE segments SET description = $3, updated_at = $4 WHERE community_id = $1 AND id = $2",
@@ -171,7 +182,7 @@ async def update(scope: Scope, name: str, changes: SegmentInput, author: Author)
         for other in sorted(dependents(stored, name)):
             dependent = stored.segments[other]
             await _start_version(scope, dependent.id, dependent.filter, f"segment {name} changed", author)
-    return await _changed(scope, name)
+    return await _changed(scope, changes.name or name)
 
 
 async def delete(scope: Scope, name: str) -> None:
@@ -182,9 +193,7 @@ async def delete(scope: Scope, name: str) -> None:
     await scope.execute(_LOCK, scope.community_id)
     stored = await definitions.fetch(scope)
     segment = require(stored, name)
-    if users := sorted(other for other, each in stored.segments.items() if name in referenced_names(each.tree)):
-        message = f"The segment {name!r} is used by the segments {', '.join(users)}. Change them first."
-        raise invalid_parameter(("name",), "used", message, by=users)
+    _require_unused(stored, name)
     await scope.execute(
         "UPDATE segments SET deleted_at = $3 WHERE community_id = $1 AND id = $2",
         scope.community_id,
@@ -208,6 +217,13 @@ def require(stored: CommunitySegments, name: str) -> Segment:
         names = ", ".join(sorted(stored.segments)[:20]) or "none"
         raise NotFoundError(f"There is no segment {name!r}. Segments of the community: {names}.")
     return found
+
+
+def _require_unused(stored: CommunitySegments, name: str) -> None:
+    """Raises InvalidParametersError if other segments are defined by a segment."""
+    if users := sorted(other for other, each in stored.segments.items() if name in referenced_names(each.tree)):
+        message = f"The segment {name!r} is used by the segments {', '.join(users)}. Change them first."
+        raise invalid_parameter(("name",), "used", message, by=users)
 
 
 def dependents(stored: CommunitySegments, name: str) -> set[str]:

@@ -158,6 +158,53 @@ async def count_at(scope: Scope, name: str, tenant: Tenant, at: datetime) -> dic
     return {**found, "at": format_timestamp(at)}
 
 
+# A member is counted from the first instant that is not before it entered, to before the first that is not before it left.
+_COUNTS_BETWEEN = """
+SELECT
+    width_bucket(entered_at - interval '1 microsecond', $3::timestamptz[]) AS first,
+    CASE WHEN left_at IS NOT NULL THEN width_bucket(left_at - interval '1 microsecond', $3::timestamptz[]) END AS last,
+    count(*) AS members
+FROM segment_memberships
+WHERE community_id = $1 AND version_id = $2 AND entered_at > '-infinity'
+GROUP BY first, last
+"""
+
+_VERSIONS = """
+SELECT id, greatest(known_since, started_at) AS start, ended_at AS "end"
+FROM segment_versions
+WHERE community_id = $1 AND segment_id = $2 AND known_since IS NOT NULL
+"""
+
+
+async def counts_at(scope: Scope, name: str, tenant: Tenant, instants: Sequence[datetime]) -> dict[str, Any]:
+    """The number of members of a segment at past instants in ascending order; null where it is unknown or suppressed.
+
+    Raises NotFoundError.
+    """
+    segment = await _segment(scope, name)
+    counts: list[int | None] = [None] * len(instants)
+    for version in await scope.fetch(_VERSIONS, scope.community_id, segment.id):
+        known = [
+            index
+            for index, at in enumerate(instants)
+            if version["start"] <= at and (version["end"] is None or at < version["end"])
+        ]
+        if not known:
+            continue
+        found = [0] * len(instants)
+        for row in await scope.fetch(_COUNTS_BETWEEN, scope.community_id, version["id"], instants):
+            last = len(instants) if row["last"] is None else row["last"]
+            for index in range(row["first"], last):
+                found[index] += row["members"]
+        for index in known:
+            counts[index] = None if 0 < found[index] < (tenant.min_cell_size or 0) else found[index]
+    return {
+        "counts": [
+            {"at": format_timestamp(at), "members_count": number} for at, number in zip(instants, counts, strict=True)
+        ]
+    }
+
+
 async def members_at(scope: Scope, name: str, at: datetime, page: SegmentPage, key: bytes) -> dict[str, Any]:
     """A page of the ids of the members of a segment at a past instant, in no particular order.
 

@@ -10,6 +10,10 @@ from regulars.web.report_schemas import FILTER
 _TIME: JsonSchema = {**report_schemas.TIME, "description": "UTC, ISO 8601."}
 _TIME_OR_NULL: JsonSchema = {**report_schemas.TIME_OR_NULL, "description": "UTC, ISO 8601."}
 _NUMBER_OR_NULL: JsonSchema = {"type": ["integer", "null"], "description": "Null if it is suppressed."}
+_UNKNOWN_OR_NUMBER: JsonSchema = {
+    "type": ["integer", "null"],
+    "description": "Null if memberships of that instant are unknown, or the count is suppressed.",
+}
 _NAME: JsonSchema = {
     "type": "string",
     "pattern": "^[a-z0-9][a-z0-9_-]*$",
@@ -40,7 +44,12 @@ _SEGMENT = _object(
         "known_since": {**_TIME_OR_NULL, "description": "Since when memberships of this version are known (`at`)."},
         "created_at": _TIME,
         "updated_at": _TIME,
+        "members_count": {
+            "type": ["integer", "null"],
+            "description": "If it is requested. Null if it is suppressed, or if the filter can't be evaluated.",
+        },
     },
+    ("members_count",),
     title="Segment",
 )
 
@@ -87,7 +96,11 @@ CREATE = EndpointSchema(
 SHOW = EndpointSchema(request=None, response=_ONE, examples={"at-risk": (None, _ONE_EXAMPLE)})
 
 UPDATE = EndpointSchema(
-    request=_object({"description": _DESCRIPTION, "filter": FILTER}, ("description", "filter"), "SegmentUpdate"),
+    request=_object(
+        {"name": _NAME, "description": _DESCRIPTION, "filter": FILTER},
+        ("name", "description", "filter"),
+        "SegmentUpdate",
+    ),
     response=_ONE,
     examples={"description": ({"description": _AT_RISK_SEGMENT["description"]}, _ONE_EXAMPLE)},
 )
@@ -146,6 +159,30 @@ COUNT = EndpointSchema(
     request=None,
     response=_object({"members_count": _NUMBER_OR_NULL, "masked": _MASKED, "at": _TIME}, ("masked",), "SegmentCount"),
     examples={"at-risk": (None, {"members_count": 1284, "at": "2026-11-24T09:30:00.000000Z"})},
+)
+
+COUNT_HISTORY = EndpointSchema(
+    request=None,
+    response=_object(
+        {
+            "counts": {
+                "type": "array",
+                "items": _object({"at": _TIME, "members_count": _UNKNOWN_OR_NUMBER}, title="SegmentCountAt"),
+            }
+        },
+        title="SegmentCountHistory",
+    ),
+    examples={
+        "at-risk": (
+            None,
+            {
+                "counts": [
+                    {"at": "2026-11-23T09:30:00.000000Z", "members_count": None},
+                    {"at": "2026-11-24T09:30:00.000000Z", "members_count": 1284},
+                ]
+            },
+        )
+    },
 )
 
 MEMBERS = EndpointSchema(

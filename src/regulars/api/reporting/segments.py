@@ -66,14 +66,40 @@ async def _segment_json(scope: Scope, name: str) -> dict[str, Any]:
 
 
 def _list(context: ReportRequest) -> PricedQuery:
+    counted = _counted_names(context)
+    if counted:
+        context.require_permit(MEMBERS_COUNT.permit)
+
     async def execute() -> object:
         found: list[dict[str, Any]] = []
         for tenant in context.tenants:
             stored = await _read(context, tenant, definitions.fetch)
-            found += (reads.as_json(stored, each) for each in stored.segments.values())
+            for each in stored.segments.values():
+                shown = reads.as_json(stored, each)
+                if each.name in counted:
+                    shown["members_count"] = await _count_or_null(context, tenant, each.name)
+                found.append(shown)
         return {"segments": found}
 
-    return PricedQuery(costs.METADATA_COST, execute)
+    return PricedQuery(costs.METADATA_COST + len(counted) * len(context.tenants) * MEMBERS_COUNT.cost, execute)
+
+
+def _counted_names(context: ReportRequest) -> frozenset[str]:
+    """The names of the segments whose members are counted too. Raises InvalidParametersError."""
+    names = frozenset(name for each in context.query_params.get("count", "").split(",") if (name := each.strip()))
+    if len(names) > _MAX_COUNTED:
+        raise invalid_parameter(("count",), "too_many", f"Must name at most {_MAX_COUNTED} segments.", max=_MAX_COUNTED)
+    return names
+
+
+async def _count_or_null(context: ReportRequest, tenant: Tenant, name: str) -> int | None:
+    """The number of members; None if it is suppressed, or if the segment can't be evaluated."""
+    try:
+        node = reads.reference(context.segments, tenant, name)
+    except InvalidParametersError:
+        return None
+    number: int | None = (await reads.count(node, tenant, context.app.backends, context.now))["members_count"]
+    return number
 
 
 def _create(context: ReportRequest) -> PricedQuery:
@@ -95,11 +121,11 @@ def _show(context: ReportRequest) -> PricedQuery:
 
 def _update(context: ReportRequest) -> PricedQuery:
     tenant, name = _tenant(context), context.path_params["name"]
-    changed = changes.parse_input(context.body, ("description", "filter"))
+    changed = changes.parse_input(context.body, ("name", "description", "filter"))
 
     async def work(scope: Scope) -> object:
-        await changes.update(scope, name, changed, _author(context))
-        return await _segment_json(scope, name)
+        segment = await changes.update(scope, name, changed, _author(context))
+        return await _segment_json(scope, segment.name)
 
     return PricedQuery(costs.METADATA_COST, lambda: _write(context, tenant, work))
 
@@ -147,6 +173,25 @@ def _count(context: ReportRequest) -> PricedQuery:
     return PricedQuery(
         MEMBERS_COUNT.cost + costs.filter_cost(node),
         lambda: reads.count(node, tenant, context.app.backends, context.now),
+    )
+
+
+def _count_history(context: ReportRequest) -> PricedQuery:
+    tenant, name = _tenant(context), context.path_params["name"]
+    context.require_permit(MEMBERS_COUNT.permit)
+    start, end = _instant(context.query_params, "from"), _instant(context.query_params, "to") or context.now
+    text = context.query_params.get("points", "25")
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 2 <= int(text) <= _MAX_POINTS):
+        raise invalid_parameter(("points",), "invalid", f"Must be an integer from 2 to {_MAX_POINTS}.")
+    if start is None or start >= end or end > context.now:
+        raise invalid_parameter(
+            ("from",), "invalid", "Must be a time in ISO 8601 before `to`, which is not in the future."
+        )
+    steps = int(text) - 1
+    instants = [start + (end - start) * n / steps for n in range(steps + 1)]
+    return PricedQuery(
+        MEMBERS_COUNT.cost,
+        lambda: _read(context, tenant, lambda scope: reads.counts_at(scope, name, tenant, instants)),
     )
 
 
@@ -207,14 +252,19 @@ def _subject(params: Mapping[str, str]) -> UUID | int:
 
 def _at(context: ReportRequest) -> datetime | None:
     """The past instant that a request is about. Raises InvalidParametersError."""
-    text = context.query_params.get("at")
+    return _instant(context.query_params, "at")
+
+
+def _instant(params: Mapping[str, str], name: str) -> datetime | None:
+    """An instant in the query; None if it is absent. Raises InvalidParametersError."""
+    text = params.get(name)
     if text is None:
         return None
     try:
         return timestamps.parse_timestamp(text)
     except ValueError:
         message = "Must be a time in ISO 8601, such as 2026-11-24T08:00:00Z, in the years 1900 to 2999."
-        raise invalid_parameter(("at",), "invalid_iso_8601_time", message) from None
+        raise invalid_parameter((name,), "invalid_iso_8601_time", message) from None
 
 
 def _page(params: Mapping[str, str]) -> SegmentPage:
@@ -232,6 +282,12 @@ def _page(params: Mapping[str, str]) -> SegmentPage:
 
 _PATH = "/v1/reporting/segments"
 _ONE = f"{_PATH}/{{name}}"
+_MAX_COUNTED = 50
+_MAX_POINTS = 200
+_COUNTED = {
+    "count": f"Names of segments, separated by commas, whose `members_count` is added; at most {_MAX_COUNTED}. Each costs "
+    "as much as a count."
+}
 _AT = {"at": "A past instant, ISO 8601; by default now."}
 _PAGING = {
     "limit": f"Records per page, 1 to {request.MAX_LIMIT}; by default {request.DEFAULT_LIMIT}.",
@@ -255,7 +311,7 @@ def _endpoint(method: str, path: str, summary: str, handler: Any, schema: Any, *
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    _endpoint("GET", _PATH, "List segments", _list, segment_schemas.LIST),
+    _endpoint("GET", _PATH, "List segments", _list, segment_schemas.LIST, query_params=_COUNTED),
     _endpoint(
         "POST", _PATH, "Create a segment", _create, segment_schemas.CREATE, status=201, audit=audit_rules.CREATE_SEGMENT
     ),
@@ -263,7 +319,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint(
         "PUT",
         _ONE,
-        "Change a segment; absent fields are unchanged, and a new filter is a new version",
+        "Change or rename a segment; absent fields are unchanged, and a new filter is a new version",
         _update,
         segment_schemas.UPDATE,
         audit=audit_rules.CHANGE_SEGMENT,
@@ -280,6 +336,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _endpoint("GET", f"{_ONE}/versions", "List the versions of a segment", _versions, segment_schemas.VERSIONS),
     _endpoint(
         "GET", f"{_ONE}/count", "Count the members of a segment", _count, segment_schemas.COUNT, query_params=_AT
+    ),
+    _endpoint(
+        "GET",
+        f"{_ONE}/count/history",
+        "Count the members of a segment at past instants",
+        _count_history,
+        segment_schemas.COUNT_HISTORY,
+        query_params={
+            "from": "The first instant, ISO 8601.",
+            "to": "The last instant, ISO 8601; by default now.",
+            "points": f"The number of evenly spaced instants, 2 to {_MAX_POINTS}; by default 25.",
+        },
     ),
     _endpoint(
         "GET",

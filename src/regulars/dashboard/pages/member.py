@@ -7,10 +7,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
+
 from regulars.auth import permits
+from regulars.charts.chart import Quantity, Unit
 from regulars.dashboard.api_client import ApiCallError
+from regulars.dashboard.history_chart import history_figure
 from regulars.dashboard.page import Answer, Page, Section, View
-from regulars.dashboard.pages.member_values import shown_changes, shown_groups
+from regulars.dashboard.pages.member_values import LABELS, shown_changes, shown_groups
 from regulars.dashboard.pages.members import FIND_PATH
 from regulars.dashboard.rendering import as_instant
 from regulars.dashboard.translations import translatable
@@ -139,8 +143,22 @@ async def _explained(
         "purchases": explanation["transactions"][-MAX_PURCHASES:][::-1],
         "history": list(shown_changes(visit, found, _without_repetitions(history))),
         "years": HISTORY_YEARS,
-        "chart": "",
+        "chart": _chart(visit, found, history),
     }
+
+
+def _chart(visit: Visit, declared: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Markup | None:
+    """The chart of a number; its figures are in the table below it."""
+    quantity = _QUANTITIES.get(declared["type"])
+    if quantity is None:
+        return None
+    label = visit.locale.gettext(LABELS.get(declared["name"], declared["name"]))
+    currency = declared["unit"] if quantity is Quantity.MONEY else ""
+    points = [(as_instant(each["at"]), each["value"]) for each in history]
+    return history_figure(visit, label, Unit(quantity, currency), points, has_table=False)
+
+
+_QUANTITIES = {"decimal": Quantity.MONEY, "integer": Quantity.COUNT, "percentage": Quantity.PERCENT}
 
 
 def _without_repetitions(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
