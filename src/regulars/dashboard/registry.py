@@ -3,7 +3,18 @@
 from starlette.types import ASGIApp
 
 from regulars.dashboard.page import Page
-from regulars.dashboard.pages import data_health, filters, member, members, overview, reports, sales, sign_in
+from regulars.dashboard.pages import (
+    data_health,
+    filters,
+    member,
+    members,
+    overview,
+    reports,
+    sales,
+    segment,
+    segments,
+    sign_in,
+)
 from regulars.dashboard.pages.administration import (
     access,
     audit_log,
@@ -22,6 +33,8 @@ PAGES: tuple[Page, ...] = (
     *overview.PAGES,
     *members.PAGES,
     *member.PAGES,
+    *segments.PAGES,
+    *segment.PAGES,
     *reports.PAGES,
     *sales.PAGES,
     *filters.PAGES,
