@@ -14,6 +14,7 @@ CALLED_BY_OTHERS = {
     "__getattr__": "Python, for regulars.compute",
     "retry": "commands, registered by decorators",
     "set_": "commands, registered by decorators",
+    "rotate": "commands, registered by decorators",
     "send_test": "commands, registered by decorators",
     "reset_password": "commands, registered by decorators",
     "deactivate": "commands, registered by decorators",

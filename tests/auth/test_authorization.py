@@ -144,6 +144,10 @@ def test_people_who_are_limited_to_stores_are_denied_what_is_not_limited_to_them
         ("POST", "/v1/reporting/query"),
         ("POST", "/v1/reporting/metadata"),
         ("POST", "/v1/reporting/field_metadata"),
+        ("POST", "/v1/reporting/label_names"),
+        ("GET", "/v1/reporting/views"),
+        ("POST", "/v1/reporting/views"),
+        ("DELETE", "/v1/reporting/views/{id}"),
         ("GET", "/api/v3/locations/{id}"),
     }
 

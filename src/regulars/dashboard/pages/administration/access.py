@@ -4,7 +4,7 @@ from typing import Any
 
 from regulars.auth import permits
 from regulars.dashboard.page import Answer
-from regulars.dashboard.pages.administration.tabs import Outcome, attempt, number, page, view
+from regulars.dashboard.pages.administration.tabs import FormOutcome, attempt, number, page, view
 from regulars.dashboard.visit import Visit
 
 
@@ -13,7 +13,7 @@ async def explain_access(visit: Visit) -> Answer:
     users = await _listed(visit, "users", permits.ADMIN_USER_READ)
     tokens = [each for each in await _listed(visit, "tokens", permits.ADMIN_TOKEN_READ) if each["state"] == "valid"]
     reports = sorted(visit.app.reports)
-    outcome, explanation = Outcome(), None
+    outcome, explanation = FormOutcome(), None
     kind, _, identifier = visit.query.get("who", "").partition("-")
     if kind in ("user", "token"):
         outcome = await attempt(visit, visit.api.post("/v1/admin/access/explain", _question(visit, kind, identifier)))

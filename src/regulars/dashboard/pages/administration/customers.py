@@ -3,7 +3,7 @@
 from regulars.auth import permits
 from regulars.auth.organizations import MAX_VALUES
 from regulars.dashboard.page import Answer, Redirect, Section
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, number, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, number, page, view
 from regulars.dashboard.translations import translatable
 from regulars.dashboard.visit import Visit
 
@@ -31,7 +31,7 @@ LIMITS = (
 
 async def show_customers(visit: Visit) -> Answer:
     """The customers that the person has access to, and the limits with a form to change them."""
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         outcome = await _set_limits(visit)
         if outcome.is_done:
@@ -43,14 +43,14 @@ async def show_customers(visit: Visit) -> Answer:
     return view(visit, "customers", outcome, customers=customers, organization=organization, limits=LIMITS)
 
 
-async def _set_limits(visit: Visit) -> Outcome:
+async def _set_limits(visit: Visit) -> FormOutcome:
     limits: dict[str, int | None] = {}
     for name in MAX_VALUES:
         text = visit.form.get(name, "").strip()
         value = number(text)
         if text and value is None:
             problem = visit.locale.gettext("This must be a whole number.")
-            return Outcome(None, problem, {name: problem}, 422)
+            return FormOutcome(None, problem, {name: problem}, 422)
         limits[name] = value
     return await attempt(visit, visit.api.put("/v1/admin/organization/limits", limits))
 

@@ -2,7 +2,7 @@
 
 from regulars.auth import permits
 from regulars.dashboard.page import Answer, Redirect
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, page, view
 from regulars.dashboard.visit import Visit
 from regulars.jobs.job_list import STATUSES
 
@@ -19,7 +19,7 @@ async def show_jobs(visit: Visit) -> Answer:
 
 async def show_job(visit: Visit) -> Answer:
     """One job with the errors of its attempts."""
-    path, outcome = f"/v1/admin/jobs/{visit.path['id']}", Outcome()
+    path, outcome = f"/v1/admin/jobs/{visit.path['id']}", FormOutcome()
     if visit.is_post:
         action = "cancel" if visit.form.get("action") == "cancel" else "retry"
         outcome = await attempt(visit, visit.api.post(f"{path}/{action}", {}))

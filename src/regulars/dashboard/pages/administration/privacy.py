@@ -3,7 +3,7 @@
 from regulars.auth import permits
 from regulars.dashboard.api_client import ApiCallError
 from regulars.dashboard.page import Answer, Redirect
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, page, view
 from regulars.dashboard.translations import translatable
 from regulars.dashboard.visit import Visit
 
@@ -42,7 +42,7 @@ TABLES = {
 
 async def find_member(visit: Visit) -> Answer:
     """The form to find a member. What is searched for is personal, so it is not in the link."""
-    members, outcome, text = None, Outcome(), visit.form.get("q", "").strip()
+    members, outcome, text = None, FormOutcome(), visit.form.get("q", "").strip()
     if visit.is_post and text:
         outcome = await attempt(visit, visit.api.get("/api/v3/profiles/find", q=text))
         members = outcome.data or []
@@ -51,14 +51,14 @@ async def find_member(visit: Visit) -> Answer:
 
 async def erase_member(visit: Visit) -> Answer:
     """What an erasure removes, and the form that confirms it by the member's number."""
-    profile_id, outcome = visit.path["id"], Outcome()
+    profile_id, outcome = visit.path["id"], FormOutcome()
     method = visit.query.get("method", "purge")
     method = method if method in METHODS else "purge"
     path = f"/api/v3/profiles/{profile_id}"
     if visit.is_post:
         if visit.form.get("confirmation", "").strip() != profile_id[:8]:
             problem = visit.locale.gettext("Nothing was erased: the confirmation is not the one shown.")
-            outcome = Outcome(None, problem, {"confirmation": problem}, 422)
+            outcome = FormOutcome(None, problem, {"confirmation": problem}, 422)
         else:
             outcome = await attempt(visit, visit.api.post(f"{path}/erasure", {"method": method}))
             if outcome.is_done:

@@ -6,7 +6,7 @@ from typing import Any
 
 from regulars.auth import permits
 from regulars.dashboard.page import Answer, Redirect
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, chosen, number, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, chosen, number, page, view
 from regulars.dashboard.visit import Visit
 
 ROLES = f"{PATH}/roles"
@@ -61,7 +61,7 @@ def _body(visit: Visit) -> dict[str, Any]:
 async def create_role(visit: Visit) -> Answer:
     """The form of a new role."""
     role: dict[str, Any] = {"name": "", "permits": [], "customers": None, "location_ids": None}
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         role = _body(visit)
         outcome = await attempt(visit, visit.api.post("/v1/admin/roles", role))
@@ -76,7 +76,7 @@ async def change_role(visit: Visit) -> Answer:
     roles = {str(each["id"]): each for each in (await visit.api.get("/v1/admin/roles"))["data"]}
     if role_id not in roles:
         return Redirect(visit.url(ROLES), visit.locale.gettext("There is no such role."))
-    role, outcome = roles[role_id], Outcome()
+    role, outcome = roles[role_id], FormOutcome()
     if visit.is_post and "delete" in visit.form:
         outcome = await attempt(visit, visit.api.delete(f"/v1/admin/roles/{role_id}"))
         if outcome.is_done:

@@ -36,7 +36,7 @@ _SHOWN_IN_FORM = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FormOutcome:
     """The response to a form, or why it was refused: a sentence, and texts by field."""
 
     data: Any = None
@@ -50,7 +50,7 @@ class Outcome:
         return not self.problem
 
 
-async def attempt(visit: Visit, call: Awaitable[Any]) -> Outcome:
+async def attempt(visit: Visit, call: Awaitable[Any]) -> FormOutcome:
     """Awaits a call of the API for a form. Raises ApiCallError for errors that concern no form."""
     try:
         answer = await call
@@ -64,13 +64,13 @@ async def attempt(visit: Visit, call: Awaitable[Any]) -> Outcome:
         problem = error.message
         if error.status == HTTPStatus.CONFLICT:
             problem = visit.locale.gettext("This form was sent before. Nothing was changed by sending it again.")
-        return Outcome(None, problem or str(error.status), errors, error.status)
-    return Outcome(answer["data"] if isinstance(answer, dict) and "data" in answer else answer)
+        return FormOutcome(None, problem or str(error.status), errors, error.status)
+    return FormOutcome(answer["data"] if isinstance(answer, dict) and "data" in answer else answer)
 
 
-def view(visit: Visit, name: str, outcome: Outcome | None = None, **values: Any) -> View:
+def view(visit: Visit, name: str, outcome: FormOutcome | None = None, **values: Any) -> View:
     """A page of administration, with what a form on it has led to."""
-    outcome = outcome or Outcome()
+    outcome = outcome or FormOutcome()
     tabs = [
         (path, visit.locale.gettext(title), path == _tab(visit))
         for path, title, permit in TABS

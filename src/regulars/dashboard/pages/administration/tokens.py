@@ -5,7 +5,7 @@ from typing import Any
 from regulars.auth import permits
 from regulars.dashboard.page import Answer, Redirect
 from regulars.dashboard.pages.administration.roles import parse_grant, permit_groups
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, number, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, number, page, view
 from regulars.dashboard.visit import Visit
 
 TOKENS = f"{PATH}/tokens"
@@ -26,7 +26,7 @@ async def create_token(visit: Visit) -> Answer:
     token: dict[str, Any] = {
         "name": "", "permits": [], "customers": None, "community": None, "expires_in_days": 365,
     }  # fmt: skip
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         days = visit.form.get("expires_in_days", "").strip()
         token = {
@@ -47,7 +47,7 @@ async def change_token(visit: Visit) -> Answer:
     listed = {str(each["id"]): each for each in (await visit.api.get("/v1/admin/tokens"))["data"]}
     if token_id not in listed:
         return Redirect(visit.url(TOKENS), visit.locale.gettext("There is no token with this number."))
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post and visit.form.get("action") == "rotate":
         hours = number(visit.form.get("overlap_hours", "")) or 0
         outcome = await attempt(visit, visit.api.post(f"/v1/admin/tokens/{token_id}/rotate", {"overlap_hours": hours}))

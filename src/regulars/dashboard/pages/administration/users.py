@@ -4,7 +4,7 @@ from typing import Any
 
 from regulars.auth import permits
 from regulars.dashboard.page import Answer, Redirect
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, number, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, number, page, view
 from regulars.dashboard.visit import Visit
 
 USERS = f"{PATH}/users"
@@ -21,7 +21,7 @@ async def create_user(visit: Visit) -> Answer:
     """The form of a new user, then the password, once."""
     roles = (await visit.api.get("/v1/admin/roles"))["data"]
     user: dict[str, Any] = {"email": "", "name": "", "role_id": None}
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         user = {
             "email": visit.form.get("email", "").strip(),
@@ -37,7 +37,7 @@ async def create_user(visit: Visit) -> Answer:
 async def change_user(visit: Visit) -> Answer:
     """One user with the sessions, and what an administrator may change."""
     path = f"/v1/admin/users/{visit.path['id']}"
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         action = visit.form.get("action", "")
         if action == "password":

@@ -2,7 +2,7 @@
 
 from regulars.auth import permits
 from regulars.dashboard.page import Answer, Redirect
-from regulars.dashboard.pages.administration.tabs import PATH, Outcome, attempt, page, view
+from regulars.dashboard.pages.administration.tabs import PATH, FormOutcome, attempt, page, view
 from regulars.dashboard.visit import Visit
 
 WEBHOOKS = f"{PATH}/webhooks"
@@ -10,7 +10,7 @@ WEBHOOKS = f"{PATH}/webhooks"
 
 async def show_webhooks(visit: Visit) -> Answer:
     """The webhooks of the selected club, and failed deliveries, each with a form to send it again."""
-    outcome = Outcome()
+    outcome = FormOutcome()
     if visit.is_post:
         delivery = visit.form.get("delivery", "")
         path = f"/v1/admin/deliveries/{delivery if delivery.isascii() and delivery.isdigit() else 0}/resend"
