@@ -164,3 +164,15 @@ def test_a_sum_of_others_has_the_colour_of_none() -> None:
     spec = spec_of(draw({**TIMESERIES, "series": series_of(*range(1, 10))}))
     assert spec["layer"][0]["encoding"]["color"]["scale"]["range"][-1] == "var(--chart-rest)"
     assert ChartSeries("a", (1,)).is_rest is False
+
+
+def test_few_whole_numbers_each_have_a_tick_and_bars_leave_space_for_their_figures() -> None:
+    def axis_of(*values: int) -> Any:
+        return spec_of(draw({**TIMESERIES, "series": series_of(*values)}))["layer"][0]["encoding"]["y"]["axis"]
+
+    assert axis_of(1, 2)["values"] == [0, 1, 2, 3]
+    assert axis_of(1, -2)["values"] == [-2, -1, 0, 1]
+    assert "values" not in axis_of(10, 20)
+    groups = [{"label": {"size": size}, "values": {"count": n}} for size, n in (("small", -4), ("large", 6))]
+    bars = spec_of(draw({**STATISTICS, "statistics": groups}, GROUPED))["layer"][0]["layer"][0]
+    assert bars["encoding"]["x"]["scale"] == {"zero": True, "nice": False, "domainMax": 8.5, "domainMin": -6.5}

@@ -21,6 +21,12 @@ _HEIGHT, _BAND, _NARROW_BAND = 260, 22, 14
 _SPACE = 0.08
 """The part of a bucket's width that is left free on each side of its bar."""
 
+_FEW_VALUES = 6
+"""The length of an axis whose whole numbers all have a tick."""
+
+_TEXT_SPACE = 0.25
+"""The part of the values that is left free beside bars."""
+
 _LARGE = 1_000
 """Amounts from here on are rounded at the ends of bars."""
 
@@ -210,7 +216,13 @@ def _group_panel(axis: GroupAxis, chart: Chart, panel: Panel) -> Spec:
             "layer": [
                 {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {**encoding, **_colour(panel.series)}},
                 {
-                    "mark": {"type": "text", "align": "left", "dx": 4, "fill": "var(--chart-text)", "fontSize": 11},
+                    "mark": {
+                        "type": "text",
+                        "align": {"expr": "datum.value < 0 ? 'right' : 'left'"},
+                        "dx": {"expr": "datum.value < 0 ? -4 : 4"},
+                        "fill": "var(--chart-text)",
+                        "fontSize": 11,
+                    },
                     "encoding": {**encoding, "text": {"field": "text"}},
                 },
             ],
@@ -257,24 +269,36 @@ def _tooltip(title: str, panel: Panel) -> list[Spec]:
 
 def _value_axis(panel: Panel, channel: str) -> Spec:
     axis: Spec = {"format": _VALUE_FORMATS[panel.unit.quantity], "tickCount": 5, "domain": False, "ticks": False}
-    if panel.unit.quantity is Quantity.COUNT and all(
-        value is None or value == int(value) for each in panel.series for value in each.values
-    ):
-        axis["tickMinStep"] = 1
+    lowest, highest = _extent(panel)
+    values = [value for each in panel.series for value in each.values if value is not None]
+    is_whole = panel.unit.quantity is Quantity.COUNT and all(value == int(value) for value in values)
+    if is_whole and highest - lowest <= _FEW_VALUES:
+        # Vega divides a short axis of whole numbers by halves.
+        axis["values"] = list(range(int(lowest), int(highest) + 1))
+    scale: Spec = {"zero": True, "nice": True}
+    if channel == "x":
+        # Space for the figures at the ends of bars.
+        space = (highest - lowest) * _TEXT_SPACE
+        scale = {"zero": True, "nice": False, **({"domainMax": highest + space} if highest > 0 else {})}
+        scale |= {"domainMin": lowest - space} if lowest < 0 else {}
     return {
         "field": "value",
         "type": "quantitative",
         "title": None,
         "stack": None,
         "axis": {**axis, "grid": channel == "y", "labels": channel == "y"},
-        "scale": {"zero": True, **({"nice": True} if channel == "y" else _wide_domain(panel))},
+        "scale": scale,
     }
 
 
-def _wide_domain(panel: Panel) -> Spec:
-    """A domain with space for the figures at the ends of bars."""
-    largest = max((float(value) for each in panel.series for value in each.values if value is not None), default=0)
-    return {"nice": False, "domainMax": largest * 1.25} if largest > 0 else {"nice": False}
+def _extent(panel: Panel) -> tuple[float, float]:
+    """The lowest and the highest value of a panel, with zero; stacked values are added up."""
+    places = zip(*(each.values for each in panel.series), strict=True)
+    columns = [[float(value) for value in place if value is not None] for place in places]
+    if panel.shape is Shape.STACKED_BARS:
+        columns = [[sum(v for v in each if v > 0), sum(v for v in each if v < 0)] for each in columns]
+    values = [value for each in columns for value in each]
+    return min([0.0, *values]), max([0.0, *values])
 
 
 def _colour(series: tuple[ChartSeries, ...]) -> Spec:
