@@ -176,3 +176,20 @@ def test_few_whole_numbers_each_have_a_tick_and_bars_leave_space_for_their_figur
     groups = [{"label": {"size": size}, "values": {"count": n}} for size, n in (("small", -4), ("large", 6))]
     bars = spec_of(draw({**STATISTICS, "statistics": groups}, GROUPED))["layer"][0]["layer"][0]
     assert bars["encoding"]["x"]["scale"] == {"zero": True, "nice": False, "domainMax": 8.5, "domainMin": -6.5}
+
+
+def test_a_line_of_counts_is_zero_where_nothing_happened_and_hidden_values_have_no_bars() -> None:
+    buckets = [f"2026-11-{day}T00:00:00.000+01:00" for day in (20, 21, 24)]
+    kinds = [{"label": {"type": kind}, "values": [1, 2, 3]} for kind in ("in", "out")]
+    lines = spec_of(draw({**TIMESERIES, "time_buckets": buckets, "series": kinds}))["layer"][0]
+    joined = [(each["at"][:13], each["value"]) for each in lines["data"]["values"] if each["series"] == "joined"]
+    assert joined == [
+        ("2026-11-20T12", 1),
+        ("2026-11-21T12", 2),
+        ("2026-11-22T12", 0),
+        ("2026-11-23T12", 0),
+        ("2026-11-24T12", 3),
+    ]
+    hidden = [{"label": {}, "values": [None, 3], "masked": True}]
+    bars = spec_of(draw({**TIMESERIES, "series": hidden}))["layer"][0]
+    assert [each["value"] for each in bars["data"]["values"]] == ["3"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -15,7 +18,11 @@ from api.test_store_limits import client_of, create_location
 from api.transaction_client import create_transaction, sale
 from clubs import Club
 from dashboard.visitors import browse, submit
-from regulars.reports.registry import REPORTS
+from regulars.charts.answer_chart import Subject
+from regulars.charts.language import ChartLanguage
+from regulars.dashboard.answer_table import answer_table
+from regulars.dashboard.translations import locales
+from regulars.reports.registry import REPORTS, REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
 
 FEMALE = {"type": "equal", "field": "gender", "value": "female"}
@@ -207,6 +214,8 @@ async def test_a_view_is_exported_with_progress(club: Club) -> None:
         progress = re.search(r'data-progress="([^"]*)"', page)
         assert progress is not None
         assert (await browser.get(progress[1])).json() == {"status": "queued", "progress": 0.0, "rows": 0}
+        # Without a file yet, the download is what the API says.
+        assert (await browser.get(f"{path}/file")).status_code in (404, 409, 410, 425)
         deleted = await submit(browser, path)
         assert deleted.headers["location"].startswith("/reports")
 
@@ -226,3 +235,34 @@ async def test_a_report_is_in_the_language_of_the_person(club: Club, language: s
         page = await page_of(browser, "/reports/members_count", group="by_gender")
     assert ("Antall medlemmer" in page) == (language == "nb")
     assert ("kvinner" in page) == (language == "nb")
+
+
+def test_cells_are_written_by_the_type_of_their_field() -> None:
+    report = REPORTS_BY_NAME["sendings_stats"]
+    rate = next(each for each in report.measures if each.quotient is not None)
+    visit: Any = SimpleNamespace(locale=locales()["nb"], clubs=[SimpleNamespace(timezone="Europe/Oslo")])
+    subject = Subject(report, report.groupings_by_name["channel"], "NOK", language=ChartLanguage("nb"))
+    answer = {"result_type": "statistics", "statistics": [{"label": {"channel": "sms"}, "values": {rate.name: 0.5}}]}
+    table = answer_table(visit, subject, {"fields": []}, answer)
+    assert [each.replace("\u00a0", " ") for each in table.rows[0]] == ["SMS", "50,0 %"]
+    fields = {"discount": "percentage", "at": "time", "tags": "array of strings", "more": "object", "spent": "money"}
+    metadata = {"fields": [{"name": name, "type": kind} for name, kind in fields.items()]}
+    record = {
+        "discount": 12.5,
+        "at": "2026-11-01T00:00:00Z",
+        "tags": ["a", "b"],
+        "more": {"x": 1},
+        "spent": 1.5,
+        "no": None,
+    }
+    rows = answer_table(
+        visit, replace(subject, grouping=None), metadata, {"result_type": "records", "records": [record]}
+    )
+    assert [each.replace("\u00a0", " ") for each in rows.rows[0]] == [
+        "12,5 %",
+        "1. nov. 2026 01:00",
+        "a, b",
+        '{"x":1}',
+        "1,50",
+        "–",
+    ]

@@ -139,7 +139,7 @@ def test_a_form_is_bounded() -> None:
         filter_tree.edit(ConditionGroup(), f"group:{path}")
     root = ConditionGroup()
     for depth in range(9):
-        filter_tree.edit(root, f"group:{'.'.join(['0'] * depth)}")
+        filter_tree.edit(root, f"group:{'.'.join(['0', *['1'] * (depth - 1)]) if depth else ''}")
     assert filter_tree.from_form(parse_qs(urlencode(list(filter_tree.to_form(root))), keep_blank_values=True)).parts
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from api.profile_calls import create_profile, other_club
+from api.profile_calls import create_profile
 from api.test_store_limits import client_of, create_location
 from api.transaction_client import create_transaction, sale
 from clubs import Club
 from dashboard.visitors import browse
-from regulars.dashboard.api_client import ApiClient
+from regulars.dashboard.api_client import ApiCallError, ApiClient
 from regulars.dashboard.pages import overview
 from regulars.dashboard.periods import Period
 from regulars.dashboard.registry import PAGES
-
-__all__ = ["other_club"]
+from regulars.model import community as communities
+from regulars.model.community import NewCommunity
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -111,12 +111,37 @@ async def test_an_empty_club_has_no_misleading_changes(club: Club) -> None:
     assert "There is no data for" in page.text
 
 
-async def test_clubs_of_several_currencies_have_members_and_no_amounts(club: Club, other_club: Club) -> None:
+async def test_clubs_of_several_currencies_have_members_and_no_amounts(club: Club) -> None:
     await fill(club)
+    slug = club.community.slug
+    new = NewCommunity(f"{slug}-se", "Sverige", "SE", "Europe/Stockholm", "SEK", organization=slug)
+    async with club.database.unscoped_connection() as connection:
+        await communities.create(connection, new, club.clock())
     async with browse(club) as browser:
-        assert (await browser.get("/?club=all")).status_code == 200
-    async with browse(club, customers=[club.community.slug]) as browser:
-        assert "Net amount" in (await browser.get("/")).text
+        page = (await browser.get("/?club=all")).text
+        assert "These clubs have different currencies" in html.unescape(page)
+        assert figures(page)["Members"][0] == "7"
+        assert "Net amount, " not in page
+        report = html.unescape((await browser.get("/reports/members_count?club=all&group=by_community_id")).text)
+        assert '"X-Customer": "id=' in report
+
+
+async def test_an_api_that_fails_is_an_error_of_the_page(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(client: ApiClient, body: object) -> object:
+        raise ApiCallError(503, {})
+
+    monkeypatch.setattr(ApiClient, "query", fail)
+    async with browse(club) as browser:
+        for path in ("/", "/sales", "/reports/members_count"):
+            assert (await browser.get(path)).status_code == 503
+
+
+async def test_members_that_a_channel_reaches_are_counted(club: Club) -> None:
+    consents = {"email_marketing": True}
+    await create_profile(club, email="a@b.example", email_status="verified", consents=consents)
+    async with browse(club) as browser:
+        page = (await browser.get("/")).text
+    assert re.search(r"E-mail</th><td class=.n.>[01]</td>", page)
 
 
 async def test_the_manager_of_a_store_is_led_to_it(club: Club) -> None:

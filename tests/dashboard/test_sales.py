@@ -22,7 +22,9 @@ async def test_stores_have_names_shares_and_pages(club: Club) -> None:
         assert figures(page)["Net amount, NOK"][0] == "400"
         cells = re.findall(r"<tr><th scope=.row.>(<a href=./sales.*?)</tr>", page, re.DOTALL)
         rows = [re.sub(r"<[^>]*>", "|", each).split("|") for each in cells]
-        stores = [[html.unescape(cell).strip() for cell in row if cell.strip()] for row in rows][:2]
+        stores = [[html.unescape(cell).replace("\u00a0", " ").strip() for cell in row if cell.strip()] for row in rows][
+            :2
+        ]
         assert stores[0][:3] == ["North <b>", "300", "75.0 %"]
         assert stores[1][0] == "South"
         assert "up" in stores[1]

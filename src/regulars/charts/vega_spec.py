@@ -127,8 +127,6 @@ def _time_panel(axis: TimeAxis, chart: Chart, panel: Panel) -> Spec:
 
 def _ticks(axis: TimeAxis) -> Spec:
     """Ticks at the starts of months, or of a few days; otherwise Vega chooses them."""
-    if not axis.buckets:
-        return {}
     length = axis.buckets[0].end - axis.buckets[0].start
     if length > timedelta(days=7) and len(axis.buckets) <= _FEW_TICKS:
         return {"tickCount": {"interval": "month", "step": 1}}

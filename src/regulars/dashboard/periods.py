@@ -1,6 +1,7 @@
 """Periods of local dates: presets such as the last 30 days, and the periods that they are compared with."""
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -102,9 +103,4 @@ def add_months(day: date, months: int) -> date:
     """The date some months later, or earlier; the last day of a month where the day is missing."""
     number = 12 * day.year + day.month - 1 + months
     year, month = max(1, number // 12), number % 12 + 1
-    for last in (day.day, 30, 29, 28):
-        try:
-            return date(year, month, min(day.day, last))
-        except ValueError:
-            continue
-    raise ValueError(day)
+    return date(year, month, min(day.day, monthrange(year, month)[1]))
