@@ -17,6 +17,9 @@ FILE_TYPES = ("html", "svg", "png")
 """The types of files that a chart can be written to."""
 
 
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+
+
 class Plot:
     """A chart that notebooks draw, and that can be saved as a file."""
 
@@ -33,7 +36,8 @@ class Plot:
             spec = with_colours(chart_spec(self.chart, 640), Theme.LIGHT)
             # Decimals become the numbers of JSON.
             plain = msgspec.json.decode(msgspec.json.encode(spec, enc_hook=float))
-            bundle["application/vnd.vegalite.v5+json"] = plain
+            # What is used is the same in both versions; JupyterLab draws version 5.
+            bundle["application/vnd.vegalite.v5+json"] = plain | {"$schema": _SCHEMA}
         # Notebooks that draw Vega-Lite themselves need no picture.
         with suppress(MissingDependencyError):
             bundle["image/svg+xml"] = draw_svg(self.chart)
