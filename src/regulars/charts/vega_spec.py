@@ -128,9 +128,11 @@ def _time_panel(axis: TimeAxis, chart: Chart, panel: Panel) -> Spec:
 def _ticks(axis: TimeAxis) -> Spec:
     """Ticks at the starts of months, or of a few days; otherwise Vega chooses them."""
     length = axis.buckets[0].end - axis.buckets[0].start
-    if length > timedelta(days=7) and len(axis.buckets) <= _FEW_TICKS:
+    if (axis.buckets[-1].end - axis.buckets[0].start) / length > _FEW_TICKS:
+        return {}
+    if length > timedelta(days=7):
         return {"tickCount": {"interval": "month", "step": 1}}
-    if length == timedelta(days=1) and len(axis.buckets) <= _FEW_TICKS:
+    if length == timedelta(days=1):
         return {"tickCount": {"interval": "day", "step": 1}}
     return {}
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regulars.charts.language import ChartLanguage
+from regulars.charts.value_names import VALUE_NAMES
 from regulars.dashboard import filter_tree
 from regulars.dashboard.filter_tree import ALL, ANY, IN_SEGMENT, IS_EMPTY, IS_NOT_EMPTY, NONE, ConditionGroup
 from regulars.dashboard.page import Answer, Json, Page, View
@@ -52,11 +54,27 @@ def builder_values(
             "labels": dict(sorted(labels.items(), key=lambda each: each[1].casefold())),
             "operations": {name: filter_tree.operations_of(each) for name, each in fields.items()},
             "operation_names": OPERATIONS,
+            "value_labels": {
+                name: _value_labels(language, each) for name, each in fields.items() if each.get("values")
+            },
             "kinds": KINDS,
             "segments": segments,
             "max_depth": filter_tree.MAX_DEPTH,
         }
     }
+
+
+def _value_labels(language: ChartLanguage, field: Mapping[str, Any]) -> dict[str, str]:
+    """What the values of an enum are called: by their short names, else with their descriptions."""
+    short = VALUE_NAMES.get(field["name"].removeprefix("aggregations."), {})
+    labels = {}
+    for each in field["values"]:
+        value, description = each["value"], each["description"]
+        # Ranges, such as 15-19, say what they are.
+        plain = "" if value[-1:].isdigit() or value[:1].isdigit() else description.rstrip(".")
+        name = language.translate(short[value]) if value in short else plain
+        labels[value] = f"{value} – {name}" if name else value
+    return labels
 
 
 async def segment_names(visit: Visit, report: str) -> list[str]:
