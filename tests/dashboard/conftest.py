@@ -25,9 +25,9 @@ class DemoSite:
     passwords: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser for the whole run."""
+    """A browser for a module of synchronous tests: while it runs, no other event loop runs in this thread."""
     with run_chromium() as browser:
         yield browser
 
