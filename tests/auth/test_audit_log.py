@@ -18,14 +18,16 @@ from regulars.auth import audit_log, audit_rules, tokens
 from regulars.auth.audit_log import Actor, AuditEntry, AuditFilter, ListedEntry
 from regulars.auth.audit_rules import AuditAction
 from regulars.auth.authorization import Caller
-from regulars.auth.principals import ANONYMOUS
+from regulars.auth.errors import AccessDenied
+from regulars.auth.principals import ANONYMOUS, PrincipalKind
 from regulars.auth.tokens import NewToken
 from regulars.jobs import audit_retention
 from regulars.model.community import NewCommunity
 from regulars.settings import SettingError, Settings
 from regulars.storage.database import Database
-from regulars.web.audit import audits_all_tokens
+from regulars.web.audit import DenialRecorder, RequestAudit, audits_all_tokens
 from regulars.web.context import AppContext
+from regulars.web.public_address import PublicAddress
 
 TRANSACTIONS = "/api/v3/transactions"
 
@@ -351,3 +353,70 @@ def test_the_actor_of_a_command_is_the_user_of_the_operating_system(monkeypatch:
 
     monkeypatch.setattr("getpass.getuser", fail)
     assert audit_log.command_actor() == Actor("command")
+
+
+# What seldom happens --------------------------------------------------------------------------------------------------
+
+
+async def test_a_flood_of_different_denials_is_bounded_and_lost_without_a_database(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars.web.audit.MAX_PENDING_DENIALS", 2)
+    recorder = DenialRecorder(club.database)
+    await recorder.close()
+    for number in range(4):
+        audit = RequestAudit(club.database, person(club), audit_rules.NOTHING, f"GET /{number}", "", {})
+        recorder.record(audit, AccessDenied(403, "The token lacks a permit."))
+        recorder.record(audit, AccessDenied(401, "The token is unknown."))
+    await recorder.close()
+    assert [(each.operation, each.count) for each in await entries(club)] == [("GET /1", 3), ("GET /0", 1)]
+    closed = Database(club.database.url, 1, club.clock)
+    closed.pool = BrokenPool()
+    lost = DenialRecorder(closed, interval_seconds=0.0)
+    lost.record(audit, AccessDenied(403, "The token lacks a permit."))
+    await lost.close()
+    assert len(await entries(club)) == 2
+
+
+class BrokenPool:
+    """A pool whose server is gone."""
+
+    def acquire(self) -> Any:
+        """Raises OSError."""
+        raise OSError("connection refused")
+
+
+async def test_an_entry_is_written_in_the_caller_s_transaction_or_not_at_all(club: Club) -> None:
+    audit = RequestAudit(club.database, person(club), audit_rules.READ_PROFILE, "GET /", "", {})
+
+    class Failing:
+        async def execute(self, *arguments: object) -> None:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await audit.insert(Failing())
+    await audit.write({"data": [{"id": "not an id"}, "text", {"id": 7}]})
+    await audit.write()
+    (stored,) = await entries(club)
+    assert stored.subject_ids == ("7",)
+    silent = RequestAudit(club.database, person(club), audit_rules.NOTHING, "POST /", "", {})
+    await silent.require_first(Failing(), "key")
+
+
+def test_the_actor_of_a_signed_link_is_the_link() -> None:
+    link = replace(ANONYMOUS, kind=PrincipalKind.SIGNED_LINK, organization_id=1)
+    assert audit_log.actor_of(link) == Actor("link")
+
+
+def test_the_address_of_a_client_is_that_of_the_last_proxy_that_is_not_trusted() -> None:
+    def address(peer: str, *forwarded: str) -> str:
+        headers = [(b"x-forwarded-for", each.encode()) for each in forwarded]
+        return PublicAddress(Settings(trusted_proxies="10.0.0.0/8")).client_address(
+            {"client": (peer, 1), "headers": headers}
+        )
+
+    assert address("192.0.2.1", "198.51.100.7") == "192.0.2.1"
+    assert address("10.0.0.1") == "10.0.0.1"
+    assert address("10.0.0.1", "198.51.100.7") == "198.51.100.7"
+    assert address("10.0.0.1", "203.0.113.9, 198.51.100.7", "10.0.0.2") == "198.51.100.7"
+    assert address("10.0.0.1", "ada@shop.example") == "10.0.0.1"

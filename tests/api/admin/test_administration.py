@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
@@ -281,6 +282,17 @@ async def test_a_user_is_created_changed_and_deactivated(club: Club) -> None:
         await denied(await http.put(f"{ADMIN}/roles/99999999999", json={"name": "x", "permits": []}), "no role", 404)
 
 
+async def test_the_session_of_a_token_is_ended(club: Club) -> None:
+    organization_id = club.community.organization_id
+    async with admin(club) as http:
+        token = (await ok(await http.get(f"{ADMIN}/tokens")))[0]["id"]
+        await sessions.create(club.database, organization_id, token_id=token)
+        (session,) = await ok(await http.get(f"{ADMIN}/sessions"))
+        assert (session["token_id"], session["name"]) == (token, "test")
+        await ok(await http.delete(f"{ADMIN}/sessions/{session['id']}"), 204)
+        assert await ok(await http.get(f"{ADMIN}/sessions")) == []
+
+
 async def test_a_role_is_changed_within_the_organization(club: Club, other_club: Club) -> None:
     async with admin(club) as http:
         role = await ok(await http.post(f"{ADMIN}/roles", json={"name": "Reader", "permits": ["Profile:Read"]}), 201)
@@ -384,6 +396,7 @@ async def test_the_audit_log_is_paged_filtered_and_exported(club: Club, other_cl
             assert len((await http.get(f"{ADMIN}/audit?{query}")).json()["data"]) == count, query
         for query, message in (
             ("cursor=nonsense", "cursor is malformed"),
+            (f"cursor={base64.urlsafe_b64encode(b'2026-11-01T00:00:00Z -1').decode()}", "cursor is malformed"),
             ("action=dance", "Allowed: read"),
             ("from=yesterday", "from"),
             ("actor_id=x", "actor_id is 'x'"),

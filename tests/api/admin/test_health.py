@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from api.admin.test_administration import ADMIN, admin, ok
 from api.profile_calls import create_profile
 from clubs import Club
@@ -14,6 +16,9 @@ from regulars.auth.tenants import TenantScope, list_tenants
 from regulars.exports import export_table
 from regulars.exports.export_table import NewExport
 from regulars.facts import purchases
+from regulars.loading.batches import LoadOptions, LoadStoppedError, LoadSummary
+from regulars.loading.load_log import record_run
+from regulars.loading.row_kinds import MAX_KINDS, RowKinds
 from regulars.model import load_runs, verify_runs
 from regulars.model.load_runs import LoadRun
 from regulars.model.verify_runs import VerifyRun
@@ -183,3 +188,39 @@ async def test_problems_follow_from_the_parts(club: Club, database: Database) ->
     )
     assert worse.problems == ["compaction", "refresh", "webhooks", "segments"]
     assert Settings().run_retention_days == 90
+
+
+async def test_a_load_that_stopped_is_recorded_unless_the_database_is_gone(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stop() -> LoadSummary:
+        raise LoadStoppedError(LoadSummary(accepted=3), 4)
+
+    async def record() -> None:
+        with pytest.raises(LoadStoppedError):
+            await record_run(club.database, club.community.id, "profiles", LoadOptions(file_name="a.csv"), stop)
+
+    await record()
+    (stopped,) = (await health(club))["rejected_loads"]
+    assert (stopped["file_name"], stopped["accepted"], stopped["error"]) == ("a.csv", 3, "The load stopped.")
+
+    async def fail(*arguments: object) -> None:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr("regulars.model.load_runs.store", fail)
+    await record()
+    assert len((await health(club))["rejected_loads"]) == 1
+
+
+def test_reasons_of_rejected_rows_have_no_values() -> None:
+    kinds = RowKinds()
+    for line, text in enumerate(("is not a date: '1.1.26 Ada'", "is not a date: 'Eva'", 'has "Ada" in it'), 1):
+        kinds.add(line, {"items.0.birthday": text})
+    assert {each.message for each in kinds.most_frequent()} == {
+        "items.birthday is not a date...",
+        "items.birthday has ... in it",
+    }
+    full = RowKinds()
+    for number in range(MAX_KINDS + 2):
+        full.add(number, {f"field{chr(97 + number % 26)}{chr(97 + number // 26)}": "is wrong"})
+    assert full.most_frequent()[0].count == 2
