@@ -134,7 +134,7 @@ async def test_users_and_roles_are_managed_by_forms(club: Club) -> None:
         assert other_id is not None
         await after(browser, await submit(browser, user[1], action="role", role_id=other_id[1]), "Other")
         await after(browser, await submit(browser, address, delete="1"), "The role is deleted.")
-        await after(browser, await browser.get(address), "There is no such role.")
+        await after(browser, await browser.get(address), "The role does not exist.")
 
 
 async def test_sessions_are_ended(club: Club) -> None:
@@ -218,7 +218,7 @@ async def found_member(browser: httpx.AsyncClient, text: str) -> str:
 async def test_a_member_is_erased_after_a_confirmation_with_a_receipt(club: Club, method: str) -> None:
     profile = await create_profile(club, first_name="Anna", last_name=MARKUP, email="anna@shop.example")
     async with browse(club) as browser:
-        shows(await submit(browser, f"{PATH}/privacy", q="nobody@shop.example"), "No member was found")
+        shows(await submit(browser, f"{PATH}/privacy", q="unknown@shop.example"), "No member was found")
         path = await found_member(browser, "anna@shop.example")
         assert profile["id"] in path
         here = f"{path}?method={method}"

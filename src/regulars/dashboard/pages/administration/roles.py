@@ -75,7 +75,7 @@ async def change_role(visit: Visit) -> Answer:
     role_id = visit.path["id"]
     roles = {str(each["id"]): each for each in (await visit.api.get("/v1/admin/roles"))["data"]}
     if role_id not in roles:
-        return Redirect(visit.url(ROLES), visit.locale.gettext("There is no such role."))
+        return Redirect(visit.url(ROLES), visit.locale.gettext("The role does not exist."))
     role, outcome = roles[role_id], FormOutcome()
     if visit.is_post and "delete" in visit.form:
         outcome = await attempt(visit, visit.api.delete(f"/v1/admin/roles/{role_id}"))
