@@ -7,8 +7,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 
 # Each pattern, and what to write instead.
@@ -67,12 +65,10 @@ def _files(*folders: str, endings: tuple[str, ...] = (".py", ".sql", ".md")) -> 
     ]
 
 
-@pytest.mark.parametrize(
-    "path", _files("src", "docs", "README.md", "tests", "bench"), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_a_file_uses_the_words_of_the_field(path: Path) -> None:
+def test_files_use_the_words_of_the_field() -> None:
     violations = [
-        f"line {number}: {match[0]!r} in {line.strip()[:100]!r}"
+        f"{path.relative_to(ROOT)}, line {number}: {match[0]!r} in {line.strip()[:100]!r}"
+        for path in _files("src", "docs", "README.md", "tests", "bench")
         for number, line in enumerate(path.read_text().splitlines(), 1)
         for pattern in (_WORDS, _COLUMNS)
         for match in pattern.finditer(ALLOWED.sub("", line))
@@ -80,14 +76,12 @@ def test_a_file_uses_the_words_of_the_field(path: Path) -> None:
     assert violations == []
 
 
-@pytest.mark.parametrize(
-    "path", _files(*_NAMES_CHECKED_IN, endings=(".py",)), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_a_variable_is_named_for_what_it_has(path: Path) -> None:
+def test_variables_are_named_for_what_they_have() -> None:
     violations = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.arg) and node.arg in HOME_MADE_NAMES:
-            violations.append(f"line {node.lineno}: {node.arg}")
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in HOME_MADE_NAMES:
-            violations.append(f"line {node.lineno}: {node.id}")
+    for path in _files(*_NAMES_CHECKED_IN, endings=(".py",)):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.arg) and node.arg in HOME_MADE_NAMES:
+                violations.append(f"{path.relative_to(ROOT)}, line {node.lineno}: {node.arg}")
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in HOME_MADE_NAMES:
+                violations.append(f"{path.relative_to(ROOT)}, line {node.lineno}: {node.id}")
     assert violations == []
