@@ -174,9 +174,8 @@ async def test_duckdb_reports_equal_those_of_the_api(both: Both) -> None:
 
 
 @pytest.mark.parametrize("both", ["Europe/Oslo"], indirect=True)
-async def test_spark_reports_equal_those_of_the_api(both: Both, spark: Any, request: pytest.FixtureRequest) -> None:
+async def test_spark_reports_equal_those_of_the_api(both: Both, spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
-    bodies = ON_SPARK if request.config.getoption("--long") else ON_SPARK[:1]
-    assert await both.differing(bodies, "spark", SparkEngine(spark)) == {}
+    assert await both.differing(ON_SPARK, "spark", SparkEngine(spark)) == {}
     spark.catalog.clearCache()
