@@ -191,7 +191,7 @@ async def test_merged_deleted_and_unknown_members_have_their_pages(club: Club) -
     assert f'href="/members/{other}"' in merged
     assert (await club.http.delete(f"/api/v3/profiles/{other}")).status_code == 204
     for path in (other, "00000000-0000-0000-0000-000000000000", "17", "x" * 500):
-        assert "There is no such member" in await page(club, f"/members/{path}", status=404)
+        assert "This member is unknown" in await page(club, f"/members/{path}", status=404)
 
 
 async def test_a_page_takes_at_most_ten_calls_and_each_view_is_recorded(club: Club, monkeypatch: Any) -> None:

@@ -115,10 +115,10 @@ async def test_what_is_wrong_is_said_beside_the_field_and_nothing_is_lost(
     client = await create_members(club)
     await client.create("taken", MEN)
     async with browse(club) as browser:
-        answer = await submit(browser, "/segments/new", action="save", description="Kept text", **fields)
+        answer = await submit(browser, "/segments/new", action="save", description="A text that stays", **fields)
     assert answer.status_code == 422
     assert re.search(rf'class="field-error" id="\w+-error">[^<]*{text}', answer.text), answer.text
-    assert "Kept text" in answer.text
+    assert "A text that stays" in answer.text
 
 
 # One segment -----------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ async def test_a_segment_is_shown_in_words_with_its_segments(club: Club) -> None
         listed = await html_of(browser, "/segments")
         for name in ("women", "others"):
             assert re.search(rf'href="/segments/{name}">{name}</a>.*?<td class="n">2</td>', listed, re.S)
-        assert "There is no such segment" in await html_of(browser, "/segments/nothing", 404)
+        assert "This segment is unknown" in await html_of(browser, "/segments/nothing", 404)
 
 
 async def test_conditions_name_and_description_are_changed(club: Club) -> None:
