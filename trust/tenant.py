@@ -19,6 +19,9 @@ V3 = "/api/v3"
 MEMBER = "/id/api/v1"
 NDJSON = "application/x-ndjson"
 
+_OTHERS = (Caller.REPORTING, Caller.DOWNLOAD, Caller.PROVIDER, Caller.ADMINISTRATION)
+"""Callers of other APIs than the Profile API."""
+
 
 @dataclass(frozen=True)
 class TenantRequest:
@@ -207,7 +210,7 @@ class Tenant:
     def reads(self) -> Iterator[tuple[TenantRequest, str]]:
         """Yields every read of the Profile API of this organization, with its token."""
         for endpoint in ENDPOINTS:
-            if endpoint.method != "GET" or endpoint.caller in (Caller.REPORTING, Caller.DOWNLOAD, Caller.PROVIDER):
+            if endpoint.method != "GET" or endpoint.caller in _OTHERS:
                 continue
             if endpoint.path.endswith("/unattach"):
                 # It is a GET that writes.

@@ -79,4 +79,4 @@ def test_the_navigation_leads_to_every_entry(administrator: Tab) -> None:
     for entry in ENTRIES:
         administrator.page.get_by_role("navigation").get_by_role("link", name=entry.title, exact=True).click()
         assert administrator.page.get_by_role("heading", level=1).is_visible()
-        assert administrator.page.locator("nav a[aria-current]").inner_text() == entry.title
+        assert administrator.page.locator("nav.navigation a[aria-current]").inner_text() == entry.title

@@ -22,6 +22,9 @@ from regulars.storage.database import Database
 from regulars.storage.errors import is_system_error
 from regulars.web.errors import RETRY_AFTER_HEADER, ApiError
 
+_OF_THE_LOG_ITSELF = "42"
+"""The class of SQLSTATEs of a missing table or privilege."""
+
 _log = structlog.get_logger("regulars.audit")
 
 _ID = re.compile(r"[0-9]{1,18}|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
@@ -105,7 +108,10 @@ class RequestAudit:
             async with self.database.organization_transaction(self.principal.organization_id) as connection:
                 await audit_log.insert(connection, self._entry(value))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise self._unavailable() from error
+            if (getattr(error, "sqlstate", None) or "").startswith(_OF_THE_LOG_ITSELF):
+                raise self._unavailable() from error
+            # The request gets 503 as for every other statement while the database is not available.
+            raise
         self.is_written = True
 
     def _unavailable(self) -> ApiError:

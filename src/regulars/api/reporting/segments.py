@@ -178,7 +178,7 @@ def _count(context: ReportRequest) -> PricedQuery:
 
 def _count_history(context: ReportRequest) -> PricedQuery:
     tenant, name = _tenant(context), context.path_params["name"]
-    context.require_permit(MEMBERS_COUNT.permit)
+    _reference(context, tenant, name, MEMBERS_COUNT)
     start, end = _instant(context.query_params, "from"), _instant(context.query_params, "to") or context.now
     text = context.query_params.get("points", "25")
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 2 <= int(text) <= _MAX_POINTS):

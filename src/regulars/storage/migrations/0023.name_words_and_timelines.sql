@@ -1,7 +1,8 @@
 -- Members are found by the words of their names, cards and receipts, and their events are read in the order of time.
 
 -- The words of the names of active profiles, in lower case without accents. Each word has a row with every other word
--- of the same name, so that any two words, in any order, are one range of the key. A name of one word has an empty other one.
+-- of the same name, so that any two words, in any order, are one range of the key. A name of one word has an empty
+-- other one.
 CREATE TABLE profile_name_words (
     community_id  int NOT NULL,
     word          text COLLATE "C" NOT NULL,
@@ -30,7 +31,8 @@ DROP INDEX sending_dispatches_by_profile;
 ALTER INDEX sending_dispatches_of_profile RENAME TO sending_dispatches_by_profile;
 
 DROP INDEX offer_events_by_profile;
-CREATE INDEX offer_events_by_profile ON offer_events (community_id, profile_id, occurred_at) WHERE profile_id IS NOT NULL;
+CREATE INDEX offer_events_by_profile ON offer_events (community_id, profile_id, occurred_at)
+    WHERE profile_id IS NOT NULL;
 
 DROP INDEX link_visits_by_visitor;
 CREATE INDEX link_visits_by_visitor ON link_visits (community_id, visitor_no, visited_at) WHERE visitor_no IS NOT NULL;
