@@ -6,14 +6,12 @@ e-mail address that the provider has verified.
 Source of the steps: OpenID Connect Core 1.0, section 3.1, and Discovery 1.0.
 """
 
-from __future__ import annotations
-
 import base64
 import secrets
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -23,9 +21,6 @@ from regulars.auth.users import User
 from regulars.core.errors import ValidationError
 from regulars.settings import SettingError, Settings
 from regulars.storage.database import Database
-
-if TYPE_CHECKING:
-    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 SCOPE = "openid email"
 LEEWAY_SECONDS = 60
@@ -178,7 +173,7 @@ class IdentityProvider:
         self._provider = _Provider(metadata, keys, time.monotonic())
         return self._provider
 
-    def _client(self, callback_url: str) -> AsyncOAuth2Client:
+    def _client(self, callback_url: str) -> Any:
         from authlib.integrations.httpx_client import AsyncOAuth2Client
 
         return AsyncOAuth2Client(
