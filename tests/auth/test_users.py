@@ -323,3 +323,11 @@ def test_a_form_token_belongs_to_one_session() -> None:
     assert sessions.is_form_token("secret", sessions.form_token("secret"))
     assert not sessions.is_form_token("secret", sessions.form_token("another"))
     assert not sessions.is_form_token("secret", "")
+
+
+async def test_a_session_of_a_user_who_is_not_active_is_not_found(club: Club) -> None:
+    user = await create_user(club)
+    secret = await open_session(club, user)
+    async with club.database.organization_transaction(organization(club)) as connection:
+        await connection.execute("UPDATE users SET deactivated_at = now() WHERE id = $1", user.id)
+    assert await sessions.find(club.database, secret) is None

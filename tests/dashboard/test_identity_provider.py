@@ -151,3 +151,8 @@ def test_a_provider_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_issuer_needs_a_client_id() -> None:
     with pytest.raises(SettingError, match="oidc_issuer is set and oidc_client_id is not"):
         IdentityProvider(Settings(oidc_issuer="https://id.example"))
+
+
+@pytest.mark.parametrize("text", ["", "not an attempt", "bm90IGpzb24=", "e30="])
+def test_other_text_is_no_attempt(text: str) -> None:
+    assert identity_provider.parse_attempt(text) is None
