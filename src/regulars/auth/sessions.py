@@ -222,12 +222,7 @@ async def end(database: Database, session: Session, *, operation: str = "", addr
             address=address,
         )
         await audit_log.insert(connection, entry)
-        await connection.execute(
-            "UPDATE user_sessions SET revoked_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL",
-            session.organization_id,
-            session.id,
-            database.clock(),
-        )
+        await revoke(connection, session.organization_id, session.id, database.clock())
 
 
 @dataclass(frozen=True, slots=True)

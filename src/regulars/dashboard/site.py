@@ -86,13 +86,13 @@ class Site:
         segments = request.scope.get("path_segments") or request.url.path.split("/")
         found = self._pages.find(segments)
         page, path = found or (_NOT_FOUND, {})
-        visit = self._visit(request, path)
+        visit = self._visit(request, path, public_url)
         try:
             secret = cookies.session_secret(request, is_secure=is_secure)
             session = await sessions.find(self._context.database, secret) if secret else None
             if session is None and not page.is_public:
                 return _to_sign_in(request)
-            visit = await self._with_session(visit, page, request, session)
+            visit = await self._with_session(visit, page, session, secret)
             if found is None:
                 return self._error(visit, page, HTTPStatus.NOT_FOUND)
             if request.method not in ("GET", "HEAD", *(["POST"] if page.handles_forms else [])):
@@ -101,7 +101,7 @@ class Site:
                 return self._error(visit, page, HTTPStatus.FORBIDDEN, permit=page.permit)
             if request.method == "POST":
                 forms.require_same_site(request, public_url)
-                visit = self._with_form(visit, request, await forms.read_form(request, secret if session else ""))
+                visit = self._with_form(visit, await forms.read_form(request, secret if session else ""))
             if page.needs_one_club and not page.is_public and not visit.clubs:
                 return self._error(visit, page, HTTPStatus.FORBIDDEN, has_no_club=True)
             answer = await page.handler(visit)
@@ -117,7 +117,7 @@ class Site:
             status = HTTPStatus.SERVICE_UNAVAILABLE if is_unavailable(error) else HTTPStatus.INTERNAL_SERVER_ERROR
             return self._error(visit, page, status)
 
-    def _visit(self, request: Request, path: Mapping[str, str]) -> Visit:
+    def _visit(self, request: Request, path: Mapping[str, str], public_url: str) -> Visit:
         """The visit of someone who has not signed in."""
         query = _query_lists(request)
         preferred = request.cookies.get(cookies.LANGUAGE, "")
@@ -138,14 +138,13 @@ class Site:
             clubs=(),
             address=self._context.public_address.client_address(request.scope),
             user_agent=request.headers.get("user-agent", ""),
-            server_url="{0.scheme}://{0.netloc}".format(urlsplit(self._context.public_address.url(request.scope)))
-            + self._prefix,
+            server_url="{0.scheme}://{0.netloc}".format(urlsplit(public_url)) + self._prefix,
             attempt=cookies.attempt(request),
             form_token="",
             notice=cookies.notice(request),
         )
 
-    async def _with_session(self, visit: Visit, page: Page, request: Request, session: Session | None) -> Visit:
+    async def _with_session(self, visit: Visit, page: Page, session: Session | None, secret: str) -> Visit:
         """The visit with the session, and the clubs that the person has access to and has selected."""
         if session is None:
             return visit
@@ -156,17 +155,16 @@ class Site:
                 found = ()
         all_clubs = sorted(found, key=lambda each: (each.name.casefold(), each.slug))
         clubs = _selected(all_clubs, visit.query.get("club", ""), needs_one=page.needs_one_club)
-        is_secure = self._context.public_address.url(request.scope).startswith("https:")
         return replace(
             visit,
             api=ApiClient(self._api, session.principal, clubs, address=visit.address),
             user=Visitor(session),
             all_clubs=all_clubs,
             clubs=clubs,
-            form_token=sessions.form_token(cookies.session_secret(request, is_secure=is_secure)),
+            form_token=sessions.form_token(secret),
         )
 
-    def _with_form(self, visit: Visit, request: Request, fields: forms.Fields) -> Visit:
+    def _with_form(self, visit: Visit, fields: forms.Fields) -> Visit:
         form = forms.last(fields)
         principal = visit.user.principal
         key = form.get(forms.ONCE_FIELD, "")[:100]
