@@ -1,6 +1,7 @@
 """Shared fixtures: servers for the whole run, and a community and a manual clock for each test."""
 
 import coverage_measurement  # isort: skip  # before anything of the package is imported
+import gc
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -64,6 +65,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if each.get_closest_marker("long")])
         items[:] = [each for each in items if not each.get_closest_marker("long")]
+
+
+def pytest_collection_finish() -> None:
+    """Exempts the modules and the collected tests from garbage collection, which would traverse them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
