@@ -59,6 +59,20 @@ def test_purchases_of_a_profile_are_found_by_its_index(app: psycopg.Connection) 
     assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
 
 
+def test_values_have_no_statistics_and_the_columns_of_plans_have(app: psycopg.Connection) -> None:
+    analyzed = app.execute(
+        "SELECT attname FROM pg_attribute "
+        "WHERE attrelid = 'profile_aggregations'::regclass AND attnum > 0 AND attstattarget IS DISTINCT FROM 0"
+    )
+    assert {name for (name,) in analyzed} == {
+        "community_id",
+        "profile_id",
+        "calculated_at",
+        "next_change_at",
+        "values_version",
+    }
+
+
 def _index(app: psycopg.Connection, table: str, columns: dict[str, str], more: str = "TRUE") -> str:
     """The index by which a plan that holds for all communities finds a row."""
     where = " AND ".join(f"{name} = ${place}" for place, name in enumerate(columns, 1))

@@ -44,13 +44,34 @@ $recompute$
 """
 
 
+# A plan is made once for all values of its parameters, so statistics of values hardly change one, but analyzing them was
+# most of the work of autovacuum.
+_WITHOUT_STATISTICS = f"""
+DO $statistics$
+DECLARE
+    value_column text;
+BEGIN
+    FOR value_column IN
+        SELECT attname
+        FROM pg_attribute
+        WHERE attrelid = 'profile_aggregations'::regclass
+          AND attname = ANY (ARRAY{list(VALUE_COLUMNS)})
+          AND attstattarget IS DISTINCT FROM 0
+    LOOP
+        EXECUTE format('ALTER TABLE profile_aggregations ALTER COLUMN %I SET STATISTICS 0', value_column);
+    END LOOP;
+END
+$statistics$
+"""
+
+
 def column_statements() -> list[str]:
-    """Statements that add a column for community declaration, and invalidate all values if a definition has changed."""
+    """Statements that add a column for each declaration, and invalidate all values if a definition has changed."""
     columns = [
         f'ALTER TABLE profile_aggregations ADD COLUMN IF NOT EXISTS "{community.name}" {community.type.column_type}'
         for community in STORED_AGGREGATIONS
     ]
-    return [*columns, _RECOMPUTE_ALL.format(version=definitions_version())]
+    return [*columns, _WITHOUT_STATISTICS, _RECOMPUTE_ALL.format(version=definitions_version())]
 
 
 def _is_distinct(old: str, new: str) -> str:
