@@ -10,6 +10,8 @@ from typing import Any
 from hypothesis import HealthCheck, seed, settings
 
 SEED = int(os.environ.get("REGULARS_SEED") or secrets.randbelow(2**32))
+# The processes of a run draw from the same seed, which is the one that is printed.
+os.environ["REGULARS_SEED"] = str(SEED)
 
 
 def examples(default: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,18 +37,34 @@ def compute_on_spark(spark: Any) -> Compute:
     return computes
 
 
-def compute_facts(engine: Compute, facts: Facts, entities: Iterable[Entity], **forms: Any) -> ComputedValues:
-    """What an engine makes of facts; `forms` are other forms of their tables."""
+def compute_facts(
+    engine: Compute, facts: Facts, entities: Iterable[Entity], names: Sequence[str] | None = None, **forms: Any
+) -> ComputedValues:
+    """Computes the named values of facts, or all; `forms` are other forms of their tables."""
     community = facts.community
     sources = {**to_tables(facts), **forms}
-    values = engine(**sources, as_of=entity_table(entities), timezone=community.timezone, currency=community.currency)
+    values = engine(
+        **sources,
+        as_of=entity_table(entities),
+        values=names,
+        timezone=community.timezone,
+        currency=community.currency,
+    )
     return in_oracle_form(values, facts)
 
 
 def mismatches(values: ComputedValues, facts: Facts, entities: Iterable[Entity]) -> Mismatches:
-    """The values that differ from the oracle's."""
+    """The computed values that differ from the oracle's."""
     facts_by_profile = by_profile(facts)
     every = {
-        (id_, at): differences(values[id_, at], expected_values(facts_by_profile[id_], id_, at)) for id_, at in entities
+        (id_, at): computed_differences(values[id_, at], expected_values(facts_by_profile[id_], id_, at))
+        for id_, at in entities
     }
     return {key: differing for key, differing in every.items() if differing}
+
+
+def computed_differences(
+    values: Mapping[str, object], expected: Mapping[str, object]
+) -> dict[str, tuple[object, object]]:
+    """The differences of the values that were computed; others were not selected."""
+    return differences(values, {name: value for name, value in expected.items() if name in values})

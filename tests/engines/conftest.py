@@ -9,6 +9,7 @@ import pytest
 
 from engines import cluster
 from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
+from regulars.offline.engines import duckdb
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,9 @@ def spark(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(params=["duckdb", "spark"])
-def compute(request: pytest.FixtureRequest) -> Compute:
-    """`regulars.compute` on each engine; always an Arrow table."""
-    return compute_on_duckdb if request.param == "duckdb" else compute_on_spark(request.getfixturevalue("spark"))
+def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Compute:
+    """`regulars.compute` on each engine, with the plan of large inputs; always an Arrow table."""
+    if request.param == "spark":
+        return compute_on_spark(request.getfixturevalue("spark"))
+    monkeypatch.setattr(duckdb, "SMALL_ROWS", 0)
+    return compute_on_duckdb

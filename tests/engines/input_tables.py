@@ -284,7 +284,7 @@ def in_oracle_form(values: pa.Table, facts: Facts) -> dict[Entity, dict[str, obj
 
 def _with_ids(row: dict[str, Any], ids: Mapping[str | None, int]) -> dict[str, Any]:
     for each in REGISTRY.aggregations:
-        value = row[each.name]
+        value = row.get(each.name)
         if value is None:
             continue
         if each.type is FieldType.UUID:

@@ -250,10 +250,11 @@ def cast_input(backend: EngineBackend, table: InputTable, errors: RowErrors) -> 
     """
     name, key = table.spec.name, table.spec.key
     rows = fact_tables.cast_table(table, backend.dialect, errors)
+    is_small = backend.is_small(table.relation)
     if table.spec in _WITHOUT_UNIQUE_ID:
-        backend.create(PlanStep(f"typed_{name}", rows))
+        backend.create(PlanStep(f"typed_{name}", rows, is_materialized=is_small))
     else:
-        backend.create(PlanStep(f"cast_{name}", rows))
+        backend.create(PlanStep(f"cast_{name}", rows, is_materialized=is_small))
         ((rows_count, ids),) = backend.fetch(f"SELECT count({key}), count(DISTINCT {key}) FROM cast_{name}")
         backend.create(
             PlanStep(f"typed_{name}", f"SELECT {'' if rows_count == ids else 'DISTINCT '}* FROM cast_{name}")

@@ -120,6 +120,9 @@ class EngineBackend(Protocol):
     def number_rows(self, relation: str) -> str:
         """A relation with `row_number`, which orders the rows of a file as they are in it."""
 
+    def is_small(self, relation: str) -> bool:
+        """Whether an input has so few rows that storing its typed rows costs less than planning them repeatedly."""
+
     def create(self, step: PlanStep) -> None:
         """Creates a relation that later steps refer to by name."""
 

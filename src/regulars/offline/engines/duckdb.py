@@ -15,6 +15,9 @@ from regulars.offline.schema import TableSpec
 from regulars.offline.structures import InputTable, PlanStep
 from regulars.storage.spill_folders import spill_folder
 
+SMALL_ROWS = 5_000
+"""Below it, planning the expressions of typed rows with every statement takes longer than storing these rows."""
+
 _SESSION = """
 SET TimeZone = 'UTC';
 SET preserve_insertion_order = false;
@@ -66,6 +69,10 @@ class DuckDBEngine:
         """Creates a relation: a table if it is materialized, else a view."""
         object_type = "TABLE" if step.is_materialized else "VIEW"
         self._run(f"CREATE OR REPLACE TEMP {object_type} {step.name} AS\n{step.sql}")
+
+    def is_small(self, relation: str) -> bool:
+        """Whether an input has fewer than SMALL_ROWS rows."""
+        return len(self._run(f"SELECT 1 FROM {relation} LIMIT {SMALL_ROWS}").fetchall()) < SMALL_ROWS
 
     def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Creates a small table of strings."""

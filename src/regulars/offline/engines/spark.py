@@ -81,6 +81,10 @@ class SparkEngine:
         """A relation with `row_number`, which increases within each file."""
         return f"(SELECT *, monotonically_increasing_id() AS row_number FROM {relation})"
 
+    def is_small(self, relation: str) -> bool:
+        """False: storing rows is a job of its own, which takes longer than planning."""
+        return False
+
     def create(self, step: PlanStep) -> None:
         """Creates a relation, persisted on the executors' disks if it is materialized."""
         found = self._sql(step.sql)
