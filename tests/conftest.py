@@ -68,9 +68,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exempts the modules and the collected tests from garbage collection, which would traverse them again and again."""
+    """Exempts modules and collected tests from garbage collection, and has it run seldom: it took a tenth of the time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def pytest_report_header() -> str:

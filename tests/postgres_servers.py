@@ -24,6 +24,9 @@ Urls = tuple[str, str]
 OLDEST_BINARIES = Path("/usr/lib/postgresql/15/bin")
 _DATABASE = "regulars"
 
+# What is durable, and what autovacuum does, is tested by tests that start servers of their own.
+_SETTINGS = ("fsync = off", "full_page_writes = off", "autovacuum = off")
+
 
 @contextmanager
 def environment_server() -> Iterator[Urls]:
@@ -36,8 +39,8 @@ def embedded_server() -> Iterator[Urls]:
     """Runs the embedded PostgreSQL."""
     with tempfile.TemporaryDirectory(prefix="regulars-test-") as folder, embedded.run_server(Path(folder)) as urls:
         with psycopg.connect(urls[0], autocommit=True) as connection:
-            # What is durable is tested by tests that start servers of their own.
-            connection.execute("ALTER SYSTEM SET fsync = off")
+            for setting in _SETTINGS:
+                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
             connection.execute("SELECT pg_reload_conf()")
         migrate(urls[0], role_of(urls[1]), schema_statements())
         yield urls
@@ -55,7 +58,8 @@ def oldest_server() -> Iterator[Urls]:
         data = Path(folder) / "data"
         _give_away(Path(folder))
         _run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", f"--pgdata={data}")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=100"
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=100"
+        options += "".join(f" -c {setting.replace(' ', '')}" for setting in _SETTINGS)
         _run("pg_ctl", "start", "--wait", f"--pgdata={data}", f"--log={folder}/log", f"--options={options}")
         try:
             yield _prepared(folder)

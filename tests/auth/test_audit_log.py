@@ -332,8 +332,9 @@ async def test_an_organization_sees_its_own_entries_only(club: Club, other_club:
 async def test_entries_are_deleted_after_their_retention_but_never_within_a_month(club: Club) -> None:
     old = entry(club, 0, occurred_at=club.clock() - timedelta(days=800))
     await insert(club, old, entry(club, 1))
-    assert await audit_retention.delete_expired(club.database, Settings()) == 1
-    assert len(await entries(club)) == 1
+    # Organizations of other tests may have expired entries as well.
+    assert await audit_retention.delete_expired(club.database, Settings()) >= 1
+    assert [each.occurred_at for each in await entries(club)] == [club.clock() + timedelta(seconds=1)]
     recent = entry(club, 2, occurred_at=club.clock() + timedelta(days=3650))
     await insert(club, recent)
     async with club.database.organization_transaction(club.community.organization_id) as connection:

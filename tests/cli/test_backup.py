@@ -22,6 +22,13 @@ def data(monkeypatch: pytest.MonkeyPatch, folder_of_a_server: Path) -> Path:
 
 def test_a_backup_is_restored_into_another_database(command: Command, data: Path, tmp_path: Path) -> None:
     migrated_store.copy_to(data)
+    migrated_store.copy_to(other := data.parent / "other")
+    # Servers that run anyway, so that no command starts and stops one.
+    with embedded.run_server(data), embedded.run_server(other):
+        _back_up_and_restore(command, tmp_path, ["--data-dir", str(other)])
+
+
+def _back_up_and_restore(command: Command, tmp_path: Path, other_database: list[str]) -> None:
     (tmp_path / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01,5\n")
     create_community(command, "nord")
     command("load", "transactions", "sales.csv", "--community", "nord", "--create-profiles")
@@ -32,7 +39,6 @@ def test_a_backup_is_restored_into_another_database(command: Command, data: Path
     again = command("backup", "nord.dump")
     assert (again.code, again.err) == (2, "regulars: nord.dump already exists. Choose another name.\n")
 
-    other_database = ["--data-dir", str(data.parent / "restored")]
     done = command("restore", "nord.dump", *other_database)
     assert (done.code, done.out) == (0, "nord.dump is restored (communities: 1).\n")
     assert command("verify", *other_database).out == "nord: 1 profile, 0 differences\n"

@@ -9,6 +9,7 @@ import pytest
 
 import migrated_store
 from cli.conftest import Command, create_community
+from regulars.storage import embedded
 from regulars.storage.migrate import SchemaError, require_upgradable
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "upgrading.md"
@@ -19,9 +20,11 @@ def test_the_commands_back_up_migrate_verify_and_restore(
 ) -> None:
     monkeypatch.setenv("REGULARS_DATA_DIR", str(folder_of_a_server / "data"))
     migrated_store.copy_to(folder_of_a_server / "data")
-    create_community(command, "nord")
-    commands = re.findall(r"^ *\$ regulars (.+)$", PAGE.read_text(), re.MULTILINE)
-    backup, migrate, verify, restore = (command(*each.split()) for each in commands)
+    # A server that runs anyway, so that no command starts and stops one.
+    with embedded.run_server(folder_of_a_server / "data"):
+        create_community(command, "nord")
+        commands = re.findall(r"^ *\$ regulars (.+)$", PAGE.read_text(), re.MULTILINE)
+        backup, migrate, verify, restore = (command(*each.split()) for each in commands)
     assert backup.out.startswith("before-upgrade.dump: ")
     assert migrate.out == "The database is up to date.\n"
     assert verify.out == "nord: 0 profiles, 0 differences\n"

@@ -71,7 +71,7 @@ async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Rando
 # As a plain loop counts -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", ["UTC", *(pytest.param(each, marks=pytest.mark.long) for each in ZONES[1:])])
 async def test_counts_equal_a_recount_for_visits_in_any_order(post: SendingClub, zone: str) -> None:
     chance = random.Random(SEED + ZONES.index(zone))
     visits = random_visits(chance, 200)
@@ -84,7 +84,7 @@ async def equal(post: SendingClub, visits: Sequence[Row], zone: str, chance: ran
     await equal_in_all(post, [each for each in visits if "sending" in each])
     for interval, days in (("5m", 0.3), ("1h", 3), ("1d", 50), ("1w", 60), ("1mo", 80)):
         await equal_over_time(post, visits, interval, days, zone)
-    for _ in range(6):
+    for _ in range(3):
         ends = sorted(START - timedelta(minutes=chance.randint(0, 60 * 24 * 60)) for _ in range(2))
         await equal_in_range(post, visits, *ends)
     assert await differences(post.club) == []
@@ -128,7 +128,7 @@ async def equal_over_time(post: SendingClub, visits: Sequence[Row], interval: st
     place = bucket_of(interval, zone)
     within = [each for each in visits if datetime.fromisoformat(first) <= datetime.fromisoformat(place(each))]
     within = [each for each in within if datetime.fromisoformat(place(each)) <= datetime.fromisoformat(last)]
-    for by in (None, "source_type", "source_id", "host", "utm_medium"):
+    for by in (None, "source_id", "utm_medium"):
         for condition, is_of in FILTERS:
             params = {"aggregate_by": by, "filter": condition, "interval": interval}
             shown = await post.query_timeseries("links_visits_history", **params, **range_params(since, until))
@@ -241,7 +241,7 @@ async def test_ranges_with_expired_buckets_are_counted_from_visits(post: Sending
     await partitions.ensure(post.club.database)
     await maintenance.drop_expired(post.club.database, post.club.community.id)
     # Those of the last days before are still stored, so that a range begins without them and ends with them.
-    for _ in range(8):
+    for _ in range(4):
         ends = sorted(START - timedelta(minutes=chance.randint(0, 60 * 24 * 60)) for _ in range(2))
         await equal_in_range(post, deduplicated(visits), *ends)
     await equal_over_time(post, deduplicated(visits), "1w", 60, "UTC")

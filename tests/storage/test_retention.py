@@ -11,7 +11,7 @@ import pytest
 from aggregations.case import at
 from api.transaction_client import create_profile, create_transaction, get_values, sale
 from clubs import Club, ManualClock
-from postgres_servers import on_both_servers
+from postgres_servers import on_both_servers, on_both_servers_if_long
 from regulars.storage import retention
 from regulars.storage.database import Database
 
@@ -45,10 +45,10 @@ async def test_partitions_are_created_in_advance_and_expired_ones_dropped(
     assert await retention.maintain_partitions(own_database, 7) == 0
 
 
-@on_both_servers
+@on_both_servers_if_long
 async def test_concurrent_processes_create_a_partition_once(own_database: Database, clock: ManualClock) -> None:
     clock.at = at("2020-01-01")
-    for _ in range(10):
+    for _ in range(4):
         clock.advance(days=30)
         await asyncio.gather(*(retention.maintain_partitions(own_database, 7) for _ in range(4)))
         assert len(await days(own_database, "outbox")) == 5

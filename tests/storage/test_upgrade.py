@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from clubs import ManualClock
-from postgres_servers import on_both_servers
+from postgres_servers import on_both_servers_if_long
 from regulars.bootstrap import schema_statements
 from regulars.ingest import stored_profiles, voided_statuses
 from regulars.storage.database import Database
@@ -46,7 +46,7 @@ def test_lost_names_each_difference() -> None:
     assert lost({"a": 1}, {}) == [".a: 1 became None"]
 
 
-@on_both_servers
+@on_both_servers_if_long
 async def test_the_store_of_the_last_release_is_upgraded_and_answers_as_before(empty_urls: tuple[str, str]) -> None:
     await asyncio.to_thread(restore_script, empty_urls[0])
     await asyncio.to_thread(migrate, empty_urls[0], role_of(empty_urls[1]), schema_statements())
