@@ -3,6 +3,7 @@
 import coverage_measurement  # isort: skip  # before anything of the package is imported
 import gc
 import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from clubs import Club, ManualClock, create_club
+from demo_sites import DemoSite, run_demo
 from hypothesis_settings import SEED
 from postgres_servers import Servers
 from regulars.bootstrap import schema_statements
@@ -86,6 +88,14 @@ def servers() -> Iterator[Servers]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def demo_site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[DemoSite]:
+    """A running demo; a tiny one if the run is not long."""
+    size = "small" if request.config.getoption("--long") else "tiny"
+    with run_demo(tmp_path_factory.mktemp("demo") / "data", size) as demo:
+        yield demo
+
+
 @pytest.fixture
 def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
     """The URLs of the owner and of the app's role; see postgres_servers.on_both_servers."""
@@ -93,10 +103,12 @@ def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str
 
 
 @pytest.fixture(scope="session")
-def towns_folder() -> Iterator[Path]:
-    """A folder for the files of towns, which are created once per run."""
-    with tempfile.TemporaryDirectory(prefix="regulars-test-towns-") as folder:
-        yield Path(folder)
+def towns_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the files of towns, which are created once per run: the processes of a run share it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "towns"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import psutil
 import pytest
 
+from demo_sites import DemoSite
 from documentation.command_server import run_command_server
 from documentation.pages import PAGES, ROOT, console_commands
 from regulars.cli import app
@@ -80,32 +80,10 @@ def command_folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def demo(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, command_folder: Path
-) -> Iterator[Mapping[str, str]]:
-    """The environment of a shell beside `regulars demo`, with the lines that it says to paste; a tiny demo if not long."""
-    data = tmp_path_factory.mktemp("demo") / "data"
-    log = data.parent / "log"
-    size = "small" if request.config.getoption("--long") else "tiny"
-    command = [str(BIN / "regulars"), "demo", "--size", size, "--port", "0", "--data-dir", str(data)]
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            introduction = []
-            for line in process.stdout:
-                introduction.append(line)
-                if "Ctrl-C" in line:
-                    break
-            exports = dict(re.findall(r"^  export (\w+)=(\S+)$", "".join(introduction), re.MULTILINE))
-            assert set(exports) == {"SERVER", "TOKEN", "REPORTS", "MEMBER"}, log.read_text()
-            path = f"{command_folder}:{BIN}:{os.environ['PATH']}"
-            yield {**os.environ, **exports, "PATH": path, "REGULARS_DATA_DIR": str(data)}
-        finally:
-            psutil.Process(process.pid).terminate()
-            process.communicate(timeout=60)
+def demo(demo_site: DemoSite, command_folder: Path) -> Mapping[str, str]:
+    """The environment of a shell beside `regulars demo`, with the lines that it says to paste."""
+    path = f"{command_folder}:{BIN}:{os.environ['PATH']}"
+    return {**os.environ, **demo_site.variables, "PATH": path}
 
 
 def shell(command: str, environment: Mapping[str, str], folder: Path) -> tuple[str, Mapping[str, str]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
-from dashboard.browsers import Tab, open_tab
-from dashboard.club_sites import serve_pages
+from dashboard.in_chromium.club_sites import serve_pages
+from dashboard.in_chromium.tabs import SCREENS, open_tab
 from postgres_servers import Servers
-from regulars.auth import passwords, roles, tokens, users
+from regulars.auth import roles, sessions, tokens, users
 from regulars.auth.tokens import NewToken
 from regulars.auth.users import NewUser
 from regulars.dashboard.registry import PAGES
@@ -22,16 +23,23 @@ from regulars.storage.database import Database
 pytestmark = pytest.mark.xdist_group("documentation")
 
 ENTRIES = [each for each in PAGES if each.is_entry]
-PASSWORD = "correct horse battery"
 LONG = "Wolfeschlegelsteinhausenbergerdorff" * 6
 SCRIPT = "<script>window.broken = true</script>"
 NAMES = (LONG, "אברהם בן־דוד", SCRIPT, 'O\'Neill & "Co" <b>x</b>')
 
 
-async def create_clubs(database: Database) -> dict[str, str]:
-    """Creates three clubs, each with an administrator; returns a token of each."""
-    secrets: dict[str, str] = {}
-    hashed = passwords.hash_password(PASSWORD)
+@dataclass
+class EdgeClubs:
+    """The address of the pages of these clubs, and for each one a token and the session of an administrator."""
+
+    address: str = ""
+    tokens: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+
+
+async def create_clubs(database: Database) -> EdgeClubs:
+    """Creates three clubs, each with an administrator."""
+    clubs = EdgeClubs()
     for slug in ("empty", "one", "odd"):
         name = SCRIPT if slug == "odd" else slug.title()
         new = NewCommunity(
@@ -41,13 +49,14 @@ async def create_clubs(database: Database) -> dict[str, str]:
         async with database.unscoped_connection() as connection:
             community = await communities.create(connection, new, database.clock())
             token = NewToken(community.organization_id, "states", community_id=community.id)
-            secrets[slug] = await tokens.create(connection, token, database.clock())
+            clubs.tokens[slug] = await tokens.create(connection, token, database.clock())
         organization_id = community.organization_id
         async with database.organization_transaction(organization_id) as connection:
             role = await roles.create(connection, organization_id, roles.ADMINISTRATOR, database.clock())
-            user = NewUser(f"{slug}@states.example", LONG[:200] if slug == "odd" else slug, role.id, hashed)
-            await users.create(connection, organization_id, user, database.clock())
-    return secrets
+            user = NewUser(f"{slug}@states.example", LONG[:200] if slug == "odd" else slug, role.id, None)
+            created = await users.create(connection, organization_id, user, database.clock())
+        clubs.sessions[slug] = await sessions.create(database, organization_id, user_id=created.id)
+    return clubs
 
 
 def fill(http: httpx.Client, names: Sequence[str]) -> None:
@@ -68,26 +77,26 @@ def fill(http: httpx.Client, names: Sequence[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(servers: Servers) -> Iterator[str]:
-    """The address of the pages of these clubs."""
-    with serve_pages(servers.urls("embedded")[1], create_clubs) as (address, secrets):
+def site(servers: Servers) -> Iterator[EdgeClubs]:
+    """The clubs with their pages."""
+    with serve_pages(servers.urls("embedded")[1], create_clubs) as (address, clubs):
         for slug, names in (("one", ["Ada"]), ("odd", NAMES)):
-            with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {secrets[slug]}"}) as http:
+            headers = {"Authorization": f"Bearer {clubs.tokens[slug]}"}
+            with httpx.Client(base_url=address, headers=headers, timeout=60) as http:
                 fill(http, names)
-        yield address
+        clubs.address = address
+        yield clubs
 
 
 @pytest.mark.parametrize("club", ["empty", "one", "odd"])
-def test_every_entry_looks_right_for_a_club(club: str, chromium: Browser, site: str) -> None:
-    with open_tab(chromium, site) as tab:
-        tab.sign_in(f"{club}@states.example", PASSWORD)
+def test_every_entry_looks_right_for_a_club(
+    club: str, window: Page, site: EdgeClubs, request: pytest.FixtureRequest
+) -> None:
+    # In a short run each width and each scheme once; the pages of the demo are seen in all four ways.
+    screens = SCREENS if request.config.getoption("--long") else (SCREENS[0], SCREENS[-1])
+    with open_tab(window, site.address) as tab:
+        tab.session = site.sessions[club]
         for entry in ENTRIES:
             assert tab.open(entry.path) == 200, entry.path
-            assert tab.overflow() <= 0, entry.path
             assert tab.page.evaluate("window.broken") is None
-            save(tab, club, entry.path)
-
-
-def save(tab: Tab, club: str, path: str) -> None:
-    """Stores how the page looks."""
-    tab.save_screenshots(f"{club}-{path}")
+            tab.save_screenshots(f"{club}-{entry.path}", screens)

@@ -1,0 +1,58 @@
+"""One window of Chromium for all tests of this folder, which are synchronous: no event loop may run beside Playwright's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+from dashboard.in_chromium.tabs import Tab, open_tab, run_chromium
+from demo_sites import DemoSite
+
+
+@pytest.fixture(scope="package")
+def window() -> Iterator[Page]:
+    """The page that every test navigates: a new one costs more than most tests."""
+    with run_chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def visitor(window: Page, demo_site: DemoSite) -> Iterator[Tab]:
+    """A person at the demo who has not signed in."""
+    with open_tab(window, demo_site.address) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="package")
+def sessions() -> dict[str, str]:
+    """The cookies of the people of the demo who have signed in."""
+    return {}
+
+
+def _sign_in(tab: Tab, demo: DemoSite, sessions: dict[str, str], person: str) -> Tab:
+    if person in sessions:
+        tab.session = sessions[person]
+    else:
+        tab.sign_in(f"{person}@demo.example", demo.passwords[person])
+        sessions[person] = tab.session
+    return tab
+
+
+@pytest.fixture
+def administrator(visitor: Tab, demo_site: DemoSite, sessions: dict[str, str]) -> Tab:
+    """The administrator of the demo."""
+    return _sign_in(visitor, demo_site, sessions, "ada")
+
+
+@pytest.fixture
+def marketer(visitor: Tab, demo_site: DemoSite, sessions: dict[str, str]) -> Tab:
+    """The marketer of the demo."""
+    return _sign_in(visitor, demo_site, sessions, "mari")
+
+
+@pytest.fixture
+def manager(visitor: Tab, demo_site: DemoSite, sessions: dict[str, str]) -> Tab:
+    """The manager of a store of the demo."""
+    return _sign_in(visitor, demo_site, sessions, "sven")
