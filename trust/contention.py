@@ -49,7 +49,7 @@ WAYS: tuple[WriteOperation, ...] = (
 
 def run(run: Run) -> None:
     """Runs writers in several processes on the same profiles for some time."""
-    seconds, processes = run.scaled_seconds(SECONDS, 1), run.scaled_count(PROCESSES, 2)
+    seconds, processes = run.scaled_seconds(SECONDS, 1), run.scaled_count(PROCESSES, 1)
     run.describe(
         f"{WRITERS} clients in {processes} processes write to the same {PROFILES} profiles for {seconds:g} s, to "
         f"a server of {SERVER_WORKERS} processes: transactions one by one, in batches and in imports, several "

@@ -67,12 +67,13 @@ class _Answers:
 
 def run(run: Run) -> None:
     """Runs requests of both concurrently, requests with ids of the other, and reads without conditions."""
+    workers = run.scaled_count(SERVER_WORKERS, 1)
     members = [run.scaled_count(each, least) for each, least in zip(MEMBERS, (3, 5), strict=True)]
     run.describe(
         f"Two organizations of {members[0]} and {members[1]} members have the same external ids, e-mails, card "
         "numbers, Idempotency-Keys and import files; every text of each organization contains a unique canary. "
         f"{CLIENTS} clients of each concurrently send every read of the API, every report with each of its "
-        f"aggregations, the values of every field, imports and writes, to the same {SERVER_WORKERS} processes. "
+        f"aggregations, the values of every field, imports and writes, to the same {workers} processes. "
         "Every response is searched for the canary and the profile ids of the other organization."
     )
     run.describe(
@@ -80,7 +81,7 @@ def run(run: Run) -> None:
         "customers in reports. Finally, the same reads are sent to a server whose statements have the condition "
         "`community_id = $n` removed, so that only row-level security isolates the organizations."
     )
-    with serving(run.folder / "server", workers=SERVER_WORKERS, **UNLIMITED) as server:
+    with serving(run.folder / "server", workers=workers, **UNLIMITED) as server:
         asyncio.run(_with_server(run, server, members))
 
 

@@ -123,6 +123,7 @@ def start(folder: Path, *, port: int = 0, workers: int = 1, **settings: object) 
     for line in process.stdout:
         if found := re.search(r"listening at (http://[^\s,]+)", line):
             return RunningServer(found[1], process, folder)
+    process.stdout.close()
     process.wait()
     raise RuntimeError(f"the server did not come up: {(folder / 'server.log').read_text()[-2_000:]}")
 

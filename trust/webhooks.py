@@ -29,19 +29,20 @@ deliveries are repeated.
 def run(run: Run) -> None:
     """Kills processes while purchases are written and their events are delivered."""
     kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
+    workers = run.scaled_count(SERVER_WORKERS, 1)
     run.describe(
-        f"{kills} kills. `regulars serve --workers {SERVER_WORKERS}` runs with its embedded PostgreSQL under a supervisor "
+        f"{kills} kills. `regulars serve --workers {workers}` runs with its embedded PostgreSQL under a supervisor "
         f"that restarts it; the next kill follows once a purchase is acknowledged. {WRITERS} clients write purchases, "
         f"each of a profile of its own, one after the other, and repeat a request with the same Idempotency-Key until it "
         f"is answered. A webhook listens to all events. Its receiver verifies each signature with the library of "
         f"Standard Webhooks, and answers {FAILURE_RATE:.0%} of the deliveries with status 500."
     )
-    asyncio.run(_run(run, kills))
+    asyncio.run(_run(run, kills, workers))
 
 
-async def _run(run: Run, kills: int) -> None:
+async def _run(run: Run, kills: int, workers: int) -> None:
     supervisor = Supervisor(
-        run.folder / "webhooks", free_port(), workers=SERVER_WORKERS, webhook_allowed_networks="127.0.0.0/8"
+        run.folder / "webhooks", free_port(), workers=workers, webhook_allowed_networks="127.0.0.0/8"
     )
     try:
         club = await asyncio.to_thread(create_club, supervisor.server)
@@ -71,7 +72,7 @@ async def _run(run: Run, kills: int) -> None:
             stop.set()
             written = dict(await asyncio.gather(*writing))
             expected = sum(len(each) for each in written.values())
-            seconds = await _await_arrival(receiver, written)
+            seconds = await _await_arrival(receiver, written, run.scaled_seconds(3.0, 1.0))
             _check(run, receiver, written, expected, seconds)
             run.table("Kills by kind", ("target", "kills"), sorted(counted.items()))
     finally:
@@ -137,7 +138,7 @@ def _arrived(receiver: Receiver) -> dict[str, list[int]]:
     return arrived
 
 
-async def _await_arrival(receiver: Receiver, written: dict[str, list[int]]) -> float:
+async def _await_arrival(receiver: Receiver, written: dict[str, list[int]], settling: float) -> float:
     """Waits until everything has arrived, at most PATIENCE; returns the seconds."""
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE:
@@ -146,8 +147,8 @@ async def _await_arrival(receiver: Receiver, written: dict[str, list[int]]) -> f
             break
         await asyncio.sleep(0.5)
     # A purchase without a response may have been stored, and changes of values follow their purchase.
-    await asyncio.sleep(3.0)
-    return time.monotonic() - began - 3.0
+    await asyncio.sleep(settling)
+    return time.monotonic() - began - settling
 
 
 def _check(run: Run, receiver: Receiver, written: dict[str, list[int]], expected: int, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -57,6 +58,27 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
         if found := re.search(r"listening at (http://\S+?),? ", line):
             return found[1]
     raise AssertionError(log.read_text())
+
+
+# Every load is treated as a large one, so that the tests are short.
+_LOAD = """
+import sys
+from regulars.cli import main
+from regulars.loading import load_job
+load_job.EAGER_REFRESH_ROWS = 0
+sys.exit(main())
+"""
+
+
+async def start_load(data: Path, entity: str, path: Path, *options: str, rows: int) -> asyncio.subprocess.Process:
+    """Starts `regulars load` into the community `club`, with commits of some rows."""
+    command = ["load", entity, str(path), "--community", "club", "--data-dir", str(data), *options]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", _LOAD, *command),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "REGULARS_COMMIT_MAX_ROWS": str(rows)},
+    )
 
 
 def metrics_folder(worker: psutil.Process) -> Path:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
-import sys
 from pathlib import Path
 
 import httpx
@@ -16,18 +14,9 @@ import pytest
 from hypothesis_settings import SEED
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
-from system.server_process import community_with_token, run_server
+from system.server_process import community_with_token, run_server, start_load
 
 ROWS, HOT = 500, 20
-
-# Every load is treated as a large one, so that the test is short.
-_LOAD = """
-import sys
-from regulars.cli import main
-from regulars.loading import load_job
-load_job.EAGER_REFRESH_ROWS = 0
-sys.exit(main())
-"""
 
 
 def write_members(path: Path) -> None:
@@ -49,34 +38,22 @@ def write_members(path: Path) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
 
-async def start_load(data: Path, path: Path) -> asyncio.subprocess.Process:
-    """Starts `regulars load` with commits of 250 rows."""
-    options = ["load", "profiles", str(path), "--community", "club", "--data-dir", str(data)]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _LOAD,
-        *options,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "REGULARS_COMMIT_MAX_ROWS": "50"},
-    )
-
-
 async def wait_for_first_rows(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
-    for _ in range(6_000):
+    for _ in range(1_200):
         assert load.returncode is None, "it ended before it could be killed"
         async with database.read_transaction(community_id) as scope:
             statement = "SELECT count(*) FROM profiles WHERE community_id = $1 AND external_id LIKE 'M%'"
             if await scope.fetchval(statement, community_id):
                 return
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     raise AssertionError("nothing is loaded")
 
 
 async def change_members(http: httpx.AsyncClient, ids: list[str], stop: asyncio.Event) -> None:
-    """Changes members and adds purchases until `stop` is set."""
+    """Changes members and adds purchases until `stop` is set, with pauses: a load takes most of its time to start."""
     chance = random.Random(SEED + 1)
     while not stop.is_set():
+        await asyncio.sleep(0.1)
         profile_id = chance.choice(ids)
         answer = await http.put(
             f"/api/v3/profiles/{profile_id}", json={"gender": chance.choice(("female", "male", "other"))}
@@ -112,13 +89,13 @@ async def test_members_loaded_during_changes_and_a_kill_are_counted_correctly(
             made = [await http.post("/api/v3/profiles", json={"external_id": f"hot{number}"}) for number in range(HOT)]
             stop = asyncio.Event()
             changes = asyncio.create_task(change_members(http, [str(each.json()["data"]["id"]) for each in made], stop))
-            killed = await start_load(data_folder / "data", tmp_path / "members.ndjson")
+            killed = await start_load(data_folder / "data", "profiles", tmp_path / "members.ndjson", rows=50)
             await wait_for_first_rows(database, community.id, killed)
             killed.send_signal(signal.SIGKILL)
             await killed.wait()
             # What has come until then is whole: nothing waits for the load to be done again.
             assert await differences(database, community.id) == []
-            again = await start_load(data_folder / "data", tmp_path / "members.ndjson")
+            again = await start_load(data_folder / "data", "profiles", tmp_path / "members.ndjson", rows=50)
             out, _ = await again.communicate()
             assert (again.returncode, b" 0 rejected" in out) == (0, True), out
             stop.set()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,10 +17,10 @@ from hypothesis_settings import SEED
 from regulars.aggregations.dirty_profiles import HAS_DIRTY
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
-from system.server_process import REGULARS, community_with_token, run_server
+from system.server_process import community_with_token, run_server, start_load
 from system.writer import Writer
 
-ROWS, PROFILES, HOT, WRITERS = 24_000, 1_000, 20, 4
+ROWS, PROFILES, HOT, WRITERS = 6_000, 300, 20, 2
 START = datetime.fromisoformat("2024-01-01T08:00:00")
 
 
@@ -30,24 +30,12 @@ def write_transactions(path: Path, hot: list[str]) -> None:
     table = {
         "external_id": [f"H{number}" for number in range(ROWS)],
         "profile": [names[number * 7 % len(names)] for number in range(ROWS)],
-        "transacted_at": [START + timedelta(minutes=number * 30) for number in range(ROWS)],
+        "transacted_at": [START + timedelta(hours=number * 2) for number in range(ROWS)],
         "total": [number % 500 - 20 for number in range(ROWS)],
     }
     path.mkdir()
-    for name, first, rows in (("2024", 0, ROWS - 1_000), ("2025", ROWS - 1_000, 1_000)):
+    for name, first, rows in (("2024", 0, ROWS - 500), ("2025", ROWS - 500, 500)):
         pyarrow.parquet.write_table(pa.table(table).slice(first, rows), path / f"{name}.parquet")
-
-
-async def start_load(data: Path, path: Path) -> asyncio.subprocess.Process:
-    """Starts `regulars load`."""
-    command = [str(REGULARS), "load", "transactions", str(path), "--community", "club", "--create-profiles"]
-    return await asyncio.create_subprocess_exec(
-        *command,
-        "--data-dir",
-        str(data),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "REGULARS_COMMIT_MAX_ROWS": "1000"},
-    )
 
 
 async def has_dirty_profiles(database: Database, community_id: int) -> bool:
@@ -57,11 +45,11 @@ async def has_dirty_profiles(database: Database, community_id: int) -> bool:
 
 async def wait_until_dirty(database: Database, community_id: int, load: asyncio.subprocess.Process) -> None:
     """Waits until the load has marked profiles as dirty."""
-    for _ in range(6_000):
+    for _ in range(3_000):
         assert load.returncode is None, "it ended before it could be killed"
         if await has_dirty_profiles(database, community_id):
             return
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
     raise AssertionError("nothing is marked")
 
 
@@ -86,12 +74,15 @@ async def test_a_backfill_during_live_writes_and_a_kill_ends_consistently(data_f
             hot = [str(answer.json()["data"]["id"]) for answer in made]
             write_transactions(tmp_path / "lake", hot)
             writers = [Writer(http, number, SEED, hot) for number in range(WRITERS)]
-            writing = asyncio.gather(*(writer.write(2) for writer in writers))
-            killed = await start_load(data_folder / "data", tmp_path / "lake")
+            writing = asyncio.gather(*(writer.write(1) for writer in writers))
+            load = partial(
+                start_load, data_folder / "data", "transactions", tmp_path / "lake", "--create-profiles", rows=250
+            )
+            killed = await load()
             await wait_until_dirty(database, community.id, killed)
             killed.send_signal(signal.SIGKILL)
             await killed.wait()
-            again = await start_load(data_folder / "data", tmp_path / "lake")
+            again = await load()
             out, _ = await again.communicate()
             assert (again.returncode, b" 0 rejected" in out) == (0, True), out
             reports = await writing

@@ -12,7 +12,7 @@ import pytest
 from prometheus_scrape import Scrape, parse_scrape
 from system.server_process import ServerProcess, community_with_token, metrics_folder, run_server
 
-REQUESTS = 60
+REQUESTS = 30
 SCRAPES = 12
 
 
@@ -23,15 +23,15 @@ def data() -> Iterator[Path]:
         yield Path(folder)
 
 
-def scrape(server: ServerProcess) -> Scrape:
-    """Scrapes over a new connection, so that any process may respond."""
-    return parse_scrape(httpx.get(f"{server.url}/metrics").text)
+def unpooled_client(server: ServerProcess) -> httpx.Client:
+    """A client that sends each request over a new connection, so that any process may respond."""
+    return httpx.Client(base_url=server.url, limits=httpx.Limits(max_keepalive_connections=0))
 
 
-def create_profiles(server: ServerProcess, token: str) -> None:
-    """Creates profiles, each over a new connection."""
+def create_profiles(http: httpx.Client, token: str) -> None:
+    """Creates profiles."""
     for _ in range(REQUESTS):
-        answer = httpx.post(f"{server.url}/api/v3/profiles", headers={"Authorization": f"Bearer {token}"}, json={})
+        answer = http.post("/api/v3/profiles", headers={"Authorization": f"Bearer {token}"}, json={})
         assert answer.status_code == 201
 
 
@@ -40,10 +40,10 @@ def count_created_profiles(found: Scrape) -> float:
 
 
 async def test_each_process_exports_the_metrics_of_all(data: Path) -> None:
-    with run_server(data, workers=2) as server:
+    with run_server(data, workers=2) as server, unpooled_client(server) as http:
         _, token = await community_with_token(server.database_url)
-        create_profiles(server, token)
-        scrapes = [scrape(server) for _ in range(SCRAPES)]
+        create_profiles(http, token)
+        scrapes = [parse_scrape(http.get("/metrics").text) for _ in range(SCRAPES)]
         assert [count_created_profiles(each) for each in scrapes] == [REQUESTS] * SCRAPES
         assert [each.value("regulars_workers") for each in scrapes] == [2] * SCRAPES
         cpu_seconds = [each.value("process_cpu_seconds_total") for each in scrapes]

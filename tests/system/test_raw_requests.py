@@ -43,6 +43,13 @@ def server(folder: Path, operations: str) -> Iterator[ServerProcess]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    """A client for all requests: each new one reads the certificates of the system."""
+    with httpx.Client() as client:
+        yield client
+
+
 def answers(server: ServerProcess, sent: bytes, *, half_closed: bool = False) -> bytes:
     """Returns everything that the server sends until it closes the connection."""
     at = urlsplit(server.url)
@@ -114,23 +121,23 @@ def test_a_request_without_exactly_one_host_is_rejected(server: ServerProcess, h
     "target", [b"/metrics", b"http://club.example/metrics", b"//metrics", b"/%2fmetrics", b"/docs"]
 )
 def test_operations_pages_are_served_by_the_operations_listener_only(
-    server: ServerProcess, operations: str, target: bytes
+    server: ServerProcess, http: httpx.Client, operations: str, target: bytes
 ) -> None:
     received = answers(server, b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
     assert statuses(received) == [404]
     assert b"strict-transport-security: max-age=31536000" in received
     for path in ("/metrics", "/api/docs"):
-        assert httpx.get(f"http://{operations}{path}").status_code == 401
-        page = httpx.get(f"http://{operations}{path}", auth=("operations", TOKEN))
+        assert http.get(f"http://{operations}{path}").status_code == 401
+        page = http.get(f"http://{operations}{path}", auth=("operations", TOKEN))
         assert (page.status_code, page.headers["x-content-type-options"]) == (200, "nosniff")
     assert (
         "regulars_http_requests_total"
-        in httpx.get(f"http://{operations}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+        in http.get(f"http://{operations}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     )
 
 
-def test_links_use_the_public_url(server: ServerProcess) -> None:
-    moved = httpx.get(f"{server.url}/api/v3/profiles/?sort=id", headers={"X-Forwarded-Host": "evil.example"})
+def test_links_use_the_public_url(server: ServerProcess, http: httpx.Client) -> None:
+    moved = http.get(f"{server.url}/api/v3/profiles/?sort=id", headers={"X-Forwarded-Host": "evil.example"})
     assert moved.headers["location"] == f"{PUBLIC}/api/v3/profiles?sort=id"
 
 

@@ -115,9 +115,8 @@ class PointsOfSale:
         self.rejected: list[str] = []
         self._warmed_up = threading.Event()
         self._numbers = itertools.count()
-        self._threads = [
-            threading.Thread(target=self._post, args=(address, dict(headers), profile_id, name)) for _ in range(6)
-        ]
+        self._http = httpx.Client(base_url=address, headers=dict(headers), timeout=TIMEOUT)
+        self._threads = [threading.Thread(target=self._post, args=(profile_id, name)) for _ in range(6)]
 
     def __enter__(self) -> "PointsOfSale":
         for thread in self._threads:
@@ -128,21 +127,21 @@ class PointsOfSale:
     def __exit__(self, *exception: object) -> None:
         for thread in self._threads:
             thread.join(TIMEOUT)
+        self._http.close()
 
-    def _post(self, address: str, headers: dict[str, str], profile_id: str, name: str) -> None:
-        with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT) as client:
-            while True:
-                external_id = f"{name}-{next(self._numbers)}"
-                try:
-                    answer = client.post("/api/v3/transactions", json=sale(profile_id, external_id))
-                except httpx.TransportError:
-                    return
-                if answer.status_code == 201:
-                    self.acknowledged.append(external_id)
-                else:
-                    self.rejected.append(answer.text)
-                if len(self.acknowledged) >= 50:
-                    self._warmed_up.set()
+    def _post(self, profile_id: str, name: str) -> None:
+        while True:
+            external_id = f"{name}-{next(self._numbers)}"
+            try:
+                answer = self._http.post("/api/v3/transactions", json=sale(profile_id, external_id))
+            except httpx.TransportError:
+                return
+            if answer.status_code == 201:
+                self.acknowledged.append(external_id)
+            else:
+                self.rejected.append(answer.text)
+            if len(self.acknowledged) >= 50:
+                self._warmed_up.set()
 
 
 def stored_transactions(address: str, headers: Mapping[str, str], profile_id: str) -> tuple[set[str], int]:
@@ -165,39 +164,39 @@ def create_profile(address: str, headers: Mapping[str, str], external_id: str) -
     return found
 
 
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
-def test_acknowledged_writes_survive_a_stop_during_writes(data: Path, headers: dict[str, str], workers: str) -> None:
-    with run_server(data, "--workers", workers) as served:
-        profile_id = create_profile(served.address, headers, f"stopped-{workers}")
-        with PointsOfSale(served.address, headers, profile_id, f"stop-{workers}") as points_of_sale:
-            assert served.stop(signal.SIGTERM) == 0
-    assert points_of_sale.rejected == []
-    assert not (data / "postgresql" / "postmaster.pid").exists()
-    with run_server(data) as served:
-        stored, shop_count = stored_transactions(served.address, headers, profile_id)
-    assert set(points_of_sale.acknowledged) <= stored
+def assert_stored(served: RunningServer, headers: dict[str, str], profile_id: str, written: PointsOfSale) -> None:
+    """Each acknowledged transaction is stored, and counted once."""
+    stored, shop_count = stored_transactions(served.address, headers, profile_id)
+    assert set(written.acknowledged) <= stored
     assert shop_count == len(stored)
 
 
-def test_acknowledged_writes_survive_a_kill_of_the_server(data: Path, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
+def test_acknowledged_writes_survive_a_stop_and_a_kill_during_writes(
+    data: Path, headers: dict[str, str], workers: str
+) -> None:
+    with run_server(data, "--workers", workers) as served:
+        stopped = create_profile(served.address, headers, f"stopped-{workers}")
+        with PointsOfSale(served.address, headers, stopped, f"stop-{workers}") as written_until_stop:
+            assert served.stop(signal.SIGTERM) == 0
+    assert written_until_stop.rejected == []
+    assert not (data / "postgresql" / "postmaster.pid").exists()
+
     with run_server(data) as served:
-        profile_id = create_profile(served.address, headers, "killed")
-        workers = psutil.Process(served.process.pid).children()
-        with PointsOfSale(served.address, headers, profile_id, "kill") as points_of_sale:
-            metrics = metrics_folder(workers[0])
+        assert_stored(served, headers, stopped, written_until_stop)
+        killed = create_profile(served.address, headers, f"killed-{workers}")
+        processes = psutil.Process(served.process.pid).children()
+        with PointsOfSale(served.address, headers, killed, f"kill-{workers}") as written_until_kill:
+            metrics = metrics_folder(processes[0])
             served.stop(signal.SIGKILL)
             # No worker remains that could use outdated memory, and no shared files.
-            assert psutil.wait_procs(workers, TIMEOUT)[1] == []
+            assert psutil.wait_procs(processes, TIMEOUT)[1] == []
             assert not metrics.exists()
-    with run_server(data) as served:
-        stored, shop_count = stored_transactions(served.address, headers, profile_id)
-    assert set(points_of_sale.acknowledged) <= stored
-    assert shop_count == len(stored)
 
-
-def test_control_c_stops_the_server(data: Path) -> None:
     with run_server(data) as served:
+        assert_stored(served, headers, killed, written_until_kill)
         assert httpx.get(f"{served.address}/api/health").json() == {"status": "ok"}
+        # As Control-C does.
         assert served.stop(signal.SIGINT) == 0
 
 
