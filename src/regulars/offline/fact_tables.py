@@ -277,7 +277,15 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
     # Sorting by profile halves the time of later groupings and bounds their memory.
     order_by = "\nORDER BY p.profile" if dialect.uses_ordinals else ""
     profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
+    channels = (
+        f"coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)"
+    )
     discount, list_value, brand = line_items.sold_columns(traits, dialect)
+    # What no value reads is neither computed nor sorted.
+    channels, discount, list_value = (
+        sql if name in traits.columns_read else "CAST(NULL AS TINYINT)"
+        for name, sql in (("channels", channels), ("discount", discount), ("list_value", list_value))
+    )
     return PlanStep(
         "fact_transactions",
         f"""SELECT {"p.profile" if is_joined else "t.profile"} AS profile,
@@ -287,8 +295,7 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
        CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END AS transacted_on,
        {amount(total, traits, dialect)} AS amount,
        CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT) AS direction,
-       CAST(coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)
-           AS TINYINT) AS channels,
+       CAST({channels} AS TINYINT) AS channels,
        t.location_id,
        {discount} AS discount,
        {list_value} AS list_value,

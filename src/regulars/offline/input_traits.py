@@ -60,6 +60,9 @@ def prune_columns(inputs: Mapping[str, InputTable], read: Set[str]) -> dict[str,
     if "locations" in inputs and inputs["locations"].has("timezone"):
         # The time zone of local times is that of the location.
         required.add(("transactions", "location"))
+    if "products" not in inputs and BRAND_AMOUNT not in read:
+        # A SKU alone has neither a brand nor a price.
+        required.discard(("transactions", "sku"))
     dropped = optional - required
     return {
         name: replace(

@@ -67,12 +67,13 @@ def sold_columns(traits: InputTraits, dialect: CastDialect) -> tuple[str, str, s
         return null, null, no_brand
     if traits.line_layout is LineLayout.SEPARATE:
         return f"sold.discount{rate}", f"sold.list_value{rate}", no_brand
-    is_line = f"({' OR '.join(f't.{name} IS NOT NULL' for name in ITEM_COLUMNS)}) AND {_IS_SOLD.format(line='t')}"
-    discount, list_value = (f"CASE WHEN {is_line} THEN {each}{rate} END" for each in _value_of_row(traits, dialect))
+    # A row without any line has neither a brand nor a price, and adds 0 to both sums.
+    is_sold = _IS_SOLD.format(line="t")
+    discount, list_value = (f"CASE WHEN {is_sold} THEN {each}{rate} END" for each in _value_of_row(traits, dialect))
     if "brand" not in traits.columns_read:
         return discount, list_value, no_brand
     brand = "brand_ids.brand" if dialect.uses_ordinals else brand_name(traits)
-    return discount, list_value, f"CASE WHEN {is_line} THEN {brand} END"
+    return discount, list_value, f"CASE WHEN {is_sold} THEN {brand} END"
 
 
 def brand_name(traits: InputTraits) -> str:
