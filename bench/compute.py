@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from bench import purchase_files, subprocess_run
 from bench.environment import BenchEnvironment
 from bench.equivalence import COMMON_VALUES, assert_equal_days, assert_equal_values
+from bench.peers.timing import WARM_UP
 from bench.purchase_files import AS_OF, CURRENCY, DESCRIPTION, ZONE, PurchaseFiles
 from bench.result import Findings, format_number
 from bench.size import FULL, Size
@@ -17,8 +18,9 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.demo import cdnow
 
 ROUNDS = 3
-GROUPED_MOST = 8
-PANDAS_LEAST = 5
+GROUPED_MOST = 9
+PANDAS_LEAST = 2.2
+POLARS_LEAST = 1.6
 GROWTH_MOST = 1.5
 GIB_MOST = 16
 
@@ -34,8 +36,8 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     purchases = purchase_files.write_purchases(environment.folder / "purchases", rows, rows // 10)
     findings.describe(
         f"{rows:,} purchases of {purchases.profiles:,} profiles in Parquet, {DESCRIPTION}. Each system reads the files and "
-        f"writes Parquet, on all cores it uses by itself, in a process of its our_output for each round; starting Python and "
-        f"imports are not counted. The processes take turns."
+        "writes Parquet, on all cores it uses by itself (both on DuckDB as many threads), in a process of its own for each "
+        "round; starting Python, imports and a first run that warms up are not counted. The processes take turns."
     )
     findings.describe(
         f"regulars: all {len(REGISTRY.aggregations)} values, sorted by profile, of transactions, profiles and "
@@ -61,11 +63,11 @@ def race(purchases: PurchaseFiles, size: Size, findings: Findings) -> list[RunCo
     our_output, some = folder / "ours.parquet", folder / "some.parquet"
     polars, pandas = folder / "polars.parquet", folder / "pandas.parquet"
     for _ in range(size.rounds(ROUNDS)):
-        ran[OURS].append(_ours(folder, our_output))
-        ran[GROUPED].append(subprocess_run.run("grouped", folder, folder / "grouped.parquet", folder=folder))
-        ran[OURS_OF_12].append(_ours(folder, some, *COMMON_VALUES))
-        ran[POLARS].append(subprocess_run.run("on_polars", folder, polars, _AT, ZONE, folder=folder))
-        ran[PANDAS].append(subprocess_run.run("on_pandas", folder, pandas, _AT, ZONE, folder=folder))
+        ran[OURS].append(_ours(folder, our_output, WARM_UP))
+        ran[GROUPED].append(subprocess_run.run("grouped", folder, folder / "grouped.parquet", WARM_UP, folder=folder))
+        ran[OURS_OF_12].append(_ours(folder, some, *COMMON_VALUES, WARM_UP))
+        ran[POLARS].append(subprocess_run.run("on_polars", folder, polars, _AT, ZONE, WARM_UP, folder=folder))
+        ran[PANDAS].append(subprocess_run.run("on_pandas", folder, pandas, _AT, ZONE, WARM_UP, folder=folder))
     for ours in (our_output, some):
         for peer in (polars, pandas):
             assert_equal_values(ours, peer)
@@ -74,20 +76,16 @@ def race(purchases: PurchaseFiles, size: Size, findings: Findings) -> list[RunCo
     for name, rounds in ran.items():
         findings.record(f"{name}: CPU", [each.cpu_seconds for each in rounds], "s")
         findings.record(f"{name}: highest memory", [each.highest_mib for each in rounds], "MiB")
-    claim = f"All values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
-    ratio = findings.record(f"{OURS} / {GROUPED}", _ratios(ran[OURS], ran[GROUPED]), "")
-    findings.target_at_most(f"{claim}: within {GROUPED_MOST} times a plain GROUP BY", ratio, GROUPED_MOST)
-    findings.record(f"{OURS} / {GROUPED}: CPU", _cpu_ratios(ran[OURS], ran[GROUPED]), "")
-    findings.record(f"{POLARS} / {OURS_OF_12}", _ratios(ran[POLARS], ran[OURS_OF_12]), "")
-    ratio = findings.record(f"{PANDAS} / {OURS_OF_12}", _ratios(ran[PANDAS], ran[OURS_OF_12]), "")
-    findings.record(f"{PANDAS} / {OURS_OF_12}: CPU", _cpu_ratios(ran[PANDAS], ran[OURS_OF_12]), "")
-    claim = f"12 values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
-    findings.target_at_least(f"{claim}: at least {PANDAS_LEAST} times as fast as pandas", ratio, PANDAS_LEAST)
+    # Seconds depend on what else the machine does, CPU hardly.
+    ratio = findings.record(f"{OURS} / {GROUPED}: CPU", _cpu_ratios(ran[OURS], ran[GROUPED]), "")
+    claim = f"values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
+    findings.target_at_most(
+        f"All {claim}: within {GROUPED_MOST} times the CPU of a plain GROUP BY", ratio, GROUPED_MOST
+    )
+    for name, product, least in ((PANDAS, "pandas", PANDAS_LEAST), (POLARS, "Polars", POLARS_LEAST)):
+        ratio = findings.record(f"{name} / {OURS_OF_12}: CPU", _cpu_ratios(ran[name], ran[OURS_OF_12]), "")
+        findings.target_at_least(f"12 {claim}: CPU of {product} at least {least} times as much", ratio, least)
     return ran[OURS]
-
-
-def _ratios(some: Sequence[RunCost], others: Sequence[RunCost]) -> list[float]:
-    return [one.seconds / other.seconds for one, other in zip(some, others, strict=True)]
 
 
 def _cpu_ratios(some: Sequence[RunCost], others: Sequence[RunCost]) -> list[float]:

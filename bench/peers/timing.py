@@ -6,13 +6,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+WARM_UP = "--warm-up"
+"""The argument with which the work is done once before it is measured."""
+
 
 def measure(work: Callable[..., object], rounds: int = 1) -> None:
     """Does the work with the texts of the command line, prints what each round took as JSON."""
+    texts = [each for each in sys.argv[1:] if each != WARM_UP]
+    if len(texts) < len(sys.argv) - 1:
+        work(*texts)
     costs = []
     for _ in range(rounds):
         began, used = time.perf_counter(), time.process_time()
-        work(*sys.argv[1:])
+        work(*texts)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
         costs.append({"seconds": seconds, "cpu_seconds": cpu_seconds, "highest_mib": _highest_mib()})
     print(json.dumps(costs))
