@@ -13,6 +13,7 @@ import pytest
 from aggregations.case import ME, at, case, purchase
 from aggregations.store_facts import store_case
 from clubs import ManualClock
+from regulars.aggregations import batched_reads
 from regulars.aggregations import reader as reader_module
 from regulars.aggregations.reader import ProfileValues, ValueReader
 from regulars.storage.database import Database
@@ -80,7 +81,7 @@ async def test_concurrent_reads_share_a_statement(database: Database, clock: Man
 async def test_a_statement_reads_a_limited_number_of_profiles(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader_module, "MAX_PROFILES_PER_READ", 2)
+    monkeypatch.setattr(batched_reads, "MAX_PROFILES_PER_READ", 2)
     community_id = await store_world(database, clock)
     reader = Counting(database)
     reads = await asyncio.gather(*(reader.read(community_id, each) for each in (uuid4(), uuid4(), ME)))

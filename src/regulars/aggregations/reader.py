@@ -1,7 +1,7 @@
 """Reads values: stored rows that are current, or values computed from the facts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,14 +9,14 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.aggregations import serialization
+from regulars.aggregations import bodies, serialization
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.table import READ_STORED_ROWS, values_statement
+from regulars.aggregations.batched_reads import BatchedReads
+from regulars.aggregations.bodies import Body, BodyCache
+from regulars.aggregations.table import READ_ROW_VERSIONS, READ_STORED_ROWS, values_statement
 from regulars.core import money
 from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.storage.database import Database, Scope
-
-MAX_PROFILES_PER_READ = 200
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -69,45 +69,64 @@ class ValueReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pending: dict[int, dict[UUID, list[asyncio.Future[ProfileValues | None]]]] = {}
-        self._busy: set[int] = set()
         self._location_cache: dict[int, _LocationCache] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._bodies = BodyCache()
+        self._value_reads: BatchedReads[ProfileValues] = BatchedReads(
+            lambda community_id, profile_ids: self.read_many(community_id, profile_ids)
+        )
+        self._body_reads = BatchedReads(self._read_bodies)
 
     async def read(self, community_id: int, profile_id: UUID) -> ProfileValues | None:
         """The current values of a profile; None if it does not exist."""
-        future: asyncio.Future[ProfileValues | None] = asyncio.get_running_loop().create_future()
-        self._pending.setdefault(community_id, {}).setdefault(profile_id, []).append(future)
-        if community_id not in self._busy:
-            self._busy.add(community_id)
-            task = asyncio.create_task(self._serve(community_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await future
+        return await self._value_reads.read(community_id, profile_id)
 
-    async def _serve(self, community_id: int) -> None:
-        # Reads that arrive while a statement runs are batched for the next one.
-        pending = self._pending
-        try:
-            while pending.get(community_id):
-                gathered = pending[community_id]
-                batch = dict(list(gathered.items())[:MAX_PROFILES_PER_READ])
-                for profile_id in batch:
-                    del gathered[profile_id]
-                try:
-                    found = await self.read_many(community_id, list(batch))
-                except Exception as error:
-                    for futures in batch.values():
-                        for future in futures:
-                            if not future.done():
-                                future.set_exception(error)
-                    continue
-                for profile_id, futures in batch.items():
-                    for future in futures:
-                        if not future.done():
-                            future.set_result(found.get(profile_id))
-        finally:
-            self._busy.discard(community_id)
+    def read_body(self, community_id: int, profile_id: UUID) -> "asyncio.Future[bytes | None]":
+        """The current values of a profile as the body of a response; None if it does not exist.
+
+        All bodies of one statement are ready before the first of them is returned: the server's thread then wakes up
+        once for all of their responses instead of once for each.
+        """
+        return self._body_reads.read(community_id, profile_id)
+
+    async def _read_bodies(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        cache = self._bodies
+        cached = {each: body for each in profile_ids if (body := cache.get(community_id, each)) is not None}
+        found = await self._read_unchanged(community_id, cached) if cached else {}
+        if len(found) == len(profile_ids):
+            return found
+        others = [each for each in profile_ids if each not in found]
+        for profile_id in cached.keys() - found.keys():
+            cache.discard(community_id, profile_id)
+        for profile_id, values in (await self.read_many(community_id, others)).items():
+            found[profile_id] = self._encoded(community_id, profile_id, values)
+        return found
+
+    async def _read_unchanged(self, community_id: int, cached: Mapping[UUID, Body]) -> dict[UUID, bytes]:
+        """The bodies of those profiles whose stored row is still the one that was encoded."""
+        async with self._database.unscoped_connection() as connection:
+            rows = await connection.fetch(READ_ROW_VERSIONS, str(community_id), list(cached))
+        # After the query, so that no row is from a later instant.
+        now = self._database.clock()
+        current: dict[UUID, Body] = {}
+        for profile_id, row_version, calculated_at, is_outdated, _, currency in rows:
+            body = cached[profile_id]
+            if not is_outdated and body.is_current((row_version, calculated_at, currency), now):
+                current[profile_id] = body
+        if not current:
+            return {}
+        locations = await self._locations(community_id, rows[0]["locations_version"], bodies.location_ids(current))
+        instant = bodies.encode_instant(now)
+        return {profile_id: body.at(instant, locations) for profile_id, body in current.items()}
+
+    def _encoded(self, community_id: int, profile_id: UUID, values: ProfileValues) -> bytes:
+        row = values.row
+        if "row_version" not in row:
+            # Computed for this read.
+            return _encoder.encode({"data": values.values()})
+        version = (row["row_version"], row["calculated_at"], row["currency"])
+        body = bodies.encode_body(row, values.minor_digits, version)
+        self._bodies.put(community_id, profile_id, body)
+        return body.at(bodies.encode_instant(values.as_of), values.locations)
 
     async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, ProfileValues]:
         """The current values by profile; unknown profiles are omitted."""
@@ -163,7 +182,9 @@ class ValueReader:
 
     async def finish(self) -> None:
         """Waits for running reads."""
-        await asyncio.gather(*self._tasks)
+        await self._value_reads.finish()
+        await self._body_reads.finish()
+        self._bodies.close()
 
 
 def _is_stale(row: Any, now: datetime) -> bool:

@@ -189,7 +189,8 @@ outbox_rows AS (
 )"""
 
 
-READ_STORED_ROWS = f"""
+def _read_rows(*columns: str) -> str:
+    return f"""
 WITH scope AS MATERIALIZED (
     SELECT CAST(set_config('regulars.community_id', $1::text, true) AS int) AS community_id
 )
@@ -197,10 +198,10 @@ SELECT found.*
 FROM scope
 -- OFFSET 0 prevents reads before the setting is effective.
 CROSS JOIN LATERAL (
-    SELECT stored.profile_id, stored.next_change_at,
+    -- xmin is the transaction that wrote the row.
+    SELECT stored.profile_id, stored.xmin AS row_version, stored.calculated_at,
            stored.values_version < cache_versions.values_version AS outdated,
-           cache_versions.locations_version, communities.currency,
-           {", ".join(f"stored.{name}" for name in VALUE_COLUMNS)}
+           cache_versions.locations_version, communities.currency{"".join(f", stored.{name}" for name in columns)}
     FROM profile_aggregations AS stored
     JOIN cache_versions ON cache_versions.community_id = scope.community_id
     JOIN communities ON communities.id = scope.community_id
@@ -209,4 +210,10 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS found
 """
+
+
+READ_STORED_ROWS = _read_rows("next_change_at", *VALUE_COLUMNS)
 """Stored values of profiles, in one round trip without an explicit transaction."""
+
+READ_ROW_VERSIONS = _read_rows()
+"""What tells whether stored values have changed since they were read, for profiles as READ_STORED_ROWS."""

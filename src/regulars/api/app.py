@@ -28,7 +28,7 @@ from regulars.web.bodies import encode
 from regulars.web.body_deadlines import BodyDeadlineMiddleware
 from regulars.web.connections import ClientAddress, ConnectionLimiter
 from regulars.web.context import AppContext
-from regulars.web.edge import EdgeMiddleware
+from regulars.web.edge import EdgeMiddleware, security_headers
 from regulars.web.endpoint import Endpoint
 from regulars.web.openapi import openapi_document
 from regulars.web.pages import PageRouter
@@ -83,9 +83,10 @@ def create_app(
     if site is not None:
         router.site = site(context, router)
     is_behind_tls = context.public_address.configured_url.startswith("https:")
-    edge = EdgeMiddleware(AggregationsFastPath(router, context, exporter), is_behind_tls=is_behind_tls)
+    headers = security_headers(is_behind_tls=is_behind_tls)
     active_clients = set[ClientAddress]() if connection_limiter is None else connection_limiter.active_clients
-    return BodyDeadlineMiddleware(edge, context.settings, active_clients)
+    checked = BodyDeadlineMiddleware(EdgeMiddleware(router, headers), context.settings, active_clients)
+    return AggregationsFastPath(checked, context, exporter, headers, active_clients)
 
 
 @cache

@@ -35,12 +35,17 @@ HSTS_HEADER: Header = (b"strict-transport-security", b"max-age=31536000")
 _CREDENTIALS = (b"authorization", b"x-client-authorization")
 
 
-class EdgeMiddleware:
-    """Rejects requests that two servers may interpret differently, and adds security headers to every response."""
+def security_headers(*, is_behind_tls: bool) -> tuple[Header, ...]:
+    """The headers of every response."""
+    return (*SECURITY_HEADERS, HSTS_HEADER) if is_behind_tls else SECURITY_HEADERS
 
-    def __init__(self, app: ASGIApp, *, is_behind_tls: bool) -> None:
+
+class EdgeMiddleware:
+    """Rejects requests that two servers may interpret differently, and adds headers to every response."""
+
+    def __init__(self, app: ASGIApp, headers: Iterable[Header]) -> None:
         self._app = app
-        self._headers = [*SECURITY_HEADERS, HSTS_HEADER] if is_behind_tls else [*SECURITY_HEADERS]
+        self._headers = [*headers]
         self._names = {name for name, _ in self._headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +92,7 @@ def _rejection(scope: Scope) -> Response | None:
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             message = "The Transfer-Encoding is not supported. Use chunked only, or a Content-Length."
             return errors.path_error_response(scope["path"], message, 501)
-    if len(hosts) != 1 or not _is_host(hosts[0]):
+    if len(hosts) != 1 or not is_host(hosts[0]):
         message = "The request must have exactly one Host header, a name or an address with or without a port."
         return errors.path_error_response(scope["path"], message, 400)
     if len(credentials) > 1 and len(credentials) > len(set(credentials)):
@@ -104,5 +109,6 @@ def _rejection(scope: Scope) -> Response | None:
 
 
 @lru_cache(maxsize=256)
-def _is_host(value: bytes) -> bool:
+def is_host(value: bytes) -> bool:
+    """Whether a Host header is a name or an address, with or without a port."""
     return is_valid_host(value.decode("latin-1"))

@@ -1,0 +1,157 @@
+"""Response bodies with the values of profiles: encoded once for each version of a stored row."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from regulars.aggregations import serialization
+
+MAX_CACHED_BYTES = 32 * 2**20
+"""Most memory of a process for encoded values: those of about 20,000 profiles."""
+
+GENERATION_SECONDS = 60.0
+"""Values that nobody reads stay in memory at most twice as long, so that those of erased profiles do not."""
+
+RowVersion = tuple[int, datetime, str]
+"""What changes with every change of a stored row: the transaction that wrote it and its instant; and the currency."""
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+# JSON never contains this character, so it separates the texts from what is inserted.
+_SEPARATOR = b"\0"
+_OVERHEAD_BYTES = 700
+"""What an entry of the cache occupies beside its texts."""
+
+
+class _LocationMarks(dict[int, msgspec.Raw]):
+    """For each location the mark at which its JSON is inserted."""
+
+    def __missing__(self, location_id: int) -> msgspec.Raw:
+        return msgspec.Raw(b"\0%d\0" % location_id)
+
+
+_MARKS = _LocationMarks()
+_INSTANT_MARK = msgspec.Raw(b"\0\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The encoded values of a stored row, without what else they depend on: its locations and the instant of the read.
+
+    `parts` are texts, with an empty place for each location and for the instant.
+    """
+
+    version: RowVersion
+    next_change_at: datetime | None
+    parts: list[bytes]
+    locations: tuple[tuple[int, int], ...]
+    instant_place: int
+
+    def at(self, instant: bytes, locations: Mapping[int, msgspec.Raw]) -> bytes:
+        """The complete body of a read at an instant, which is passed as JSON."""
+        parts: list[Any] = self.parts.copy()
+        for place, location_id in self.locations:
+            parts[place] = locations[location_id]
+        parts[self.instant_place] = instant
+        return b"".join(parts)
+
+    def is_current(self, version: RowVersion, now: datetime) -> bool:
+        """Whether the row has this version and its values are still valid at this instant."""
+        return self.version == version and (self.next_change_at is None or self.next_change_at > now)
+
+    @property
+    def size(self) -> int:
+        """The memory that it occupies, in bytes."""
+        return sum(map(len, self.parts)) + _OVERHEAD_BYTES
+
+
+def encode_body(row: Mapping[str, Any], digits: int, version: RowVersion) -> Body:
+    """Encodes the values of a row."""
+    values = serialization.serialize(row, version[1], digits, _MARKS)
+    values["calculated_at"] = _INSTANT_MARK
+    parts = _encoder.encode({"data": values}).split(_SEPARATOR)
+    locations, instant_place = [], 0
+    for place in range(1, len(parts), 2):
+        if mark := parts[place]:
+            locations.append((place, int(mark)))
+        else:
+            instant_place = place
+    return Body(version, row["next_change_at"], parts, tuple(locations), instant_place)
+
+
+def encode_instant(at: datetime) -> bytes:
+    """The JSON of the instant of a read."""
+    return _encoder.encode(serialization.format_timestamp(at))
+
+
+class BodyCache:
+    """The bodies of one process that were read last, by community and profile.
+
+    It has two generations: what is read moves to the younger one, and the older one is dropped as a whole, when the
+    younger one is full or after GENERATION_SECONDS. Whoever takes a body from it must compare the version of the row.
+    """
+
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes // 2
+        self._young: dict[tuple[int, UUID], Body] = {}
+        self._old: dict[tuple[int, UUID], Body] = {}
+        self._young_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def get(self, community_id: int, profile_id: UUID) -> Body | None:
+        """The last body of a profile."""
+        key = (community_id, profile_id)
+        found = self._young.get(key)
+        if found is None and (found := self._old.pop(key, None)) is not None:
+            self._add(key, found)
+        return found
+
+    def put(self, community_id: int, profile_id: UUID, body: Body) -> None:
+        """Stores the body of a profile instead of its last one."""
+        key = (community_id, profile_id)
+        self.discard(community_id, profile_id)
+        self._add(key, body)
+
+    def discard(self, community_id: int, profile_id: UUID) -> None:
+        """Removes the body of a profile."""
+        key = (community_id, profile_id)
+        self._old.pop(key, None)
+        if (previous := self._young.pop(key, None)) is not None:
+            self._young_bytes -= previous.size
+
+    def close(self) -> None:
+        """Removes everything."""
+        self._old, self._young, self._young_bytes = {}, {}, 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def _add(self, key: tuple[int, UUID], body: Body) -> None:
+        size = body.size
+        if self._young_bytes + size > self._max_bytes:
+            self._begin_generation()
+        self._young[key] = body
+        self._young_bytes += size
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GENERATION_SECONDS, self._age)
+
+    def _begin_generation(self) -> None:
+        self._old, self._young, self._young_bytes = self._young, {}, 0
+
+    def _age(self) -> None:
+        self._begin_generation()
+        self._timer = asyncio.get_running_loop().call_later(GENERATION_SECONDS, self._age) if self._old else None
+
+
+def location_ids(found: Mapping[UUID, Body]) -> set[int]:
+    """The locations that bodies contain."""
+    return {location_id for _, location_id in chain.from_iterable(body.locations for body in found.values())}
