@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import load_generator, processes
+from bench import load_generator, postgres_cpu
 from bench.environment import BenchClub, BenchEnvironment, wait_for_autovacuum
 from bench.import_client import upload_import
 from bench.requests import batches, file_lines, profile_id
@@ -70,17 +70,18 @@ def _rounds(
 ) -> None:
     rates, server, database = [], [], []
     for place_ in range(rounds + 1):
-        before = (served.cpu_seconds(), processes.cpu_seconds(environment.postmaster_pid))
-        rows, seconds = send()
+        before = served.cpu_seconds()
+        with postgres_cpu.measure(environment.postmaster_pid) as used:
+            rows, seconds = send()
         if place_ == 0:
             # Connections are opened and statements planned.
             continue
         rates.append(rows / seconds)
-        server.append(1e6 * (served.cpu_seconds() - before[0]) / rows)
-        database.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
+        server.append(1e6 * (served.cpu_seconds() - before) / rows)
+        database.append(used.per(rows))
     rate = findings.record(case, rates, "transactions/s")
     findings.record(f"{case}: CPU of the server", server, "µs a transaction")
-    findings.record(f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
+    postgres_cpu.record(findings, f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
     findings.target_at_least(f"Bulk, {case}: at least {LEAST:,} transactions/s, durable and fresh", rate, LEAST)
 
 

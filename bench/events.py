@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
-from bench import event_ingest, processes
+from bench import event_ingest, postgres_cpu
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
 from bench.event_ingest import BATCH_ROWS, encode, p95, to_ndjson
+from bench.postgres_cpu import PostgresCpu
 from bench.result import Findings
 from bench.size import Size
 from regulars.ingest.group_commit import GroupCommitter
@@ -85,17 +86,18 @@ async def _run(
         began = datetime.now(UTC) - timedelta(seconds=part * PARTS * EVERY, hours=24)
         rates: list[float] = []
         in_process: list[float] = []
-        in_postgresql: list[float] = []
+        in_postgresql: list[PostgresCpu] = []
         reads: dict[int, list[float]] = {}
         ingested = 0
         for number in range(PARTS):
             events = list(_events(range(number * part, (number + 1) * part), began))
             ingested += len(events)
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
-            await load("sending_events", events)
+            before = time.perf_counter(), time.process_time()
+            with postgres_cpu.measure(environment.postmaster_pid) as used:
+                await load("sending_events", events)
             rates.append(len(events) / (time.perf_counter() - before[0]))
             in_process.append(1e6 * (time.process_time() - before[1]) / len(events))
-            in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / len(events))
+            in_postgresql.append(used.per(len(events)))
             if number in (0, PARTS - 1):
                 reads[number] = await p95(database, club, _bodies((number + 1) * part, began))
         with store.owner_connection() as connection:
@@ -108,7 +110,7 @@ async def _run(
     assert storage is not None
     rate = findings.record("events ingested", rates, "events/s")
     findings.record("CPU of this process", in_process, "µs an event")
-    findings.record("CPU of PostgreSQL", in_postgresql, "µs an event")
+    postgres_cpu.record(findings, "CPU of PostgreSQL", in_postgresql, "µs an event")
     findings.record("storage", float(storage[0]) / ingested, "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST

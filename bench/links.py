@@ -10,8 +10,9 @@ from functools import partial
 
 import msgspec
 
-from bench import processes
+from bench import postgres_cpu
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.postgres_cpu import PostgresCpu
 from bench.result import Findings
 from bench.size import Size
 from regulars.auth.tenants import Tenant
@@ -102,17 +103,18 @@ async def _report(
     chance = random.Random(1)
     rates: list[float] = []
     in_process: list[float] = []
-    in_postgresql: list[float] = []
+    in_postgresql: list[PostgresCpu] = []
     for number in range(PARTS):
         visits = list(_visits(chance, part, number, began))
-        before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
-        await load("link_visits", visits)
+        before = time.perf_counter(), time.process_time()
+        with postgres_cpu.measure(environment.postmaster_pid) as used:
+            await load("link_visits", visits)
         rates.append(part.visits / (time.perf_counter() - before[0]))
         in_process.append(1e6 * (time.process_time() - before[1]) / part.visits)
-        in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / part.visits)
+        in_postgresql.append(used.per(part.visits))
     rate = findings.record("visits ingested", rates, "visits/s")
     findings.record("CPU of this process", in_process, "µs a visit")
-    findings.record("CPU of PostgreSQL", in_postgresql, "µs a visit")
+    postgres_cpu.record(findings, "CPU of PostgreSQL", in_postgresql, "µs a visit")
     findings.target_at_least(f"Visits: at least {LEAST:,} visits/s, durable, all buckets fresh", rate, LEAST)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from bench import processes
+from bench import postgres_cpu
 from bench.environment import BenchDatabase, BenchEnvironment
 from bench.result import Findings, format_number
 from bench.seed_data import LOCATIONS, VARIANTS, sql
@@ -76,18 +76,19 @@ async def _measured(
             await _write(joining, writers, writers * BATCH)
             rates, in_process, in_postgresql, slowest = [], [], [], []
             for _ in range(size.rounds(ROUNDS)):
-                before = (time.process_time(), processes.cpu_seconds(environment.postmaster_pid), time.perf_counter())
-                async with _compactor(joining):
-                    slowest.append(_percentile(await _write(joining, writers, rows), 99))
-                await compaction.compact(database, club.id)
-                rates.append(rows / (time.perf_counter() - before[2]))
+                before = time.process_time(), time.perf_counter()
+                with postgres_cpu.measure(environment.postmaster_pid) as used:
+                    async with _compactor(joining):
+                        slowest.append(_percentile(await _write(joining, writers, rows), 99))
+                    await compaction.compact(database, club.id)
+                rates.append(rows / (time.perf_counter() - before[1]))
                 in_process.append(1e6 * (time.process_time() - before[0]) / rows)
-                in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[1]) / rows)
+                in_postgresql.append(used.per(rows))
         case = f"{writers} writer{'s' if writers > 1 else ''}"
         rate = findings.record(case, rates, "members/s")
         findings.record(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
         findings.record(f"{case}: CPU of the process", in_process, "µs a member")
-        findings.record(f"{case}: CPU of PostgreSQL, all its processes", in_postgresql, "µs a member")
+        postgres_cpu.record(findings, f"{case}: CPU of PostgreSQL, all its processes", in_postgresql, "µs a member")
         findings.target_at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
     await _with_an_open_snapshot(store, size, findings)
     await _by_stage(store, rows, findings)

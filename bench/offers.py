@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench import event_ingest, processes
+from bench import event_ingest, postgres_cpu
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
 from bench.event_ingest import BATCH_ROWS, encode, p95, to_ndjson
+from bench.postgres_cpu import PostgresCpu
 from bench.result import Findings
 from bench.size import Size
 from regulars.ingest.group_commit import GroupCommitter
@@ -63,15 +64,16 @@ async def _run(
         began = datetime.now(UTC) - timedelta(days=DAYS * PARTS)
         rates: list[float] = []
         in_process: list[float] = []
-        in_postgresql: list[float] = []
+        in_postgresql: list[PostgresCpu] = []
         reads: dict[int, list[float]] = {}
         for number in range(PARTS):
             content = list(_events(amount, number, began))
-            before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
-            await load("offer_events", content)
+            before = time.perf_counter(), time.process_time()
+            with postgres_cpu.measure(environment.postmaster_pid) as used:
+                await load("offer_events", content)
             rates.append(events / (time.perf_counter() - before[0]))
             in_process.append(1e6 * (time.process_time() - before[1]) / events)
-            in_postgresql.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - before[2]) / events)
+            in_postgresql.append(used.per(events))
             if number in (0, PARTS - 1):
                 first = partial(_history, began, began + timedelta(days=DAYS - 1), "offer_id")
                 reads[number] = await p95(database, club, map(first, ids))
@@ -88,7 +90,7 @@ async def _run(
     assert storage is not None
     rate = findings.record("events ingested", rates, "events/s")
     findings.record("CPU of this process", in_process, "µs an event")
-    findings.record("CPU of PostgreSQL", in_postgresql, "µs an event")
+    postgres_cpu.record(findings, "CPU of PostgreSQL", in_postgresql, "µs an event")
     findings.record("storage", float(storage[0]) / (events * PARTS), "bytes an event")
     findings.target_at_least(
         f"Events: at least {LEAST:,} events/s, durable, all counters and buckets fresh", rate, LEAST

@@ -1,6 +1,7 @@
 """CPU seconds and resident memory of processes, from the kernel."""
 
 import os
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,19 +20,47 @@ def child_processes(process: int) -> list[int]:
 
 def cpu_seconds(process: int) -> float:
     """CPU that a process and all that it started have used, those that ended and were waited for included."""
-    total = 0
-    for place, each in enumerate(child_processes(process)):
-        # The fields after the name, which may hold anything but a closing bracket.
-        fields = _text(Path(f"/proc/{each}/stat")).rpartition(")")[2].split()
-        if fields:
-            total += int(fields[11]) + int(fields[12])
-            total += int(fields[13]) + int(fields[14]) if place == 0 else 0
-    return total * _TICK
+    alive = sum(own_cpu_seconds(each) or 0.0 for each in child_processes(process))
+    return alive + ended_cpu_seconds(process)
+
+
+def own_cpu_seconds(process: int) -> float | None:
+    """CPU that a process itself has used; None if it has ended."""
+    times = _times(process)
+    return (times[0] + times[1]) * _TICK if times else None
+
+
+def ended_cpu_seconds(process: int) -> float:
+    """CPU of the processes that a process started, that have ended and were waited for."""
+    return sum(_times(process)[2:]) * _TICK
+
+
+def _times(process: int) -> list[int]:
+    """Ticks of user and system time, of the process and of its ended children; empty if it has ended."""
+    # The fields after the name, which may hold anything but a closing bracket.
+    fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
+    return [int(each) for each in fields[11:15]]
 
 
 def thread_cpu_nanoseconds(process: int) -> int:
     """CPU that the main thread of a process has used, exactly."""
     return int(_text(Path(f"/proc/{process}/schedstat")).split()[0])
+
+
+class ThreadClock:
+    """Reads the CPU of the main thread of a process many times: its file is opened once."""
+
+    def __init__(self, process: int) -> None:
+        self._file = os.open(f"/proc/{process}/schedstat", os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def nanoseconds(self) -> int:
+        """CPU that the thread has used; of a process that has ended, 0."""
+        try:
+            content = os.pread(self._file, 64, 0)
+        except ProcessLookupError:
+            return 0
+        return int(content.partition(b" ")[0] or 0)
 
 
 def resident_mib(processes: Iterable[int]) -> list[float]:

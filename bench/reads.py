@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Iterator
 
-from bench import load_generator, processes
+from bench import load_generator, postgres_cpu
 from bench.environment import BenchClub, BenchEnvironment
 from bench.load_generator import Load, Request
+from bench.postgres_cpu import PostgresCpu
 from bench.requests import reads, request
 from bench.result import Findings
 from bench.seed_data import seed_database
@@ -16,6 +17,8 @@ from bench.size import Size
 CONNECTIONS = 64
 ROUNDS = 7
 RATE = 1_000
+REPEATED = 2_000
+"""Profiles that are read repeatedly."""
 
 
 def _empty(club: BenchClub) -> Iterator[Request]:
@@ -28,16 +31,17 @@ class _Cost:
     def __init__(self) -> None:
         self.per_second: list[float] = []
         self.server: list[float] = []
-        self.database: list[float] = []
+        self.database: list[PostgresCpu] = []
 
     def measure(
         self, environment: BenchEnvironment, served: RunningServer, requests: Iterator[Request], seconds: float
     ) -> Load:
-        server, database = served.cpu_seconds(), processes.cpu_seconds(environment.postmaster_pid)
-        done = load_generator.closed_loop(served.port, requests, CONNECTIONS, seconds).require(200)
+        server = served.cpu_seconds()
+        with postgres_cpu.measure(environment.postmaster_pid) as database:
+            done = load_generator.closed_loop(served.port, requests, CONNECTIONS, seconds).require(200)
         self.per_second.append(done.per_second)
         self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
-        self.database.append(1e6 * (processes.cpu_seconds(environment.postmaster_pid) - database) / done.responses)
+        self.database.append(database.per(done.responses))
         return done
 
 
@@ -50,7 +54,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     )
     findings.describe(
         f"Closed loop of {CONNECTIONS} connections, rounds of {seconds:g} s that take turns; the load generator "
-        f"runs on the same cores. Reads are of random profiles."
+        f"runs on the same cores. Reads are of random profiles; repeated reads are of {REPEATED:,} profiles."
     )
     store = environment.database()
     club = store.create_club("reads")
@@ -71,14 +75,16 @@ def _throughput(
     size: Size,
     findings: Findings,
 ) -> None:
-    requests_by_route = reads(club, profiles)
-    empty, values = _Cost(), _Cost()
+    # Of ever different profiles, and of few, whose encoded values the server has in memory.
+    requests_by_route, repeated_requests = reads(club, profiles, 200_000), reads(club, min(profiles, REPEATED))
+    empty, values, repeated = _Cost(), _Cost(), _Cost()
     seconds = size.seconds(5)
-    for _ in range(2):
-        _Cost().measure(environment, served, requests_by_route, seconds / 2)
+    for requests in (requests_by_route, repeated_requests):
+        _Cost().measure(environment, served, requests, seconds / 2)
     for _ in range(size.rounds(ROUNDS)):
         empty.measure(environment, served, _empty(club), seconds)
         values.measure(environment, served, requests_by_route, seconds)
+        repeated.measure(environment, served, repeated_requests, seconds)
     kind = f"{workers} worker{'s' if workers > 1 else ''}"
     findings.record(f"empty route, {kind}", empty.per_second, "requests/s")
     findings.record(f"GET aggregations, {kind}", values.per_second, "requests/s")
@@ -86,7 +92,10 @@ def _throughput(
     ratio = findings.record(f"GET aggregations / empty route, {kind}", ratios, "")
     findings.record(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
     findings.record(f"CPU of the server for a read, {kind}", values.server, "µs")
-    findings.record(f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
+    postgres_cpu.record(findings, f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
+    findings.record(f"GET aggregations, repeated, {kind}", repeated.per_second, "requests/s")
+    findings.record(f"CPU of the server for a repeated read, {kind}", repeated.server, "µs")
+    postgres_cpu.record(findings, f"CPU of PostgreSQL for a repeated read, {kind}", repeated.database, "µs")
     findings.target_at_least(
         f"GET aggregations, {kind}: at least half the requests a second of an empty JSON route of the same server",
         ratio,
@@ -108,6 +117,16 @@ def _latency(served: RunningServer, club: BenchClub, profiles: int, size: Size, 
     findings.describe(
         f"Open loop: {RATE:,} requests a second fall due evenly for {seconds:g} s, three rounds; what the empty route "
         f"needs is the machine's and the load generator's own."
+    )
+    ratios = [
+        values.percentile(99) / none.percentile(99)
+        for none, values in zip(rounds["empty route"], rounds["GET aggregations"], strict=True)
+    ]
+    ratio = findings.record(f"GET aggregations / empty route at {RATE:,} requests/s, p99", ratios, "")
+    findings.target_at_most(
+        f"GET aggregations: p99 at {RATE:,} requests/s at most 3 times that of the empty route in the same run",
+        ratio,
+        3,
     )
     for name, loads in rounds.items():
         for percent in (50, 99, 99.9):

@@ -1,10 +1,13 @@
 """Cost of each stage of a bulk write: CPU of this process and of its database connection, and time."""
 
+import os
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from bench import processes
@@ -14,6 +17,8 @@ from regulars.ingest import commit as commits
 from regulars.ingest import transactions as puts
 from regulars.loading import transactions
 from regulars.storage.database import Database
+
+_CALIBRATION_READINGS = 201
 
 
 @dataclass
@@ -54,30 +59,42 @@ def _stage(query: str) -> str:
 
 
 class StageMeter:
-    """Records the cost of every statement of a connection, here and in PostgreSQL; `stage` maps a statement to its stage."""
+    """Records the cost of every statement of a connection, here and in PostgreSQL; `stage` maps a statement to its stage.
+
+    What the meter itself costs is left out: the readings before and after its own work, and what one reading costs.
+    """
 
     def __init__(self, stage: Callable[[str], str] = _stage) -> None:
         self._stage = stage
         self.costs: dict[str, StageCost] = defaultdict(StageCost)
-        self._process = 0
+        self._clock = processes.ThreadClock(os.getpid())
         self._last = (0, 0, 0)
+        self._own_cost = (0, 0)
 
     async def watch(self, connection: Any) -> None:
         """Starts recording the statements of a connection."""
-        self._process = await connection.fetchval("SELECT pg_backend_pid()")
+        self._clock = processes.ThreadClock(await connection.fetchval("SELECT pg_backend_pid()"))
+        self._own_cost = self._measure_own_cost()
         connection.add_query_logger(self._record)
         self._last = self._now()
 
     def _now(self) -> tuple[int, int, int]:
-        return time.thread_time_ns(), processes.thread_cpu_nanoseconds(self._process), time.perf_counter_ns()
+        return time.thread_time_ns(), self._clock.nanoseconds(), time.perf_counter_ns()
+
+    def _measure_own_cost(self) -> tuple[int, int]:
+        """What lies between two readings that follow each other: nanoseconds of CPU here, and of time."""
+        readings = [self._now() for _ in range(_CALIBRATION_READINGS)]
+        pairs = list(pairwise(readings))
+        client = int(statistics.median(after[0] - before[0] for before, after in pairs))
+        return client, int(statistics.median(after[2] - before[2] for before, after in pairs))
 
     def _record(self, record: Any) -> None:
         now = self._now()
         cost = self.costs[self._stage(record.query)]
-        cost.client += now[0] - self._last[0]
+        cost.client += max(0, now[0] - self._last[0] - self._own_cost[0])
         cost.database += now[1] - self._last[1]
-        cost.time += now[2] - self._last[2]
-        self._last = now
+        cost.time += max(0, now[2] - self._last[2] - self._own_cost[1])
+        self._last = self._now()
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:

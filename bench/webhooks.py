@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench import load_generator, processes
+from bench import load_generator, postgres_cpu, processes
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
+from bench.postgres_cpu import PostgresCpu
 from bench.requests import writes
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
@@ -104,23 +105,22 @@ def _measure_sending(
     matching: list[float] = []
     rates: dict[str, list[float]] = {"product": [], "naive": []}
     cpu: dict[str, list[float]] = {"product": [], "naive": []}
-    database_cpu: dict[str, list[float]] = {"product": [], "naive": []}
+    database_cpu: dict[str, list[PostgresCpu]] = {"product": [], "naive": []}
     for _ in range(size.rounds(ROUNDS)):
         for name in rates:
             _store_events(store, club, events)
             matched = _run_sender("match", store, club)
             matching.append(1e6 * matched.cpu_seconds / events)
-            before = processes.cpu_seconds(environment.postmaster_pid)
-            sent = _run_sender(name, store, club)
-            used = processes.cpu_seconds(environment.postmaster_pid) - before
+            with postgres_cpu.measure(environment.postmaster_pid) as used:
+                sent = _run_sender(name, store, club)
             rates[name].append(events / sent.seconds)
             cpu[name].append(1e6 * sent.cpu_seconds / events)
-            database_cpu[name].append(1e6 * used / events)
+            database_cpu[name].append(used.per(events))
             _require_delivered(store, club)
     for name, values in rates.items():
         findings.record(f"{name}, sending", values, "deliveries/s")
         findings.record(f"{name}, sending: CPU of the sender", cpu[name], "µs a delivery")
-        findings.record(f"{name}, sending: CPU of PostgreSQL", database_cpu[name], "µs a delivery")
+        postgres_cpu.record(findings, f"{name}, sending: CPU of PostgreSQL", database_cpu[name], "µs a delivery")
     findings.record("product, matching and payloads: CPU", matching, "µs an event")
     by_cpu = findings.record(
         "product, sending, by CPU", [1e6 / each for each in cpu["product"]], "deliveries/s of a core"

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice, repeat
 
-from bench import load_generator, processes
+from bench import load_generator, postgres_cpu
 from bench.environment import BenchClub, BenchEnvironment, wait_for_autovacuum
 from bench.load_generator import Load
 from bench.naive import recompute_by_trigger
+from bench.postgres_cpu import PostgresCpu
 from bench.requests import writes
 from bench.result import Findings
 from bench.seed_data import seed_database
@@ -33,19 +34,18 @@ class _Way:
         """Discards what was measured."""
         self.loads: list[Load] = []
         self.server: list[float] = []
-        self.database: list[float] = []
+        self.database: list[PostgresCpu] = []
 
     def measure(self, served: RunningServer, profiles: Sequence[int], seconds: float) -> Load:
         """One round."""
         expected = self.loads[-1].per_second * 1.5 if self.loads else 4_000
         requests = writes(self._club, self._path, profiles, int(expected * seconds) + CLIENTS)
-        server, database = served.cpu_seconds(), processes.cpu_seconds(self._environment.postmaster_pid)
-        done = load_generator.closed_loop(served.port, iter(requests), CLIENTS, seconds).require(201)
+        server = served.cpu_seconds()
+        with postgres_cpu.measure(self._environment.postmaster_pid) as database:
+            done = load_generator.closed_loop(served.port, iter(requests), CLIENTS, seconds).require(201)
         self.loads.append(done)
         self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
-        self.database.append(
-            1e6 * (processes.cpu_seconds(self._environment.postmaster_pid) - database) / done.responses
-        )
+        self.database.append(database.per(done.responses))
         return done
 
 
@@ -114,6 +114,6 @@ def _report(ways: tuple[_Way, _Way], case: str, most: float, findings: Findings)
     findings.record(f"naive, {case}, p99", [each.percentile(99) for each in naive.loads], "ms")
     for name, way in (("product", ours), ("naive", naive)):
         findings.record(f"{name}, {case}, CPU of the server", way.server, "µs a transaction")
-        findings.record(f"{name}, {case}, CPU of PostgreSQL", way.database, "µs a transaction")
+        postgres_cpu.record(findings, f"{name}, {case}, CPU of PostgreSQL", way.database, "µs a transaction")
     findings.target_at_least(f"Single writes, {CLIENTS} clients, {case}: at least 3 times the naive way", ratio, 3)
     findings.target_at_most(f"Single writes, {CLIENTS} clients, {case}: p99 under {most:g} ms", slow, most, "ms")

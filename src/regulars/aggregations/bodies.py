@@ -1,7 +1,7 @@
 """Response bodies with the values of profiles: encoded once for each version of a stored row."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 
 from regulars.aggregations import serialization
+from regulars.core.timestamps import format_timestamp
 
-MAX_CACHED_BYTES = 32 * 2**20
-"""Most memory of a process for encoded values: those of about 20,000 profiles."""
+MAX_CACHED_BYTES = 64 * 2**20
+"""Most memory of a process for encoded values: those of some 25,000 profiles."""
 
 GENERATION_SECONDS = 60.0
 """Values that nobody reads stay in memory at most twice as long, so that those of erased profiles do not."""
@@ -25,8 +26,10 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 # JSON never contains this character, so it separates the texts from what is inserted.
 _SEPARATOR = b"\0"
-_OVERHEAD_BYTES = 700
-"""What an entry of the cache occupies beside its texts."""
+_BODY_BYTES = 1_000
+"""What the parts of a body occupy beside their texts."""
+_KEY_BYTES = 250
+"""What an entry of the cache occupies beside its body."""
 
 
 class _LocationMarks(dict[int, msgspec.Raw]):
@@ -68,7 +71,7 @@ class Body:
     @property
     def size(self) -> int:
         """The memory that it occupies, in bytes."""
-        return sum(map(len, self.parts)) + _OVERHEAD_BYTES
+        return sum(map(len, self.parts)) + _BODY_BYTES
 
 
 def encode_body(row: Mapping[str, Any], digits: int, version: RowVersion) -> Body:
@@ -87,43 +90,60 @@ def encode_body(row: Mapping[str, Any], digits: int, version: RowVersion) -> Bod
 
 def encode_instant(at: datetime) -> bytes:
     """The JSON of the instant of a read."""
-    return _encoder.encode(serialization.format_timestamp(at))
+    return _encoder.encode(format_timestamp(at))
+
+
+Key = tuple[int, UUID]
+"""A community and a profile."""
 
 
 class BodyCache:
-    """The bodies of one process that were read last, by community and profile.
+    """The bodies of one process that were read last. Whoever takes one from it must compare the version of the row.
 
-    It has two generations: what is read moves to the younger one, and the older one is dropped as a whole, when the
-    younger one is full or after GENERATION_SECONDS. Whoever takes a body from it must compare the version of the row.
+    A body is stored when its profile is read for the second time, so that reads of ever different profiles do not pay
+    for a cache that they do not use. There are two generations: what is read moves to the younger one, and the older one
+    is dropped as a whole when the younger one is full, or after GENERATION_SECONDS.
     """
 
     def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
         self._max_bytes = max_bytes // 2
-        self._young: dict[tuple[int, UUID], Body] = {}
-        self._old: dict[tuple[int, UUID], Body] = {}
+        self._young: dict[Key, Body | None] = {}
+        self._old: dict[Key, Body | None] = {}
         self._young_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def get(self, community_id: int, profile_id: UUID) -> Body | None:
-        """The last body of a profile."""
-        key = (community_id, profile_id)
-        found = self._young.get(key)
-        if found is None and (found := self._old.pop(key, None)) is not None:
-            self._add(key, found)
+    def get_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, Body]:
+        """The last bodies of profiles, without those that have none."""
+        found = {}
+        for profile_id in profile_ids:
+            key = (community_id, profile_id)
+            body = self._young.get(key)
+            if body is None and (body := self._old.get(key)) is not None:
+                del self._old[key]
+                self._add(key, body)
+            if body is not None:
+                found[profile_id] = body
         return found
+
+    def is_worthwhile(self, community_id: int, profile_id: UUID) -> bool:
+        """Whether the profile was read before, so that its body is worth storing; records this read."""
+        key = (community_id, profile_id)
+        if key in self._young or key in self._old:
+            return True
+        self._add(key, None)
+        return False
 
     def put(self, community_id: int, profile_id: UUID, body: Body) -> None:
         """Stores the body of a profile instead of its last one."""
-        key = (community_id, profile_id)
         self.discard(community_id, profile_id)
-        self._add(key, body)
+        self._add((community_id, profile_id), body)
 
     def discard(self, community_id: int, profile_id: UUID) -> None:
-        """Removes the body of a profile."""
+        """Removes what is stored of a profile."""
         key = (community_id, profile_id)
         self._old.pop(key, None)
-        if (previous := self._young.pop(key, None)) is not None:
-            self._young_bytes -= previous.size
+        if key in self._young:
+            self._young_bytes -= _size(self._young.pop(key))
 
     def close(self) -> None:
         """Removes everything."""
@@ -135,8 +155,8 @@ class BodyCache:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def _add(self, key: tuple[int, UUID], body: Body) -> None:
-        size = body.size
+    def _add(self, key: Key, body: Body | None) -> None:
+        size = _size(body)
         if self._young_bytes + size > self._max_bytes:
             self._begin_generation()
         self._young[key] = body
@@ -150,6 +170,11 @@ class BodyCache:
     def _age(self) -> None:
         self._begin_generation()
         self._timer = asyncio.get_running_loop().call_later(GENERATION_SECONDS, self._age) if self._old else None
+
+
+def _size(body: Body | None) -> int:
+    """The memory of an entry in bytes."""
+    return _KEY_BYTES if body is None else _KEY_BYTES + body.size
 
 
 def location_ids(found: Mapping[UUID, Body]) -> set[int]:

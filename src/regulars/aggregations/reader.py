@@ -89,16 +89,19 @@ class ValueReader:
         return self._body_reads.read(community_id, profile_id)
 
     async def _read_bodies(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, bytes]:
-        cache = self._bodies
-        cached = {each: body for each in profile_ids if (body := cache.get(community_id, each)) is not None}
-        found = await self._read_unchanged(community_id, cached) if cached else {}
+        cached = self._bodies.get_many(community_id, profile_ids)
+        # A statement of its own for few profiles costs more than it saves.
+        found = await self._read_unchanged(community_id, cached) if 2 * len(cached) > len(profile_ids) else {}
         if len(found) == len(profile_ids):
             return found
         others = [each for each in profile_ids if each not in found]
-        for profile_id in cached.keys() - found.keys():
-            cache.discard(community_id, profile_id)
-        for profile_id, values in (await self.read_many(community_id, others)).items():
-            found[profile_id] = self._encoded(community_id, profile_id, values)
+        values_by_id = await self.read_many(community_id, others)
+        for profile_id in others:
+            values = values_by_id.get(profile_id)
+            if values is None:
+                self._bodies.discard(community_id, profile_id)
+            else:
+                found[profile_id] = self._encode(community_id, profile_id, values, cached.get(profile_id))
         return found
 
     async def _read_unchanged(self, community_id: int, cached: Mapping[UUID, Body]) -> dict[UUID, bytes]:
@@ -118,15 +121,17 @@ class ValueReader:
         instant = bodies.encode_instant(now)
         return {profile_id: body.at(instant, locations) for profile_id, body in current.items()}
 
-    def _encoded(self, community_id: int, profile_id: UUID, values: ProfileValues) -> bytes:
+    def _encode(self, community_id: int, profile_id: UUID, values: ProfileValues, cached: Body | None) -> bytes:
         row = values.row
-        if "row_version" not in row:
-            # Computed for this read.
-            return _encoder.encode({"data": values.values()})
-        version = (row["row_version"], row["calculated_at"], row["currency"])
-        body = bodies.encode_body(row, values.minor_digits, version)
-        self._bodies.put(community_id, profile_id, body)
-        return body.at(bodies.encode_instant(values.as_of), values.locations)
+        if "row_version" in row:
+            version = (row["row_version"], row["calculated_at"], row["currency"])
+            if cached is not None and cached.version == version:
+                return cached.at(bodies.encode_instant(values.as_of), values.locations)
+            if self._bodies.is_worthwhile(community_id, profile_id):
+                body = bodies.encode_body(row, values.minor_digits, version)
+                self._bodies.put(community_id, profile_id, body)
+                return body.at(bodies.encode_instant(values.as_of), values.locations)
+        return _encoder.encode({"data": values.values()})
 
     async def read_many(self, community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, ProfileValues]:
         """The current values by profile; unknown profiles are omitted."""
