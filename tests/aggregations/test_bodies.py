@@ -85,7 +85,7 @@ async def test_memory_is_bounded_and_what_is_read_stays() -> None:
     cache.close()
 
 
-async def test_what_nobody_reads_is_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_values_without_a_read_are_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GENERATION_SECONDS", 0.0)
     cache, profile = BodyCache(), UUID(int=1)
     cache.put(1, profile, body())

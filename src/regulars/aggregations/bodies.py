@@ -17,7 +17,7 @@ MAX_CACHED_BYTES = 64 * 2**20
 """Most memory of a process for encoded values: those of some 25,000 profiles."""
 
 GENERATION_SECONDS = 60.0
-"""Values that nobody reads stay in memory at most twice as long, so that those of erased profiles do not."""
+"""Values without a read stay in memory at most twice as long, so that those of erased profiles do not."""
 
 RowVersion = tuple[int, datetime, str]
 """What changes with every change of a stored row: the transaction that wrote it and its instant; and the currency."""
@@ -98,7 +98,7 @@ Key = tuple[int, UUID]
 
 
 class BodyCache:
-    """The bodies of one process that were read last. Whoever takes one from it must compare the version of the row.
+    """The bodies of one process that were read last. A caller must compare the version of the row.
 
     A body is stored when its profile is read for the second time, so that reads of ever different profiles do not pay
     for a cache that they do not use. There are two generations: what is read moves to the younger one, and the older one

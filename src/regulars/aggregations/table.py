@@ -216,4 +216,4 @@ READ_STORED_ROWS = _read_rows("next_change_at", *VALUE_COLUMNS)
 """Stored values of profiles, in one round trip without an explicit transaction."""
 
 READ_ROW_VERSIONS = _read_rows()
-"""What tells whether stored values have changed since they were read, for profiles as READ_STORED_ROWS."""
+"""The versions of stored values, by which a change since the last read is visible; otherwise as READ_STORED_ROWS."""
