@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 
-from bench import postgres_cpu, processes
 from bench.postgres_cpu import PostgresCpu
 from bench.result import Findings
 from bench.stages import StageMeter
+
+from bench import postgres_cpu, processes
 
 # Four processes with titles as PostgreSQL sets them, of which one ends.
 _SERVER = """
