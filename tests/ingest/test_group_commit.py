@@ -11,9 +11,10 @@ from clubs import Club
 from ingest.transaction_writes import stored_rows, transaction_write
 from regulars.aggregations.table import SLOW_REFRESH_SALES
 from regulars.core.errors import ValidationError, field_error
-from regulars.ingest import group_commit, idempotency, transactions
-from regulars.ingest.group_commit import GroupCommitter, Representations
+from regulars.ingest import group_commit, idempotency, transactions, write_queue
+from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.transactions import StoredTransaction, WriteMode, WriteOutcome
+from regulars.ingest.write_queue import Representations
 from regulars.model.products import products
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -39,7 +40,7 @@ def record_group_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def test_concurrent_writes_share_a_commit(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = record_group_sizes(monkeypatch)
-    group_committer = GroupCommitter(club.database, 500, shards=1)
+    group_committer = GroupCommitter(club.database, 500, max_writers=1)
     rows = [transaction_write(club, external_id=str(number)) for number in range(20)]
     results = await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
     assert sum(sizes) == 20
@@ -50,13 +51,15 @@ async def test_concurrent_writes_share_a_commit(club: Club, monkeypatch: pytest.
     await group_committer.finish()
 
 
-async def test_many_rows_go_to_the_shortest_queue(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_of_different_shards_are_committed_apart(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = record_group_sizes(monkeypatch)
-    group_committer = GroupCommitter(club.database, 500, shards=2)
+    group_committer = GroupCommitter(club.database, 500, max_writers=2)
     callers = [
         [transaction_write(club, external_id=f"{caller}-{number}") for number in range(3)] for caller in range(2)
     ]
-    results = await asyncio.gather(*(group_committer.write(club.community.id, each) for each in callers))
+    results = await asyncio.gather(
+        *(group_committer.write(club.community.id, each, shard=shard) for shard, each in enumerate(callers))
+    )
     assert sizes == [1, 1]
     assert all(isinstance(each, StoredTransaction) for result in results for each in result.outcomes)
 
@@ -64,7 +67,7 @@ async def test_many_rows_go_to_the_shortest_queue(club: Club, monkeypatch: pytes
 async def test_rows_of_one_profile_wait_for_each_other(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await profile(club, external_id="M1")
     sizes = record_group_sizes(monkeypatch)
-    group_committer = GroupCommitter(club.database, 500, shards=2)
+    group_committer = GroupCommitter(club.database, 500, max_writers=2)
     rows = [transaction_write(club, external_id=str(number), profile="M1") for number in range(20)]
     await asyncio.gather(*(group_committer.write(club.community.id, [each]) for each in rows))
     assert sizes == [20]
@@ -74,7 +77,7 @@ async def test_other_rows_do_not_wait_for_a_slow_profile(club: Club, monkeypatch
     monkeypatch.setattr(group_commit, "MAX_SLOW_PROFILES", 1)
     for name in ("large", "larger", "small"):
         await profile(club, external_id=name)
-    group_committer = GroupCommitter(club.database, 5_000, shards=1)
+    group_committer = GroupCommitter(club.database, 5_000, max_writers=1)
     for name in ("large", "larger"):
         many = [
             transaction_write(club, external_id=f"{name}-{number}", profile=name)
@@ -90,9 +93,37 @@ async def test_other_rows_do_not_wait_for_a_slow_profile(club: Club, monkeypatch
     assert sizes == [3, 1, 1, 2, 1, 1]
 
 
+async def test_rows_do_not_wait_for_a_commit_that_takes_long(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "SLOW_COMMIT_SECONDS", 0.0)
+    blocked, free = [await profile(club, external_id=name) for name in ("blocked", "free")]
+    group_committer = GroupCommitter(club.database, 500)
+    commit_group, is_running = group_commit.commit_group, asyncio.Event()
+
+    async def running(*arguments: Any) -> Any:
+        is_running.set()
+        return await commit_group(*arguments)
+
+    monkeypatch.setattr(group_commit, "commit_group", running)
+
+    async def write(profile_id: str) -> Any:
+        return await group_committer.write(club.community.id, [transaction_write(club, profile=profile_id)])
+
+    async with club.database.write_transaction(club.community.id) as scope:
+        await scope.execute(
+            "SELECT FROM profiles WHERE community_id = $1 AND profile_id = $2 FOR UPDATE", club.community.id, blocked
+        )
+        waiting = [asyncio.create_task(write(blocked))]
+        await is_running.wait()
+        waiting.append(asyncio.create_task(write(blocked)))
+        await write(free)
+        assert not any(each.done() for each in waiting)
+    await asyncio.gather(*waiting)
+    assert len(await stored_rows(club, "id")) == 3
+
+
 async def test_batches_have_a_maximum_size(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = record_group_sizes(monkeypatch)
-    group_committer = GroupCommitter(club.database, 4, shards=1)
+    group_committer = GroupCommitter(club.database, 4, max_writers=1)
     callers = [[transaction_write(club) for _ in range(size)] for size in (3, 1, 1, 9, 2)]
     await asyncio.gather(*(group_committer.write(club.community.id, each) for each in callers))
     assert sizes == [2, 1, 1, 1]
@@ -100,9 +131,9 @@ async def test_batches_have_a_maximum_size(club: Club, monkeypatch: pytest.Monke
 
 
 async def test_one_commit_locks_few_idempotency_keys(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "MAX_IDEMPOTENCY_KEYS", 5)
+    monkeypatch.setattr(write_queue, "MAX_IDEMPOTENCY_KEYS", 5)
     sizes = record_group_sizes(monkeypatch)
-    group_committer = GroupCommitter(club.database, 500, shards=1)
+    group_committer = GroupCommitter(club.database, 500, max_writers=1)
     keys = [idempotency.hash_key(str(number), b"POST", b"", "community") for number in range(12)]
     rows = [transaction_write(club, external_id=str(number)) for number in range(12)]
     await asyncio.gather(
@@ -189,7 +220,7 @@ def key(name: str, body: bytes) -> idempotency.IdempotencyKey:
 async def test_the_same_key_in_one_batch_and_later_writes_once(club: Club) -> None:
     group_committer = GroupCommitter(club.database, 500)
 
-    async def sent(body: bytes) -> group_commit.CommitResult:
+    async def sent(body: bytes) -> write_queue.CommitResult:
         return await group_committer.write(
             club.community.id,
             [transaction_write(club)],

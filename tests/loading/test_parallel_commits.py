@@ -8,13 +8,13 @@ import pytest
 
 from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
 from regulars.ingest import group_commit
-from regulars.ingest.group_commit import PendingWrite
+from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY, PendingWrite
 from regulars.loading import load_job
 from regulars.loading.batches import LoadStoppedError
 from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID
 
 PROFILES = 12
-ROWS = group_commit.WRITERS_PER_COMMUNITY * load_job.MIN_ROWS_PER_SHARD
+ROWS = WRITERS_PER_COMMUNITY * load_job.MIN_ROWS_PER_SHARD
 
 
 def file(rows: int, invalid: Sequence[int] = ()) -> str:

@@ -8,9 +8,9 @@ import pytest
 from api.transaction_client import V3, create_profile, create_transaction, get_values, sale
 from clubs import Club
 from prometheus_scrape import Scrape, parse_scrape
-from regulars.ingest.group_commit import CommitResult
 from regulars.ingest.transactions import StoredTransaction
 from regulars.ingest.transactions import WriteStatus as Outcome
+from regulars.ingest.write_queue import CommitResult
 from regulars.observability import metrics
 from regulars.observability.exporter import MetricsExporter
 from regulars.observability.metrics import MetricSpec, MetricType

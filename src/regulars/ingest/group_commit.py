@@ -1,9 +1,7 @@
 """Group commit: concurrent writes share one transaction, and each caller gets the outcomes of its own rows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from regulars.core.errors import ValidationError
 from regulars.ingest import idempotency
@@ -12,73 +10,40 @@ from regulars.ingest.commit import commit, refresh_derived
 from regulars.ingest.idempotency import IdempotencyKey, ResponseToStore, StoredResponse
 from regulars.ingest.row_errors import as_validation_error
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteOutcome, write
+from regulars.ingest.write_queue import (
+    SLOW_COMMIT_SECONDS,
+    WRITERS_PER_COMMUNITY,
+    BuildResponse,
+    CommitResult,
+    EncodedResponse,
+    PendingWrite,
+    WriteQueue,
+)
 from regulars.model import community as communities
 from regulars.model.community import Community
 from regulars.model.transactions.schema import TRANSACTIONS, TransactionRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Database
 
-EncodedResponse = tuple[int, bytes]
-Representations = Mapping[int, dict[str, Any]]
-BuildResponse = Callable[[UnitOfWork, list[WriteOutcome], Representations], Awaitable[EncodedResponse | None]]
-"""Builds the response to a caller from the outcomes of its rows and, if requested, the stored transactions by
-id; None if all rows were rejected.
-"""
-
-
-@dataclass(slots=True)
-class CommitResult:
-    """The outcomes of a caller's rows, and its response if it requested one.
-
-    `is_slow` says that refreshing a profile of its rows took long.
-    """
-
-    outcomes: list[WriteOutcome]
-    response: EncodedResponse | None = None
-    is_slow: bool = False
-
-
-@dataclass(slots=True)
-class PendingWrite:
-    """The rows of one caller that wait for their commit."""
-
-    writes: list[TransactionWrite]
-    build_response: BuildResponse | None
-    idempotency_key: IdempotencyKey | None
-    create_profiles: bool
-    returns_transactions: bool
-    result: "asyncio.Future[CommitResult]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
-WRITERS_PER_COMMUNITY = 2
-"""Concurrent commits of a community in one process: while the database executes one, Python prepares another."""
-
-MAX_IDEMPOTENCY_KEYS = 1_000
-"""Most idempotency keys in one commit, which locks each of them in PostgreSQL's shared memory for locks."""
-
 MAX_SLOW_PROFILES = 1_000
 """Most profiles that a process remembers as slow to refresh."""
 
-Shard = tuple[int, int]
-"""A community and the number of one of its writers."""
-
-
-def shard_of(row: TransactionRow, shards: int = WRITERS_PER_COMMUNITY) -> int:
-    """The shard of a row. Rows of one profile share a shard, so that commits don't wait for each other's profiles."""
-    return hash(row.profile or row.external_id) % shards
+QueueKey = tuple[int, bool]
+"""A community, and whether the queue is that of its slow profiles."""
 
 
 class GroupCommitter:
-    """Commits the transactions of one process, with one writer per shard: rows that arrive during a commit are the next
-    batch.
+    """Commits the transactions of one process: rows that arrive during a commit are the next batch of the community.
+
+    `max_writers` is the number of concurrent commits of a community, without that of its slow profiles.
     """
 
-    def __init__(self, database: Database, batch_rows: int, shards: int = WRITERS_PER_COMMUNITY) -> None:
+    def __init__(self, database: Database, batch_rows: int, max_writers: int = WRITERS_PER_COMMUNITY) -> None:
         self._database = database
         self._batch_rows = batch_rows
-        self._shards = shards
-        self._pending: dict[Shard, list[PendingWrite]] = {}
-        self._writers: dict[Shard, asyncio.Task[None]] = {}
+        self._max_writers = max_writers
+        self._queues: dict[QueueKey, WriteQueue] = {}
+        self._writers: set[asyncio.Task[None]] = set()
         self.on_commit: Callable[[Sequence[CommitResult]], None] = lambda results: None
         """Called with the results of each batch after its commit."""
         self._communities: dict[int, Community] = {}
@@ -109,34 +74,38 @@ class GroupCommitter:
     ) -> CommitResult:
         """Commits a caller's rows, batched with those of others; returns their outcomes once they are durable.
 
-        Writes of different shards are committed concurrently. By default, a single row goes to the shard of its
-        profile, and several rows go to the shard with the shortest queue. `build_response` is called within the
-        transaction, with the stored transactions if `returns_transactions`. With `idempotency_key`, a retry gets the
-        first response.
+        Rows of different shards, which have no profile in common, are committed concurrently. `build_response` is called
+        within the transaction, with the stored transactions if `returns_transactions`. With `idempotency_key`, a retry
+        gets the first response.
 
         Raises errors that concern the whole batch, such as a lost database, and StaleCommunityError if rows were
         validated by outdated settings of the community.
         """
-        pending = PendingWrite(list(writes), build_response, idempotency_key, create_profiles, returns_transactions)
-        key = community_id, self._choose_shard(community_id, writes) if shard is None else shard
-        self._pending.setdefault(key, []).append(pending)
-        if key not in self._writers:
-            self._writers[key] = asyncio.create_task(self._run_writer(key))
+        pending = PendingWrite(
+            list(writes), build_response, idempotency_key, create_profiles, returns_transactions, shard
+        )
+        # Slow profiles have a queue of their own, so that other rows don't wait for them.
+        is_slow = len(writes) == 1 and (community_id, writes[0].row.profile) in self._slow_profiles
+        queue = self._queues.get((community_id, is_slow))
+        if queue is None:
+            queue = WriteQueue(self._batch_rows, 1 if is_slow else self._max_writers)
+            self._queues[community_id, is_slow] = queue
+        queue.append(pending)
+        self._start_writer(community_id, queue)
         return await pending.result
 
-    def _choose_shard(self, community_id: int, writes: Sequence[TransactionWrite]) -> int:
-        if len(writes) == 1:
-            row = writes[0].row
-            # Slow profiles have a shard of their own, so that other rows don't wait for them.
-            return self._shards if (community_id, row.profile) in self._slow_profiles else shard_of(row, self._shards)
-        keys = [(community_id, shard) for shard in range(self._shards)]
-        queue_lengths = [(key in self._writers) + len(self._pending.get(key, ())) for key in keys]
-        return queue_lengths.index(min(queue_lengths))
+    def _start_writer(self, community_id: int, queue: WriteQueue) -> None:
+        if queue.needs_writer():
+            queue.writers += 1
+            task = asyncio.create_task(self._run_writer(community_id, queue))
+            self._writers.add(task)
+            task.add_done_callback(self._writers.discard)
 
-    async def _run_writer(self, key: Shard) -> None:
-        queue, (community_id, _) = self._pending[key], key
-        while queue:
-            batch = self._next_batch(queue)
+    async def _run_writer(self, community_id: int, queue: WriteQueue) -> None:
+        while batch := queue.take():
+            timer = asyncio.get_running_loop().call_later(
+                SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch
+            )
             try:
                 results = await commit_group(self._database, community_id, batch)
             except Exception as error:
@@ -144,36 +113,31 @@ class GroupCommitter:
                 for pending in batch:
                     _resolve(pending, error)
                 continue
+            finally:
+                timer.cancel()
+                queue.finish(batch)
             self.on_commit(results)
             for pending, result in zip(batch, results, strict=True):
                 if result.is_slow and len(pending.writes) == 1:
                     self._remember_slow(community_id, pending.writes[0].row)
                 _resolve(pending, result)
-        # Without an await since the queue was found empty, so that the next write starts a new writer.
-        del self._writers[key]
+        # Without an await since the batch was found empty, so that the next write starts a new writer.
+        queue.writers -= 1
+
+    def _pass_by(self, community_id: int, queue: WriteQueue, batch: Sequence[PendingWrite]) -> None:
+        """Starts a writer for the rows that wait for a slow commit."""
+        queue.mark_slow(batch)
+        self._start_writer(community_id, queue)
 
     def _remember_slow(self, community_id: int, row: TransactionRow) -> None:
         if len(self._slow_profiles) >= MAX_SLOW_PROFILES:
             self._slow_profiles.clear()
         self._slow_profiles.add((community_id, row.profile))
 
-    def _next_batch(self, queue: list[PendingWrite]) -> list[PendingWrite]:
-        batch: list[PendingWrite] = []
-        rows = keys = 0
-        while queue and (not batch or rows + len(queue[0].writes) <= self._batch_rows) and keys < MAX_IDEMPOTENCY_KEYS:
-            # All rows of a batch create missing profiles, or none does.
-            if batch and queue[0].create_profiles != batch[0].create_profiles:
-                break
-            pending = queue.pop(0)
-            batch.append(pending)
-            rows += len(pending.writes)
-            keys += pending.idempotency_key is not None
-        return batch
-
     async def finish(self) -> None:
         """Waits until all pending writes are committed."""
         while self._writers:
-            await asyncio.wait(list(self._writers.values()))
+            await asyncio.wait(list(self._writers))
 
 
 def _resolve(pending: PendingWrite, result: CommitResult | Exception) -> None:

@@ -9,8 +9,9 @@ from regulars.aggregations import dirty_profiles
 from regulars.core.errors import ValidationError
 from regulars.facts import purchases
 from regulars.ingest.commit import WriteCallback, commit
-from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter, PendingWrite, commit_group, shard_of
+from regulars.ingest.group_commit import GroupCommitter, commit_group
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode
+from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY, PendingWrite, shard_of
 from regulars.loading.precomputed_values import PrecomputedValues, import_values
 from regulars.loading.refresh_dirty import refresh_dirty
 from regulars.model.transactions.schema import TransactionRow

@@ -19,8 +19,8 @@ from regulars.core import timestamps
 from regulars.core.time_forms import ISO_FORMS
 from regulars.facts.columns import Columns
 from regulars.ingest import claims
-from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY
 from regulars.ingest.transactions import INSERT_STATEMENT, NO_ITEMS, StaleCommunityError
+from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY
 from regulars.loading.plain_columns import PLAIN_COLUMNS, classification_statement
 from regulars.loading.readers.parquet import names_of, select_columns
 from regulars.model import locations

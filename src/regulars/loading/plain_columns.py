@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from regulars.core import money, timestamps
-from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY
+from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY
 from regulars.model.community import Community
 from regulars.model.transactions.schema import POS, WEB, TransactionIn
 

@@ -13,8 +13,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from regulars.facts.maintenance import measure_fact_types
-from regulars.ingest.group_commit import CommitResult
 from regulars.ingest.transactions import StoredTransaction
+from regulars.ingest.write_queue import CommitResult
 from regulars.jobs import job_list
 from regulars.jobs.refresh_due import measure_backlog
 from regulars.loading.batches import LoadSummary

@@ -23,9 +23,10 @@ from regulars.core import validation
 from regulars.core.errors import NotFoundError, field_error
 from regulars.geo.tenant_locations import TenantLocationCache
 from regulars.geo.towns.files import TownFiles
-from regulars.ingest.group_commit import WRITERS_PER_COMMUNITY, GroupCommitter
+from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.idempotency import IdempotencyKey
 from regulars.ingest.providers.http_client import HttpsClient
+from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY
 from regulars.query.backends import Backends
 from regulars.query.query import SegmentFilters
 from regulars.query.replica.cache import ReplicaCache

@@ -16,7 +16,6 @@ from regulars.auth import audit_rules, permits
 from regulars.auth.audit_rules import AuditRule
 from regulars.core.errors import NotFoundError, ValidationError
 from regulars.ingest import transaction_updates
-from regulars.ingest.group_commit import CommitResult, EncodedResponse, Representations
 from regulars.ingest.transactions import (
     StaleCommunityError,
     StoredTransaction,
@@ -24,6 +23,7 @@ from regulars.ingest.transactions import (
     WriteMode,
     WriteOutcome,
 )
+from regulars.ingest.write_queue import CommitResult, EncodedResponse, Representations
 from regulars.model.community import Community
 from regulars.model.resource import fetch_page, parse_list_query
 from regulars.model.transactions import schema
