@@ -118,6 +118,7 @@ class Scene:
     receiver: Receiver
     draw: random.Random
     members: int
+    http: httpx.Client
     requested: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
@@ -129,7 +130,7 @@ class Scene:
         while True:
             with suppress(httpx.HTTPError):
                 url = f"http://127.0.0.1:{self.supervisor.port}/v1/reporting/{path}"
-                answer = httpx.request(
+                answer = self.http.request(
                     method, url, headers={**headers, **more.get("headers", {})}, json=more.get("json")
                 )
                 if answer.status_code < 500 or time.monotonic() > until:
@@ -152,10 +153,11 @@ def run(run: Run) -> None:
     receiver = Receiver()
     supervisor = Supervisor(run.folder / "server", free_port(), workers=2, **SETTINGS)
     worker = JobWorker(supervisor.folder)
+    http = httpx.Client()
     try:
         club = create_club(supervisor.server)
         _load_members(supervisor.folder, club, members)
-        scene = Scene(run, supervisor, club, worker, receiver, run.random, members)
+        scene = Scene(run, supervisor, club, worker, receiver, run.random, members, http)
         for number in range(kills):
             _round(scene, number)
         worker.ensure_running()
@@ -165,6 +167,7 @@ def run(run: Run) -> None:
         worker.stop()
         supervisor.stop()
         receiver.close()
+        http.close()
 
 
 def _load_members(folder: Path, club: Club, members: int) -> None:
