@@ -91,7 +91,8 @@ class _Watch:
             if seconds is not None:
                 self.alive.add(each)
                 self.last[each] = seconds
-                if self.kinds.get(each, "connections") == "connections":
+                if self.kinds.get(each) != "autovacuum":
+                    # A process that has just begun has no title of its own.
                     self.kinds[each] = _kind(each)
 
     def seconds(self) -> dict[str, float]:
