@@ -196,27 +196,27 @@ async def test_an_empty_setting_is_no_community(club: Club, filled: dict[str, Ro
 
 # Indexes under row-level security -----------------------------------------------------------------------
 
-MANY = 20_000
+MANY_PROFILES = 4_000
 
-_MANY_TRANSACTIONS = f"""
+_MANY_TRANSACTIONS = """
 INSERT INTO transactions (
     community_id, id, external_id, profile_id, transacted_at, total, amount, direction, created_at, updated_at
 )
-SELECT $1, next_id(), 'many-' || n, md5((n % 4000)::text)::uuid,
+SELECT $1, next_id(), 'many-' || n, md5((n % $3::int)::text)::uuid,
        $2::timestamptz - n * interval '1 minute', 1, 100, 1, $2, $2
-FROM generate_series(1, {MANY}) AS n
+FROM generate_series(1, 5 * $3::int) AS n
 """
 
 _MANY_VALUES = """
 INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, next_change_at, values_version)
 SELECT $1, md5(n::text)::uuid, $2, $2::timestamptz + n * interval '1 minute', 1
-FROM generate_series(0, 3999) AS n
+FROM generate_series(0, $3::int - 1) AS n
 """
 
 _MANY_PROFILES = """
 INSERT INTO profiles (community_id, profile_id, created_at, updated_at)
 SELECT $1, md5(n::text)::uuid, $2, $2
-FROM generate_series(0, 3999) AS n
+FROM generate_series(0, $3::int - 1) AS n
 """
 
 _BY_EXTERNAL_ID = """
@@ -226,17 +226,20 @@ ORDER BY external_id FOR NO KEY UPDATE
 
 
 @pytest_asyncio.fixture
-async def large(club: Club, database_urls: tuple[str, str]) -> AsyncIterator[Club]:
-    """A club with so many rows that no plan may read them all."""
+async def large(club: Club, other_club: Club, database_urls: tuple[str, str]) -> AsyncIterator[Club]:
+    """A club with so many rows that no plan may read them all, beside a larger one."""
     owner = await asyncpg.connect(database_urls[0])
-    await owner.execute(f"SET regulars.community_id = '{club.community.id}'")
-    for statement in (_MANY_TRANSACTIONS, _MANY_VALUES, _MANY_PROFILES):
-        await owner.execute(statement, club.community.id, START)
+    for community_id, number in ((other_club.community.id, 5 * MANY_PROFILES), (club.community.id, MANY_PROFILES)):
+        await owner.execute(f"SET regulars.community_id = '{community_id}'")
+        for statement in (_MANY_TRANSACTIONS, _MANY_VALUES, _MANY_PROFILES):
+            await owner.execute(statement, community_id, START, number)
     for table in ("transactions", "profile_aggregations", "profiles"):
         await owner.execute(f"VACUUM ANALYZE {table}")
     yield club
     for table in ("transactions", "profile_aggregations", "profiles"):
-        await owner.execute(f"DELETE FROM {table} WHERE community_id = $1", club.community.id)
+        for community_id in (other_club.community.id, club.community.id):
+            await owner.execute(f"SET regulars.community_id = '{community_id}'")
+            await owner.execute(f"DELETE FROM {table} WHERE community_id = $1", community_id)
         await owner.execute(f"VACUUM ANALYZE {table}")
     await owner.close()
 
