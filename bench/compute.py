@@ -48,6 +48,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     )
     ours = race(purchases, size, findings)
     _growth(environment, purchases, ours, size, findings)
+    _few_rows(environment, size, findings)
     _featuretools(environment, size, findings)
     _lifetimes(environment, size, findings)
 
@@ -128,6 +129,17 @@ def _growth(
     findings.target_at_most(
         f"{rows:,} purchases: highest memory within {GIB_MOST} GiB", largest.highest_mib / 1024, GIB_MOST, "GiB"
     )
+
+
+def _few_rows(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
+    """What a computation costs however few rows there are, at any scale."""
+    purchases = purchase_files.write_purchases(environment.folder / "few", 100, 10)
+    for name, values in (("one value", ("spend_all",)), ("all values", ())):
+        ran = [
+            _ours(purchases.folder, purchases.folder / "few.parquet", *values, WARM_UP)
+            for _ in range(size.rounds(ROUNDS))
+        ]
+        findings.record(f"100 purchases, {name}: CPU", [each.cpu_seconds for each in ran], "s")
 
 
 def _featuretools(environment: BenchEnvironment, size: Size, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""One window of Chromium for all tests of this folder, which are synchronous: no event loop may run beside Playwright's."""
+"""One window of Chromium for all tests of a module, which are synchronous: no event loop may run beside Playwright's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dashboard.in_chromium.tabs import Tab, open_tab, run_chromium
 from demo_sites import DemoSite
 
 
-@pytest.fixture(scope="package")
+# Not for longer: asynchronous tests that follow in this process would find Playwright's event loop running.
+@pytest.fixture(scope="module")
 def window() -> Iterator[Page]:
     """The page that every test navigates: a new one costs more than most tests."""
     with run_chromium() as page:
@@ -25,7 +26,7 @@ def visitor(window: Page, demo_site: DemoSite) -> Iterator[Tab]:
         yield tab
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def sessions() -> dict[str, str]:
     """The cookies of the people of the demo who have signed in."""
     return {}
