@@ -64,7 +64,8 @@ def freeze_startup_objects() -> None:
 def _stop_with_parent(parent: int, folder: Path | None, grace_seconds: float = PARENT_EXIT_GRACE_SECONDS) -> None:
     """Stops this process when its parent is gone, and removes the shared folder.
 
-    No other process would kill a worker that does not stop in time.
+    No other process would kill a worker that does not stop in time. The kernel does, by SIGALRM: Granian's handler of
+    signals may wait for a lock while it holds the interpreter's, so that no Python code runs any more.
     """
 
     def watch() -> None:
@@ -72,9 +73,8 @@ def _stop_with_parent(parent: int, folder: Path | None, grace_seconds: float = P
             pause.wait(1.0)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        signal.setitimer(signal.ITIMER_REAL, grace_seconds)
         os.kill(os.getpid(), signal.SIGTERM)
-        pause.wait(grace_seconds)
-        os._exit(1)
 
     pause = threading.Event()
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -4,6 +4,8 @@ import gc
 import subprocess
 import sys
 
+import pytest
+
 from regulars.asgi import freeze_startup_objects
 
 
@@ -16,24 +18,33 @@ def test_objects_created_at_startup_are_not_garbage_collected() -> None:
     finally:
         gc.unfreeze()
     assert any(each is startup_object for each in gc.get_objects())
+    # As the run has begun, see conftest.py.
+    gc.freeze()
 
 
 _WORKER = """
-import os, signal, time
-from regulars.api import asgi
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+import ctypes, os, signal, time
+from regulars import asgi
+
+def block(number, frame):
+    # As the server's own handler may do: it waits without releasing the lock of the interpreter.
+    ctypes.PyDLL(None).sleep(60)
+
+signal.signal(signal.SIGTERM, HANDLER)
 asgi._stop_with_parent(os.getppid(), None, grace_seconds=0.1)
 print("ready", flush=True)
 time.sleep(60)
 """
 
-_SERVER = f"""
+_SERVER = """
 import subprocess, sys
-worker = subprocess.Popen([sys.executable, "-c", {_WORKER!r}], stdout=subprocess.PIPE)
-worker.stdout.readline()
+worker = subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE)
+assert worker.stdout.readline() == b"ready\\n"
 """
 
 
-def test_a_worker_that_ignores_sigterm_ends_soon_after_its_parent() -> None:
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "block"])
+def test_a_worker_that_does_not_stop_ends_soon_after_its_parent(handler: str) -> None:
+    server = _SERVER.replace("WORKER", repr(_WORKER.replace("HANDLER", handler)))
     # The worker keeps the pipe of standard error open as long as it runs.
-    subprocess.run([sys.executable, "-c", _SERVER], check=True, stderr=subprocess.PIPE, timeout=30)
+    subprocess.run([sys.executable, "-c", server], check=True, stderr=subprocess.PIPE, timeout=30)
