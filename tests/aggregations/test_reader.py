@@ -113,6 +113,25 @@ async def test_a_cancelled_read_does_not_affect_the_others(database: Database, c
     assert shown(await waiting[1], "shop_count") == 1
 
 
+async def test_a_body_in_memory_is_used_alone_and_among_profiles_that_are_not(
+    database: Database, clock: ManualClock
+) -> None:
+    community_id = await store_world(database, clock)
+    reader, unknown_ids = Counting(database), [uuid4(), uuid4()]
+    cold, stored, repeated = [await reader.read_body(community_id, ME) for _ in range(3)]
+    assert cold is not None
+    assert cold == stored == repeated
+    assert reader.fetched == [[ME], [ME]]
+    # Of mostly other profiles, whole rows are read, and the body of this one need not be encoded.
+    among = [reader.read_body(community_id, each) for each in (ME, *unknown_ids)]
+    assert [await each for each in among] == [cold, None, None]
+    assert reader.fetched[2:] == [[ME, *unknown_ids]]
+    await break_row(database, community_id, "shop_count = 7")
+    changed = [reader.read_body(community_id, each) for each in (ME, *unknown_ids)]
+    assert b'"shop_count":7' in (await changed[0] or b"")
+    await reader.finish()
+
+
 async def test_a_current_row_is_returned_without_computation(database: Database, clock: ManualClock) -> None:
     community_id = await store_world(database, clock)
     await break_row(database, community_id, "shop_count = 7")
