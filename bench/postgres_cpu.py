@@ -73,6 +73,7 @@ class _Watch:
     first: dict[int, float] = field(default_factory=dict)
     last: dict[int, float] = field(default_factory=dict)
     kinds: dict[int, str] = field(default_factory=dict)
+    alive: set[int] = field(default_factory=set)
     ended_first: float = 0.0
     ended_last: float = 0.0
 

@@ -72,7 +72,8 @@ class DuckDBEngine:
 
     def is_small(self, relation: str) -> bool:
         """Whether an input has fewer than SMALL_ROWS rows."""
-        return len(self._run(f"SELECT 1 FROM {relation} LIMIT {SMALL_ROWS}").fetchall()) < SMALL_ROWS
+        ((rows,),) = self.fetch(f"SELECT count(*) FROM (SELECT 1 FROM {relation} LIMIT {SMALL_ROWS}) AS first_rows")
+        return bool(rows < SMALL_ROWS)
 
     def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Creates a small table of strings."""
