@@ -149,7 +149,10 @@ WITH recomputed AS MATERIALIZED (
 existing AS MATERIALIZED (
     SELECT stored.*
     FROM recomputed
-    JOIN profile_aggregations AS stored ON stored.community_id = $1 AND stored.profile_id = recomputed.profile_id
+    -- Found by the key, also in a table so small that the planner would read it whole.
+    CROSS JOIN LATERAL (
+        SELECT * FROM profile_aggregations WHERE community_id = $1 AND profile_id = recomputed.profile_id OFFSET 0
+    ) AS stored
 ),
 upserted AS (
     INSERT INTO profile_aggregations (community_id, profile_id, calculated_at, next_change_at, values_version, {columns})
