@@ -1,5 +1,7 @@
 """Resolves host names to addresses that deliveries may be sent to."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import time
@@ -7,10 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
-
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import TYPE_CHECKING
 
 from regulars.core.public_addresses import AddressNotAllowedError, Network, is_allowed
+
+if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
 
 TTL_SECONDS = 10.0
 """Time for which a result is used, also a failure."""
@@ -39,8 +43,8 @@ class SystemLookup:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class PublicResolver(AbstractResolver):
-    """Resolves names for the HTTP client, and omits addresses that are not allowed.
+class PublicResolver:
+    """Resolves names as an `aiohttp.abc.AbstractResolver`, and omits addresses that are not allowed.
 
     Concurrent requests for a name share a lookup.
     """
@@ -75,14 +79,14 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The allowed addresses of a host, as the HTTP client expects them."""
         return [
-            ResolveResult(
-                hostname=host,
-                host=each,
-                port=port,
-                family=socket.AF_INET6 if ":" in each else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
+            {
+                "hostname": host,
+                "host": each,
+                "port": port,
+                "family": socket.AF_INET6 if ":" in each else socket.AF_INET,
+                "proto": socket.IPPROTO_TCP,
+                "flags": socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            }
             for each in await self.addresses(host)
         ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
-from dashboard.in_chromium.tabs import Tab, open_tab, run_chromium
+from dashboard.in_chromium.tabs import OUTPUT, Tab, open_tab, run_chromium
 from demo_sites import DemoSite
 
 
@@ -19,10 +20,19 @@ def window() -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture(scope="session")
+def screenshots(request: pytest.FixtureRequest) -> Path | None:
+    """The folder of screenshots if the run is long: they cost more than all else that a browser does."""
+    if not request.config.getoption("--long"):
+        return None
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    return OUTPUT
+
+
 @pytest.fixture
-def visitor(window: Page, demo_site: DemoSite) -> Iterator[Tab]:
+def visitor(window: Page, demo_site: DemoSite, screenshots: Path | None) -> Iterator[Tab]:
     """A person at the demo who has not signed in."""
-    with open_tab(window, demo_site.address) as tab:
+    with open_tab(window, demo_site.address, screenshots) as tab:
         yield tab
 
 

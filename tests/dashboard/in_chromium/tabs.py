@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request, sync_playwright
 
 OUTPUT = Path(__file__).parent.parent.parent.parent / "build" / "screenshots"
-"""Where screenshots of a run are stored."""
+"""Where screenshots of a long run are stored."""
 
 _AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
 
@@ -39,7 +39,7 @@ WIDTH, HEIGHT = 1440, 900
 """The size of the window while no screenshots are taken, in pixels."""
 
 SCREENS = ((375, "light"), (375, "dark"), (1440, "light"), (1440, "dark"))
-"""The widths in pixels and colour schemes of screenshots."""
+"""The widths in pixels and colour schemes in which pages are looked at."""
 
 _COOKIE = "regulars_session"
 
@@ -62,10 +62,14 @@ def run_chromium() -> Iterator[Page]:
 
 @dataclass
 class Tab:
-    """A visit of a site. `problems` are errors on its console, and requests that left the server's own address."""
+    """A visit of a site. `problems` are errors on its console, and requests that left the server's own address.
+
+    `screenshots` is the folder for pictures of what is looked at; None stores none.
+    """
 
     page: Page
     base: str
+    screenshots: Path | None = None
     problems: list[str] = field(default_factory=list)
     _loading: set[Request] = field(default_factory=set)
 
@@ -154,14 +158,14 @@ class Tab:
         wide: int = self.page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
         return wide
 
-    def save_screenshots(self, name: str, screens: Sequence[tuple[int, str]] = SCREENS) -> None:
-        """Stores the page as it is at each width and in each scheme; no width may need to be scrolled sideways."""
-        OUTPUT.mkdir(parents=True, exist_ok=True)
-        clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "overview"
+    def look_at(self, name: str, screens: Sequence[tuple[int, str]] = SCREENS) -> None:
+        """Sees the page as it is at each width and in each scheme; no width may need to be scrolled sideways."""
         for width, scheme in screens:
             self.page.set_viewport_size({"width": width, "height": HEIGHT})
             self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            self.page.screenshot(path=OUTPUT / f"{clean}-{width}-{scheme}.png", full_page=True)
+            if self.screenshots is not None:
+                clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "overview"
+                self.page.screenshot(path=self.screenshots / f"{clean}-{width}-{scheme}.png", full_page=True)
             assert self.overflow() <= 0, f"{name} at {width} pixels"
         self._reset_screen()
 
@@ -171,10 +175,10 @@ class Tab:
 
 
 @contextmanager
-def open_tab(page: Page, base: str) -> Iterator[Tab]:
+def open_tab(page: Page, base: str, screenshots: Path | None = None) -> Iterator[Tab]:
     """A visit of a site by a person who has not signed in. Fails if it saw a problem."""
     page.context.clear_cookies()
-    tab = Tab(page, base)
+    tab = Tab(page, base, screenshots)
     tab._reset_screen()
     try:
         yield tab

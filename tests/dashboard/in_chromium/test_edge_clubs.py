@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -89,14 +90,12 @@ def site(servers: Servers) -> Iterator[EdgeClubs]:
 
 
 @pytest.mark.parametrize("club", ["empty", "one", "odd"])
-def test_every_entry_looks_right_for_a_club(
-    club: str, window: Page, site: EdgeClubs, request: pytest.FixtureRequest
-) -> None:
-    # In a short run each width and each scheme once; the pages of the demo are seen in all four ways.
-    screens = SCREENS if request.config.getoption("--long") else (SCREENS[0], SCREENS[-1])
-    with open_tab(window, site.address) as tab:
+def test_every_entry_looks_right_for_a_club(club: str, window: Page, site: EdgeClubs, screenshots: Path | None) -> None:
+    # Without screenshots each width and each scheme once; the pages of the demo are seen in all four ways.
+    screens = SCREENS if screenshots else (SCREENS[0], SCREENS[-1])
+    with open_tab(window, site.address, screenshots) as tab:
         tab.session = site.sessions[club]
         for entry in ENTRIES:
             assert tab.open(entry.path) == 200, entry.path
             assert tab.page.evaluate("window.broken") is None
-            tab.save_screenshots(f"{club}-{entry.path}", screens)
+            tab.look_at(f"{club}-{entry.path}", screens)

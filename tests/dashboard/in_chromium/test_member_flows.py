@@ -25,7 +25,7 @@ def test_a_member_is_found_explained_and_seen_as_of_a_day(marketer: Tab) -> None
     expect(page.locator("#value-spend_all")).to_have_attribute("open", "")
     expect(page.locator("#value-spend_all .chart svg, #value-spend_all .chart canvas").first).to_be_visible()
     assert marketer.accessibility_findings() == []
-    marketer.save_screenshots("member")
+    marketer.look_at("member")
     page.get_by_label("Slide through the membership").focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(re.compile(r"on=\d{4}-\d\d-\d\d"))
@@ -46,7 +46,7 @@ def test_a_segment_is_built_with_its_number_of_members(marketer: Tab) -> None:
     page.get_by_role("button", name="Save the segment").click()
     page.wait_for_url(re.compile("/segments/flow-women"))
     assert marketer.accessibility_findings() == []
-    marketer.save_screenshots("segment")
+    marketer.look_at("segment")
     page.get_by_text("Delete the segment …").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.wait_for_url(re.compile(r"/segments(\?|$)"))

@@ -27,7 +27,7 @@ def navigation_link(tab: Tab, title: str) -> Locator:
 def test_a_page_is_accessible_and_fits_every_screen(path: str, administrator: Tab) -> None:
     assert administrator.open(path) == 200
     assert administrator.accessibility_findings() == []
-    administrator.save_screenshots(path)
+    administrator.look_at(path)
 
 
 def test_the_navigation_leads_to_every_entry_which_is_accessible_and_fits_every_screen(administrator: Tab) -> None:
@@ -39,7 +39,7 @@ def test_the_navigation_leads_to_every_entry_which_is_accessible_and_fits_every_
         assert page.get_by_role("heading", level=1).is_visible()
         assert page.locator("nav.navigation a[aria-current]").inner_text() == entry.title
         assert administrator.accessibility_findings() == [], entry.path
-        administrator.save_screenshots(entry.path)
+        administrator.look_at(entry.path)
         assert administrator.problems == []
 
 
@@ -61,7 +61,7 @@ def test_pages_work_without_scripts(administrator: Tab) -> None:
 def test_the_sign_in_is_accessible_in_norwegian_and_english(visitor: Tab) -> None:
     visitor.open("/sign-in")
     assert visitor.accessibility_findings() == []
-    visitor.save_screenshots("sign-in")
+    visitor.look_at("sign-in")
     visitor.page.get_by_role("link", name="Norsk").click()
     assert visitor.page.get_by_role("heading", level=1).inner_text() == "Logg inn"
     assert visitor.page.locator("html").get_attribute("lang") == "nb"
