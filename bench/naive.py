@@ -4,7 +4,8 @@ import re
 
 from bench.environment import BenchClub, BenchDatabase
 from bench.seed_data import sql
-from regulars.aggregations.table import VALUE_COLUMNS, values_statement
+from regulars.aggregations.compiled_values import values_statement
+from regulars.aggregations.table import VALUE_COLUMNS
 
 _VARIABLES = {"$1": "bench_club", "$2": "bench_profiles", "$3": "bench_at"}
 

@@ -10,7 +10,7 @@ from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_
 from bench.result import Findings
 from bench.seed_data import seed_database
 from bench.size import Size
-from regulars.aggregations.table import values_statement
+from regulars.aggregations.compiled_values import values_statement
 
 AT_ONCE = 5_000
 MOST = 30

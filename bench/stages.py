@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from bench import processes
-from regulars.aggregations.table import refresh_statement, values_statement
+from regulars.aggregations.compiled_values import values_statement
+from regulars.aggregations.table import refresh_statement
 from regulars.facts import purchases
 from regulars.ingest import commit as commits
 from regulars.ingest import transactions as puts

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from regulars.aggregations import compiled_values
 from regulars.aggregations.aggregation import (
     Aggregation,
     AggregationRegistry,
@@ -53,6 +54,38 @@ def test_the_sql_of_every_definition_is_the_reviewed_one(engine: SqlEngine) -> N
     assert now == looked_at.read_text(), (
         f"The SQL has changed. If that was meant, look at the difference after: {RENEW}"
     )
+
+
+def test_the_statement_of_postgresql_is_stored_as_it_is_compiled() -> None:
+    file = Path(str(compiled_values.FILE))
+    if os.environ.get("REGULARS_RENEW_GOLDEN"):
+        file.write_text(compiled_values.stored_text())
+    assert file.read_text() == compiled_values.stored_text(), f"Write it again: {RENEW}"
+    assert compiled_values.values_statement() == compile_statement(REGISTRY, POSTGRESQL)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("REGISTRY", replace(REGISTRY, measures=REGISTRY.measures[:-1])),
+        ("POSTGRESQL", replace(POSTGRESQL, input_ctes="WITH facts AS (SELECT 1)")),
+        ("POSTGRESQL", replace(POSTGRESQL, macros={**POSTGRESQL.macros, "whole": lambda a, b: f"div({a}, {b})"})),
+        ("POSTGRESQL", replace(POSTGRESQL, output_expressions={FieldType.STRING: lambda value: f"upper({value})"})),
+    ],
+    ids=["declaration", "inputs", "macro", "output"],
+)
+def test_a_stored_statement_of_other_declarations_is_not_used(
+    attribute: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled_values, attribute, value)
+    assert compiled_values._without_compiling(compiled_values.FILE.read_text()) == ""
+
+
+def test_without_a_usable_file_the_statement_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outdated = tmp_path / "values.sql"
+    outdated.write_text("-- of another commit\nSELECT 1")
+    monkeypatch.setattr(compiled_values, "FILE", outdated)
+    assert compiled_values.values_statement.__wrapped__() == compile_statement(REGISTRY, POSTGRESQL)
 
 
 def test_values_are_computed_after_their_dependencies() -> None:

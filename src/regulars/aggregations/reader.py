@@ -13,7 +13,8 @@ from regulars.aggregations import bodies, serialization
 from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.batched_reads import BatchedReads
 from regulars.aggregations.bodies import Body, BodyCache
-from regulars.aggregations.table import READ_ROW_VERSIONS, READ_STORED_ROWS, values_statement
+from regulars.aggregations.compiled_values import values_statement
+from regulars.aggregations.table import READ_ROW_VERSIONS, READ_STORED_ROWS
 from regulars.core import money
 from regulars.model.locations import EMBEDDED_LOCATIONS
 from regulars.storage.database import Database, Scope

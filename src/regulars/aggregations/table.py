@@ -5,21 +5,14 @@ from functools import lru_cache
 
 from regulars.aggregations import dirty_profiles
 from regulars.aggregations.aggregation import Aggregation
-from regulars.aggregations.compiler import compile_statement
+from regulars.aggregations.compiled_values import values_statement
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.engines import POSTGRESQL
 
 STORED_AGGREGATIONS = REGISTRY.stored
 VALUE_COLUMNS = tuple(community.name for community in STORED_AGGREGATIONS)
 
 SLOW_REFRESH_SALES = 1_000
 """Profiles with more sales refresh so slowly that other commits should not wait for them."""
-
-
-@lru_cache(maxsize=1)
-def values_statement() -> str:
-    """The values of profiles $2, community at its instant in $3, in community $1; see compile.compiled."""
-    return compile_statement(REGISTRY, POSTGRESQL)
 
 
 def definitions_version() -> str:

@@ -7,8 +7,8 @@ the tables, in its own snapshot: members as of now, and values that are stored a
 from dataclasses import replace
 from functools import lru_cache
 
+from regulars.aggregations.compiled_values import values_statement
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.table import values_statement
 from regulars.core.field_type import FieldType
 from regulars.query.replica.columns import ALPHA_3_CODES, MEMBER_COLUMNS
 from regulars.reports.report import Backend, PreAggregation, Report, ReportField, RowSource

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from regulars.aggregations.compiled_values import values_statement
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.table import values_statement
 from regulars.core.countries import alpha_3, codes_by_name
 from regulars.core.field_type import FieldType
 from regulars.query.compiler import filter_sql

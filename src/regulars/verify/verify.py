@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 
-from regulars.aggregations.table import STORED_AGGREGATIONS, VALUE_COLUMNS, values_statement
+from regulars.aggregations.compiled_values import values_statement
+from regulars.aggregations.table import STORED_AGGREGATIONS, VALUE_COLUMNS
 from regulars.facts.registry import FACT_TYPES
 from regulars.model import address_country
 from regulars.storage.copy_out import TIMESTAMP

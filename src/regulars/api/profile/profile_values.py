@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from regulars.aggregations.aggregation import Aggregation
+from regulars.aggregations.compiled_values import values_statement
 from regulars.aggregations.definitions import REGISTRY
-from regulars.aggregations.table import values_statement
 from regulars.core.field_type import FieldType
 from regulars.model.profiles.profiles import PROFILES
 from regulars.model.resource import Resource, ResourceField

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from regulars.aggregations import engines
-from regulars.aggregations.compiler import translate
 from regulars.core.field_type import FieldType
 from regulars.query.dialects.dialect import SqlDialect
 from regulars.query.dialects.duckdb import DuckdbDialect
@@ -93,6 +92,9 @@ def render_sql(sql: str, backend: Backend) -> str:
     engine = ENGINES[backend].macro_engine
     if backend is Backend.POSTGRES and not any(f"{name}(" in sql for name in engine.macros):
         return sql.strip()
+    # Imports the parser of SQL, which most statements for PostgreSQL do without.
+    from regulars.aggregations.compiler import translate
+
     # Parameters look like Spark variables.
     return _SPARK_PARAMETER.sub(r"$\1", translate(sql, engine))
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from regulars.aggregations.table import values_statement as values_statement
+from regulars.aggregations.compiled_values import values_statement as values_statement
 from regulars.auth.tenants import Tenant
 from regulars.query.replica.columns import (
     INITIAL_COLUMNS,
