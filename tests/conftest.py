@@ -17,14 +17,12 @@ import pytest_asyncio
 from clubs import Club, ManualClock, create_club
 from demo_sites import DemoSite, run_demo
 from hypothesis_settings import SEED
-from postgres_servers import Servers
-from regulars.bootstrap import schema_statements
+from postgres_servers import Servers, copy_migrated, create_database, is_earlier_copy, of_database
 from regulars.geo.towns.files import TownFiles
 from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
-from regulars.storage.migrate import migrate, role_of
 
 IN_ONE_PROCESS = (
     "api/test_database_faults.py",
@@ -99,7 +97,7 @@ def demo_site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
 @pytest.fixture
 def database_urls(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, str]:
     """The URLs of the owner and of the app's role; see postgres_servers.on_both_servers."""
-    return servers.urls(getattr(request, "param", "embedded"))
+    return servers.shared_urls(getattr(request, "param", "embedded"))
 
 
 @pytest.fixture(scope="session")
@@ -128,33 +126,16 @@ def data_folder() -> Iterator[Path]:
 def empty_urls(database_urls: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """The URLs of the owner and of the app's role of an empty database."""
     name = f"own_{next(_numbers)}"
+    create_database(database_urls[0], name)
+    yield of_database(database_urls[0], name), of_database(database_urls[1], name)
     with psycopg.connect(database_urls[0], autocommit=True) as owner:
-        owner.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        yield tuple(url.replace("/regulars?", f"/{name}?") for url in database_urls)  # type: ignore[misc]
         owner.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(scope="session")
-def migrated_databases() -> dict[str, str]:
-    """The name of a migrated database on each server that has one, by the URL of its owner."""
-    return {}
-
-
 @pytest.fixture
-def migrated_urls(
-    database_urls: tuple[str, str], empty_urls: tuple[str, str], migrated_databases: dict[str, str]
-) -> tuple[str, str]:
-    """The URLs of a migrated database: a copy of another one, which takes a tenth of the time of the migrations."""
-    with psycopg.connect(database_urls[0], autocommit=True) as owner:
-        name = psycopg.conninfo.conninfo_to_dict(empty_urls[0])["dbname"]
-        owner.execute(f"DROP DATABASE {name}".encode())
-        if database_urls[0] not in migrated_databases:
-            template = f"migrated_{next(_numbers)}"
-            owner.execute(f"CREATE DATABASE {template} TEMPLATE template0".encode())
-            owner_url, app_url = (url.replace("/regulars?", f"/{template}?") for url in database_urls)
-            migrate(owner_url, role_of(app_url), schema_statements())
-            migrated_databases[database_urls[0]] = template
-        owner.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_databases[database_urls[0]]}".encode())
+def migrated_urls(empty_urls: tuple[str, str]) -> tuple[str, str]:
+    """The URLs of that database, migrated."""
+    copy_migrated(empty_urls[0], psycopg.conninfo.conninfo_to_dict(empty_urls[0])["dbname"])  # type: ignore[arg-type]
     return empty_urls
 
 
@@ -187,6 +168,8 @@ async def database(
     """The database with the app's role and the clock of the test."""
     url = database_urls[1]
     if url not in pools:
+        for outdated in [each for each in pools if is_earlier_copy(each, url)]:
+            await pools.pop(outdated).close()
         pools[url] = Database(url, 4)
         await pools[url].open()
     database = Database(url, 4, clock)

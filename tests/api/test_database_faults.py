@@ -18,18 +18,17 @@ from psycopg import connect
 
 from clubs import Club, ManualClock, create_club
 from ingest.provider_client import ProviderClient, verification_key
-from postgres_servers import Servers
+from postgres_servers import Servers, copy_migrated, of_database
 from regulars.api import imports
 from regulars.auth import tokens
 from regulars.auth.tokens import NewToken
-from regulars.bootstrap import schema_statements
 from regulars.ingest.providers.registry import PROVIDERS_BY_NAME
 from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.errors import CommitStatusUnknownError
-from regulars.storage.migrate import migrate, role_of
+from regulars.storage.migrate import role_of
 from regulars.web import errors
 
 NAME = "faults"
@@ -58,11 +57,8 @@ class Subject:
 async def subject(servers: Servers) -> AsyncIterator[Subject]:
     """The club."""
     urls = servers.urls("embedded")
-    with connect(urls[0], autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)".encode())
-        connection.execute(f"CREATE DATABASE {NAME} TEMPLATE template0".encode())
-    owner_url, app_url = (url.replace("/regulars?", f"/{NAME}?") for url in urls)
-    await asyncio.to_thread(migrate, owner_url, role_of(app_url), schema_statements())
+    copy_migrated(urls[0], NAME)
+    owner_url, app_url = (of_database(url, NAME) for url in urls)
     clock = ManualClock()
     owner = await asyncpg.connect(owner_url)
     new = NewCommunity(slug="club", name="Club", country="NO", timezone="UTC", currency="NOK")

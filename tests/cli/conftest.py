@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 import structlog
 
-from postgres_servers import Servers
+from postgres_servers import Servers, copy_migrated, of_database
 from regulars import cli
-from regulars.bootstrap import schema_statements
-from regulars.storage.migrate import migrate, role_of
 
 
 @dataclass(frozen=True)
@@ -56,17 +53,11 @@ def folder_of_a_server() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def command_urls(servers: Servers) -> Iterator[tuple[str, str]]:
+def command_urls(servers: Servers) -> tuple[str, str]:
     """A database of all commands: they have no manual clock, and drop the partitions that expired before today."""
     owner_url, app_url = servers.urls("embedded")
-    with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DROP DATABASE IF EXISTS commands WITH (FORCE)")
-        owner.execute("CREATE DATABASE commands TEMPLATE template0")
-    urls = owner_url.replace("/regulars?", "/commands?"), app_url.replace("/regulars?", "/commands?")
-    migrate(urls[0], role_of(urls[1]), schema_statements())
-    yield urls
-    with psycopg.connect(owner_url, autocommit=True) as owner:
-        owner.execute("DROP DATABASE commands WITH (FORCE)")
+    copy_migrated(owner_url, "commands")
+    return of_database(owner_url, "commands"), of_database(app_url, "commands")
 
 
 @pytest.fixture
