@@ -67,7 +67,7 @@ async def is_sent_as_it_is(product: SystemUnderTest, facts: Facts, now: datetime
     assert differences(replace_locations_by_ids(await product.sent_values(profile_id)), expected) == {}
 
 
-@property_test(3)
+@property_test(2)
 @given(history=histories(), data=st.data())
 async def test_all_values_are_correct_after_every_action(
     history: History, data: st.DataObject, database: Database, clock: ManualClock
@@ -152,7 +152,7 @@ async def differing(product: SystemUnderTest) -> list[str]:
 # The clock -----------------------------------------------------------------------------------------------
 
 
-@property_test(2)
+@property_test(1)
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_refresh_job_visits_only_due_profiles(
     history: History, data: st.DataObject, database: Database, clock: ManualClock

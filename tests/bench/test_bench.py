@@ -9,8 +9,8 @@ from bench import render, result
 
 TINY = 0.001
 
-QUICK = ("recompute", "query_planning", "geo")
-LONG = ("reads", "writes", "country")
+QUICK = ("recompute", "query_planning")
+LONG = ("reads", "writes", "country", "geo")
 
 
 @pytest.mark.parametrize(

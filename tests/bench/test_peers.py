@@ -24,6 +24,7 @@ from bench import purchase_files, subprocess_run
 TINY = 0.0005
 
 
+@pytest.mark.long
 def test_values_of_pandas_and_polars_equal_those_of_the_product(tmp_path: Path) -> None:
     given = purchase_files.write_purchases(tmp_path / "purchases", 3_000, 300)
     findings = Findings()

@@ -18,11 +18,14 @@ import pytest
 from aggregations.store_facts import differences
 from engines.compute_fixtures import Compute, compute_on_duckdb, compute_on_spark
 from engines.input_tables import Tables
-from hypothesis_settings import SEED
+from hypothesis_settings import SEED, examples
 from oracle import Community, Facts, Item, Profile, Transaction, expected_values
 from regulars.demo import cdnow
 
 AS_OF = datetime(1998, 7, 1, tzinfo=UTC)
+SAMPLE = examples(50)
+"""How many customers are compared with the oracle."""
+
 OPTIONS: dict[str, Any] = {"as_of": AS_OF, "timezone": cdnow.TIMEZONE, "currency": cdnow.CURRENCY}
 
 
@@ -69,14 +72,14 @@ def test_totals_equal_the_published_ones(on_one_machine: Path) -> None:
 
 def test_values_of_customers_equal_those_of_the_oracle() -> None:
     values = {row["profile_id"]: row for row in compute_on_duckdb(**purchases(), **OPTIONS).to_pylist()}
-    some = Random(SEED).sample(sorted(values), 200)
+    some = Random(SEED).sample(sorted(values), SAMPLE)
     facts = facts_of(set(some))
     differing = {}
     for customer, customer_facts in facts.items():
         expected = expected_values(customer_facts, UUID(int=int(customer)), AS_OF) | {"profile_id": customer}
         differing[customer] = differences(values[customer], expected)
     assert {customer: each for customer, each in differing.items() if each} == {}
-    assert len(facts) == 200
+    assert len(facts) == SAMPLE
 
 
 def facts_of(customers: set[str]) -> dict[str, Facts]:

@@ -259,12 +259,12 @@ async def shops(database: Database, clock: ManualClock) -> AsyncIterator[Shops]:
     async for club in create_club(database, clock, NewCommunity(name, "Shops", "NO", "Europe/Oslo", "NOK")):
         shops = Shops(club, random.Random(SEED))
         await shops.begin()
-        for number in range(60):
+        for number in range(30):
             clock.advance(minutes=shops.chance.choice((1, 30, 700, 3_000, 60_000)))
             if shops.chance.random() < 0.1:
                 await shops.join()
             await shops.buy()
-            if number == 30:
+            if number == 15:
                 await purchases.compact_pending(club.database, club.community.id)
         yield shops
 

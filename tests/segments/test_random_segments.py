@@ -91,7 +91,7 @@ async def members_at(club: Club, now: datetime) -> set[UUID]:
     return {profile_id for profile_id, kind in latest.items() if kind == "in"}
 
 
-@property_test(2)
+@property_test(1)
 @given(history=histories(max_actions=20), seed=st.integers(0, 2**32))
 async def test_segments_of_values_are_those_of_the_oracle(
     history: History, seed: int, database: Database, clock: ManualClock
@@ -169,7 +169,7 @@ async def test_segments_of_members_equal_a_plain_recount(club: Club, example: in
     for number in range(5):
         await recorder.create(f"segment-{number}", random_tree(world.random, member_leaf), set())
     await recorder.create("others", negated(in_segment("segment-1")), set())
-    for number in range(25):
+    for number in range(15):
         await world.pass_on()
         club.clock.advance(days=world.random.choice((0, 0, 1, 40)))
         expected = expected_memberships(recorder.trees, member_rows(world.standing, club.clock()))

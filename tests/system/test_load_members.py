@@ -75,6 +75,8 @@ async def differences(database: Database, community_id: int) -> list[str]:
     return [str(each) async for each in verify(database, community_id) if not isinstance(each, int)]
 
 
+# The load of transactions that is killed is the short form of this one.
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_members_loaded_during_changes_and_a_kill_are_counted_correctly(
     data_folder: Path, tmp_path: Path

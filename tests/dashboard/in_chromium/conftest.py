@@ -1,8 +1,9 @@
-"""One window of Chromium for all tests of a module, which are synchronous: no event loop may run beside Playwright's."""
+"""One window of Chromium for the tests of this folder, which are synchronous: no event loop may run beside Playwright's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,25 @@ from playwright.sync_api import Page
 from dashboard.in_chromium.tabs import OUTPUT, Tab, open_tab, run_chromium
 from demo_sites import DemoSite
 
+_FOLDER = Path(__file__).parent
+_chromium = ExitStack()
+_windows: list[Page] = []
 
-# Not for longer: asynchronous tests that follow in this process would find Playwright's event loop running.
-@pytest.fixture(scope="module")
-def window() -> Iterator[Page]:
+
+@pytest.fixture
+def window() -> Page:
     """The page that every test navigates: a new one costs more than most tests."""
-    with run_chromium() as page:
-        yield page
+    if not _windows:
+        _windows.append(_chromium.enter_context(run_chromium()))
+    return _windows[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Closes the window before asynchronous tests, which would find Playwright's event loop running."""
+    if nextitem is None or not nextitem.path.is_relative_to(_FOLDER):
+        _windows.clear()
+        _chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def site(servers: Servers) -> Iterator[EdgeClubs]:
         yield clubs
 
 
-@pytest.mark.parametrize("club", ["empty", "one", "odd"])
+@pytest.mark.parametrize("club", ["empty", pytest.param("one", marks=pytest.mark.long), "odd"])
 def test_every_entry_looks_right_for_a_club(club: str, window: Page, site: EdgeClubs, screenshots: Path | None) -> None:
     # Without screenshots each width and each scheme once; the pages of the demo are seen in all four ways.
     screens = SCREENS if screenshots else (SCREENS[0], SCREENS[-1])
