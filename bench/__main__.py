@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench import against, capacity, chart, result
@@ -21,7 +20,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="size of the data relative to that of the targets")
     parser.add_argument("--results", type=Path, default=result.FOLDER, help="folder of the results")
     parser.add_argument(
-        "--against", metavar="REF", help="compare with this commit: both take turns, ratios are printed"
+        "--against", metavar="REF", help="compare with this commit: both take turns; ratios are printed and stored"
     )
     parser.add_argument("--rounds", type=int, default=3, help="with --against: runs of each commit (default: 3)")
     parser.add_argument("--render", action="store_true", help="only write RESULTS.md from the stored results")
@@ -31,7 +30,7 @@ def main() -> int:
     if arguments.against:
         if not arguments.names:
             parser.error("--against needs the names of benchmarks")
-        return _compare(arguments.names, arguments.against, arguments.scale, arguments.rounds)
+        return _compare(arguments)
     met = True
     for benchmark in () if arguments.render else BENCHMARKS:
         if arguments.names and benchmark.name not in arguments.names:
@@ -48,7 +47,7 @@ def main() -> int:
     page = arguments.results.parent / "RESULTS.md"
     results = result.load_results(arguments.results)
     chart.draw(results, page.parent / chart.FOLDER)
-    page.write_text(render(results))
+    page.write_text(render(results, against.load_comparisons(arguments.results)))
     _log(f"written: {page}")
     if arguments.results == result.FOLDER:
         results = result.load_results(arguments.results)
@@ -57,15 +56,15 @@ def main() -> int:
     return 0 if met else 1
 
 
-def _compare(names: Sequence[str], ref: str, scale: float, rounds: int) -> int:
-    """Prints the figures of this checkout and of another commit, with their ratios."""
+def _compare(arguments: argparse.Namespace) -> int:
+    """Prints and stores the figures of this checkout and of another commit, with their ratios."""
     try:
-        old = against.build(ref)
-        for name in names:
-            _log(f"{name} against {old.name} ...")
-            before, after = against.take_turns(name, old, against.here(), scale, rounds)
-            ratios = against.compare([each.result for each in before], [each.result for each in after])
-            print(against.render(name, old, ratios, [*before, *after]), flush=True)
+        old = against.build(arguments.against)
+        for benchmark in (each for each in BENCHMARKS if each.name in arguments.names):
+            _log(f"{benchmark.name} against {old.name} ...")
+            comparison = against.measure(benchmark, old, against.here(), arguments.scale, arguments.rounds)
+            against.save(comparison, arguments.results)
+            print(against.render(comparison), flush=True)
     except against.AgainstError as error:
         _log(str(error))
         return 1

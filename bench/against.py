@@ -7,14 +7,21 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from bench import result
+from bench.benchmark import Benchmark
 from bench.result import Result
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv" / "against"
 """Where other commits are checked out, each with an environment of its own."""
+
+_STORED = "against"
+"""The folder of comparisons, within that of the results."""
 
 
 class AgainstError(RuntimeError):
@@ -30,8 +37,7 @@ class Build:
     python: Path
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(msgspec.Struct, frozen=True):
     """A figure of both commits: medians, and new divided by old with the lowest and highest of the pairs of runs."""
 
     name: str
@@ -49,6 +55,19 @@ class Turn:
 
     result: Result
     load: tuple[float, float]
+
+
+class Comparison(msgspec.Struct, kw_only=True):
+    """The last comparison of a benchmark with another commit."""
+
+    name: str
+    commit: str
+    scale: float
+    rounds: int
+    began: str
+    load: tuple[float, float]
+    """The lowest and the highest load of the machine."""
+    ratios: list[Ratio]
 
 
 def build(ref: str, root: Path = ROOT, folder: Path = FOLDER) -> Build:
@@ -76,13 +95,30 @@ def here() -> Build:
     return Build("this", ROOT, Path(sys.executable))
 
 
-def take_turns(name: str, old: Build, new: Build, scale: float, rounds: int) -> tuple[list[Turn], list[Turn]]:
+def measure(benchmark: Benchmark, old: Build, new: Build, scale: float, rounds: int) -> Comparison:
     """Runs a benchmark of both builds that many times each, in the order old, new, new, old, old, new ..."""
+    began = datetime.now(UTC).isoformat(timespec="seconds")
     turns: dict[Build, list[Turn]] = {old: [], new: []}
     for number in range(rounds):
         for each in (old, new) if number % 2 == 0 else (new, old):
-            turns[each].append(_turn(name, each, scale))
-    return turns[old], turns[new]
+            turns[each].append(_turn(name_in(benchmark, each), each, scale))
+    loads = [load for runs in turns.values() for turn in runs for load in turn.load]
+    ratios = compare([each.result for each in turns[old]], [each.result for each in turns[new]])
+    return Comparison(
+        name=benchmark.name,
+        commit=old.name,
+        scale=scale,
+        rounds=rounds,
+        began=began,
+        load=(min(loads), max(loads)),
+        ratios=ratios,
+    )
+
+
+def name_in(benchmark: Benchmark, build: Build) -> str:
+    """The name of a benchmark in a commit."""
+    has_name = (build.checkout / "bench" / f"{benchmark.name}.py").exists()
+    return benchmark.name if has_name or not benchmark.former_name else benchmark.former_name
 
 
 def _turn(name: str, build: Build, scale: float) -> Turn:
@@ -129,22 +165,37 @@ def compare(old: Sequence[Result], new: Sequence[Result]) -> list[Ratio]:
     return ratios
 
 
-def render(name: str, old: Build, ratios: Sequence[Ratio], turns: Sequence[Turn]) -> str:
+def render(comparison: Comparison) -> str:
     """The comparison as a table in Markdown, with the range of the machine's load."""
-    loads = [load for turn in turns for load in turn.load]
-    span = f"load of the machine {min(loads):.1f} to {max(loads):.1f}"
+    low, high = comparison.load
+    runs = f"{comparison.rounds} runs each in turns at {comparison.scale:g} of the size"
     lines = [
-        f"{name} against {old.name}, {len(turns) // 2} runs each in turns, {span}",
+        f"Against commit {comparison.commit}, {runs}, {comparison.began}, load of the machine {low:.1f} to {high:.1f}:",
         "",
         "| figure | old | new | new / old | pairs |",
-        "|---|---|---|---|---|",
+        "| --- | --- | --- | --- | --- |",
         *(
             f"| {each.name} | {result.with_unit(each.old, each.unit)} | {result.with_unit(each.new, each.unit)} "
             f"| {each.value:.2f} | {each.low:.2f} to {each.high:.2f} |"
-            for each in ratios
+            for each in comparison.ratios
         ),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
+
+
+def save(comparison: Comparison, results: Path) -> None:
+    """Stores a comparison as the last one of its benchmark, in a folder beside the results."""
+    folder = results / _STORED
+    folder.mkdir(parents=True, exist_ok=True)
+    content = msgspec.json.format(msgspec.json.encode(comparison), indent=2)
+    (folder / f"{comparison.name}.json").write_bytes(content + b"\n")
+
+
+def load_comparisons(results: Path) -> dict[str, Comparison]:
+    """The last comparison of each benchmark, by name."""
+    files = sorted((results / _STORED).glob("*.json"))
+    found = [msgspec.json.decode(each.read_bytes(), type=Comparison) for each in files]
+    return {each.name: each for each in found}
 
 
 def _run(command: Sequence[str], folder: Path) -> str:

@@ -16,11 +16,15 @@ RunFunction = Callable[[BenchEnvironment, Size, Findings], None]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark: the module of its name has `run(environment, size, findings)`. `bars` names the figures of its chart."""
+    """One benchmark: the module of its name has `run(environment, size, findings)`.
+
+    `bars` names the figures of its chart. Earlier commits have it by `former_name`.
+    """
 
     name: str
     title: str
     bars: tuple[str, ...] = ()
+    former_name: str = ""
 
     @property
     def run(self) -> RunFunction:
@@ -104,6 +108,7 @@ BENCHMARKS = (
         "cold_cache",
         "Bulk writes with cold caches",
         ("import, two lines each, cold", "import, two lines each, warm"),
+        former_name="cold",
     ),
     Benchmark(
         "recompute",
@@ -130,6 +135,7 @@ BENCHMARKS = (
             "writes of others, p99",
             "writes of others among writes of the large profile, p99",
         ),
+        former_name="hot",
     ),
     Benchmark(
         "country",
@@ -174,6 +180,7 @@ BENCHMARKS = (
         "member_joins",
         "Members who join, in batches",
         tuple(f"{n} writer{'s' if n > 1 else ''}" for n in (1, 4, 8)),
+        former_name="joins",
     ),
     Benchmark(
         "segment_memberships",
@@ -201,6 +208,7 @@ BENCHMARKS = (
                 *("10 levels, 100 nodes", "a list of 1,000 values"),
             )
         ),
+        former_name="planning",
     ),
     Benchmark(
         "exports",

@@ -1,7 +1,9 @@
 """Renders RESULTS.md from the last run of each benchmark."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from bench import against
+from bench.against import Comparison
 from bench.benchmark import BENCHMARKS
 from bench.result import Figure, Machine, Result, Target, format_number
 
@@ -17,12 +19,14 @@ takes turns in one run (A B A B ...). A figure is the median of its rounds, with
 _CHARTED = {each.name: each for each in BENCHMARKS}
 
 
-def render(results: dict[str, Result]) -> str:
-    """Renders the page; its charts are in a folder next to it."""
+def render(results: Mapping[str, Result], comparisons: Mapping[str, Comparison] | None = None) -> str:
+    """Renders the page, with comparisons with other commits; its charts are in a folder next to it."""
     selected = [results[each.name] for each in BENCHMARKS if each.name in results]
     parts = [_OPENING, *_overview(selected), *_machines(selected)]
     for result in selected:
         parts += _part(result)
+        if comparison := (comparisons or {}).get(result.name):
+            parts.append(against.render(comparison))
     return "\n".join(parts)
 
 
