@@ -194,8 +194,8 @@ def save(comparison: Comparison, results: Path) -> None:
 def load_comparisons(results: Path) -> dict[str, Comparison]:
     """The last comparison of each benchmark, by name."""
     files = sorted((results / _STORED).glob("*.json"))
-    found = [msgspec.json.decode(each.read_bytes(), type=Comparison) for each in files]
-    return {each.name: each for each in found}
+    comparisons = [msgspec.json.decode(each.read_bytes(), type=Comparison) for each in files]
+    return {each.name: each for each in comparisons}
 
 
 def _run(command: Sequence[str], folder: Path) -> str:

@@ -26,6 +26,7 @@ Urls = tuple[str, str]
 OLDEST_BINARIES = Path("/usr/lib/postgresql/15/bin")
 _DATABASE = "regulars"
 _TEMPLATE = "migrated"
+_IDS_PER_DATABASE = 10_000
 
 TESTS_PER_DATABASE = 250
 """How many tests share a database: what runs for all communities takes longer with each of theirs."""
@@ -150,6 +151,7 @@ class Servers:
             database, tests = f"shared_{next(self._numbers)}", 0
             copy_migrated(urls[0], database)
             urls = of_database(urls[0], database), of_database(urls[1], database)
+            _skip_ids(urls[0], next(self._numbers) * _IDS_PER_DATABASE)
         self._shared[name] = urls, tests + 1
         return urls
 
@@ -159,13 +161,20 @@ def of_database(url: str, database: str) -> str:
     return re.sub(r"(?<=/)\w+(?=\?)", database, url)
 
 
+def _skip_ids(owner_url: str, number: int) -> None:
+    """Has ids of communities and organizations begin after a number: processes remember them by id."""
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        for table in ("communities", "organizations"):
+            owner.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (table, number))
+
+
 def is_earlier_copy(url: str, current: str) -> bool:
     """Whether a URL is of a database that tests shared before the current one."""
     return "/shared_" in url and url != current and of_database(url, "any") == of_database(current, "any")
 
 
 def create_database(owner_url: str, database: str, template: str = "template0") -> None:
-    """Creates a database, in place of one with this name; a copy of another one that nobody is connected to."""
+    """Creates a database, in place of one with this name; a copy of another one without connections."""
     with psycopg.connect(of_database(owner_url, "template1"), autocommit=True) as owner:
         owner.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)".encode())
         owner.execute(f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY".encode())

@@ -1,4 +1,4 @@
--- Compiled from declarations with the digest e8d1a2403b0b2748; see compiled_values.py
+-- Compiled from declarations with the digest bffb0896424901c1; see compiled_values.py
 WITH -- $1 is the community, $2 are profiles, $3 is the instant for each of them.
 requested AS MATERIALIZED (
     SELECT input.k, input.profile_id, input.as_of,
@@ -20,11 +20,6 @@ community AS MATERIALIZED (
     JOIN cache_versions ON cache_versions.community_id = communities.id
     WHERE communities.id = $1
 ),
-locations AS NOT MATERIALIZED (
-    SELECT id AS location_id, external_id, type, timezone, country, iso_state, state
-    FROM locations
-    WHERE community_id = $1
-),
 member AS MATERIALIZED (
     SELECT requested.k, requested.profile_id, requested.as_of,
            community.zone, community.currency, community.values_version,
@@ -43,10 +38,14 @@ member AS MATERIALIZED (
            ) AS next_future_at
     FROM requested
     CROSS JOIN community
-    JOIN profiles
-      ON profiles.community_id = $1
-     AND profiles.profile_id = requested.profile_id
-     AND profiles.deleted_at IS NULL
+    -- OFFSET 0 forces an index scan for each profile, here and below: with its estimate of a thousand profiles the
+    -- planner reads a small table whole, which costs a commit of few profiles more than all its look-ups.
+    CROSS JOIN LATERAL (
+        SELECT joined_at, joined_location_id, preferred_location_id
+        FROM profiles
+        WHERE community_id = $1 AND profile_id = requested.profile_id AND deleted_at IS NULL
+        OFFSET 0
+    ) AS profiles
 ),
 history AS MATERIALIZED (
     -- Non-null columns of fixed width come first, because every relation below reads these rows again.
@@ -71,14 +70,38 @@ history AS MATERIALIZED (
            t.location_id, t.discount, t.list_value, t.item_product_ids, t.item_brands
     FROM requested
     CROSS JOIN community
-    JOIN transactions AS t
-      ON t.community_id = $1
-     AND t.profile_id = requested.profile_id
-     AND t.transacted_at <= requested.as_of
-     AND NOT t.is_void
+    CROSS JOIN LATERAL (
+        SELECT transacted_at, external_id, id, amount, transacted_on, direction, items_overflow, channels, location_id,
+               discount, list_value, item_product_ids, item_brands
+        FROM transactions
+        WHERE community_id = $1
+          AND profile_id = requested.profile_id
+          AND transacted_at <= requested.as_of
+          AND NOT is_void
+        OFFSET 0
+    ) AS t
     -- Only if the transaction itself does not determine its date and channel.
-    LEFT JOIN locations AS place
-      ON place.location_id = CASE WHEN t.transacted_on IS NULL OR t.channels IS NULL THEN t.location_id END
+    LEFT JOIN LATERAL (
+        SELECT timezone, type
+        FROM locations
+        WHERE community_id = $1
+          AND id = CASE WHEN t.transacted_on IS NULL OR t.channels IS NULL THEN t.location_id END
+        OFFSET 0
+    ) AS place ON TRUE
+),
+locations AS MATERIALIZED (
+    -- Those that the profiles name, because a community may have many thousands. As one list of keys they are found in
+    -- one pass through the index; so are products and brands below.
+    SELECT id AS location_id, external_id, country, iso_state, state
+    FROM locations
+    WHERE community_id = $1
+      AND id = ANY (ARRAY(
+          SELECT location_id FROM history
+          UNION
+          SELECT joined_location_id FROM member
+          UNION
+          SELECT preferred_location_id FROM member
+      ))
 ),
 lines AS MATERIALIZED (
     SELECT k, unnest(item_product_ids) AS product_id, unnest(item_brands) AS brand
@@ -92,25 +115,24 @@ lines AS MATERIALIZED (
 ),
 product_brands AS MATERIALIZED (
     -- Each product once, independent of the number of buyers.
-    SELECT line_products.product_id, product.brand_id
-    FROM (SELECT DISTINCT product_id FROM lines) AS line_products
-    CROSS JOIN LATERAL (
-        SELECT brand_id
-        FROM products
-        WHERE products.community_id = $1 AND products.id = line_products.product_id
-        OFFSET 0
-    ) AS product
+    SELECT id AS product_id, brand_id
+    FROM products
+    WHERE community_id = $1 AND id = ANY (ARRAY(SELECT DISTINCT product_id FROM lines)) AND brand_id IS NOT NULL
+),
+brand_names AS MATERIALIZED (
+    SELECT id AS brand_id, name
+    FROM brands
+    WHERE community_id = $1 AND id = ANY (ARRAY(SELECT DISTINCT brand_id FROM product_brands))
 ),
 sold AS (
     -- Deduplicated before sorting, because there are far fewer brands than lines.
-    SELECT DISTINCT lines.k, coalesce(brands.name, lines.brand) AS brand
+    SELECT DISTINCT lines.k, coalesce(brand_names.name, lines.brand) AS brand
     FROM lines
     LEFT JOIN product_brands ON product_brands.product_id = lines.product_id
-    LEFT JOIN brands ON brands.community_id = $1 AND brands.id = product_brands.brand_id
-    WHERE coalesce(brands.name, lines.brand) IS NOT NULL
+    LEFT JOIN brand_names ON brand_names.brand_id = product_brands.brand_id
+    WHERE coalesce(brand_names.name, lines.brand) IS NOT NULL
 ),
 addresses AS NOT MATERIALIZED (
-    -- OFFSET 0 forces the index scan: with its estimate of a thousand profiles the planner might scan the table.
     SELECT member.k, address.is_default, address.country, address.iso_state, address.state
     FROM member
     CROSS JOIN LATERAL (
