@@ -15,7 +15,7 @@ from aggregations.store_facts import store_case
 from clubs import ManualClock
 from regulars.aggregations import batched_reads
 from regulars.aggregations import reader as reader_module
-from regulars.aggregations.reader import ProfileValues, ValueReader
+from regulars.aggregations.reader import ProfileValues, ValueReader, read_current
 from regulars.storage.database import Database
 
 WORLD = case("", [purchase("2026-10-01 12:00", "10", 1)], {})
@@ -58,6 +58,8 @@ async def test_an_unknown_profile_is_none(database: Database, clock: ManualClock
     reader, unknown_id = ValueReader(database), uuid4()
     assert await reader.read(community_id, unknown_id) is None
     assert await reader.read_many(community_id, [unknown_id]) == {}
+    async with database.read_transaction(community_id) as scope:
+        assert await read_current(scope, [unknown_id], WORLD.as_of) == {}
     then = await reader.read_as_of(community_id, [(unknown_id, WORLD.as_of), (ME, WORLD.as_of)])
     assert [each and shown(each, "shop_count") for each in then] == [None, 1]
 
