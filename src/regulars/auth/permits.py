@@ -125,6 +125,11 @@ def _has_permit(granted: tuple[str, ...], permit: str) -> bool:
     return any(permit.startswith(each[:-1]) if each.endswith("*") else permit == each for each in granted)
 
 
+@lru_cache(maxsize=4096)
+def _has_any_permit(granted: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
+    return any(_has_permit(granted, each) for each in allowed)
+
+
 def has_permit(granted: Iterable[str], permit: str) -> bool:
     """Whether a permit is granted. Granted permits may end in `*`."""
     return _has_permit(tuple(granted), permit)
@@ -137,8 +142,7 @@ def require_permit(granted: Iterable[str], permit: str) -> None:
 
 def require_any_permit(granted: Iterable[str], allowed: Sequence[str]) -> None:
     """Raises AccessDenied, 403, with the names of the permits if none is granted."""
-    granted = tuple(granted)
-    if not any(has_permit(granted, each) for each in allowed):
+    if not _has_any_permit(tuple(granted), tuple(allowed)):
         raise AccessDenied(
             403,
             f"The token lacks the permit {' or '.join(allowed)}. "

@@ -32,6 +32,7 @@ MAX_UNCOMPACTED = 20_000
 _recorded: dict[int, int] = {}
 
 _RECORD = sql_files.load("regulars.facts", "purchases_record")
+_RECORD_NEW = sql_files.load("regulars.facts", "purchases_record_new")
 _VERIFY = sql_files.load("regulars.facts", "purchases_verify")
 
 
@@ -40,8 +41,17 @@ async def record(scope: Scope, community: Community, transaction_ids: Collection
 
     The caller holds their locks since an earlier statement, and the values of their profiles are refreshed.
     """
-    changed: int = await scope.fetchval(
-        _RECORD,
+    changed: int = await scope.fetchval(_RECORD, *_parameters(scope, community, transaction_ids))
+    return changed
+
+
+async def record_new(scope: Scope, community: Community, transaction_ids: Collection[int]) -> None:
+    """Records transactions that this database transaction has created, as `record` does but for less."""
+    await scope.execute(_RECORD_NEW, *_parameters(scope, community, transaction_ids))
+
+
+def _parameters(scope: Scope, community: Community, transaction_ids: Collection[int]) -> tuple[object, ...]:
+    return (
         scope.community_id,
         sorted(transaction_ids),
         scope.now,
@@ -49,7 +59,6 @@ async def record(scope: Scope, community: Community, transaction_ids: Collection
         community.currency,
         community.minor_digits,
     )
-    return changed
 
 
 async def apply_backpressure(database: Database, community_id: int, recorded: int, superseded: int) -> None:
@@ -309,9 +318,11 @@ async def repair(database: Database) -> int:
 
 
 async def _record(uow: UnitOfWork) -> None:
-    if uow.changed_transactions:
-        uow.purchases_recorded += len(uow.changed_transactions)
-        uow.purchases_superseded += await record(uow, uow.community, uow.changed_transactions)
+    uow.purchases_recorded += len(uow.changed_transactions)
+    if uow.new_transactions:
+        await record_new(uow, uow.community, uow.new_transactions)
+    if changed := uow.changed_transactions - uow.new_transactions:
+        uow.purchases_superseded += await record(uow, uow.community, changed)
 
 
 async def _apply_backpressure(database: Database, uow: UnitOfWork) -> None:

@@ -113,6 +113,7 @@ async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -
             continue
         outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED)
         uow.changed_transactions.add(new["id"])
+        uow.new_transactions.add(new["id"])
         uow.record_event("transaction.created", row.profile_id, new["id"], namespace=namespace)
         if row.profile_id is not None:
             uow.mark_dirty(row.profile_id, "transaction.created", namespace)

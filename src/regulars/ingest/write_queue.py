@@ -60,7 +60,7 @@ class PendingWrite:
     """What a commit of these rows locks, as far as it is known before."""
 
     def __post_init__(self) -> None:
-        self.locked = frozenset([_locked_by(each.row) for each in self.writes]) - {None}
+        self.locked = frozenset([key for each in self.writes if (key := _locked_by(each.row)) is not None])
 
 
 def _locked_by(row: TransactionRow) -> Hashable:

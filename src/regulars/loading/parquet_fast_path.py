@@ -255,6 +255,7 @@ async def _insert(
     buyers = {profile_ids[index] for index, _ in new_ids}
     uow.mark_all_dirty((each for each in buyers if each is not None), "transaction.created")
     uow.changed_transactions.update(transaction_id for _, transaction_id in new_ids)
+    uow.new_transactions.update(transaction_id for _, transaction_id in new_ids)
     for index, transaction_id in new_ids:
         uow.record_event("transaction.created", profile_ids[index], transaction_id)
     receipts = column["receipt_ref"]

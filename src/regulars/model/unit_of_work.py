@@ -13,7 +13,8 @@ from regulars.model.events import Event
 from regulars.storage.database import Scope
 
 _CHANGES = (
-    "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles", "changed_transactions",
+    "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles",
+    "changed_transactions", "new_transactions",
     "stored_values", "values_changed", "locations_changed", "events", "writers",
 )  # fmt: skip
 
@@ -51,6 +52,8 @@ class UnitOfWork(Scope):
     """The destination of each profile that was merged into another one."""
     changed_transactions: set[int] = field(default_factory=set)
     """The ids of transactions that were created, changed or deleted."""
+    new_transactions: set[int] = field(default_factory=set)
+    """Those of them that were created."""
     stored_values: set[UUID] = field(default_factory=set)
     """The profiles whose values were computed and stored by the unit of work itself."""
     slow_profiles: set[UUID] = field(default_factory=set)
@@ -99,6 +102,7 @@ class UnitOfWork(Scope):
         self.erased_profiles = set()
         self.merged_profiles = {}
         self.changed_transactions = set()
+        self.new_transactions = set()
         self.stored_values = set()
         self.values_changed = self.locations_changed = False
 

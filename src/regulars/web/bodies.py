@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from regulars.core.errors import from_msgspec
 from regulars.web.errors import ApiError
@@ -48,17 +48,17 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > max_bytes:
-                raise _too_large(max_bytes)
-            chunks.append(chunk)
-    except ClientDisconnect:
-        # A disconnected client does not read this response, but one that sent malformed chunks does.
-        _log.info("request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size)
-        raise ApiError(400, f"The body is truncated or malformed after {size} bytes. Send it again.") from None
-    return b"".join(chunks)
+    while (message := await request.receive())["type"] == "http.request":
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunk if len(chunks) == 1 else b"".join(chunks)
+    # A disconnected client does not read this response, but one that sent malformed chunks does.
+    _log.info("request.truncated", method=request.method, path=request.scope.get("endpoint_path", ""), bytes=size)
+    raise ApiError(400, f"The body is truncated or malformed after {size} bytes. Send it again.")
 
 
 def _too_large(max_bytes: int) -> ApiError:

@@ -89,6 +89,8 @@ class PublicAddress:
     def client_address(self, scope: Scope) -> str:
         """The address of the client: of the peer, or what a trusted proxy states in X-Forwarded-For."""
         address = _peer(scope)
+        if not self._proxies:
+            return address[:MAX_HOST_LENGTH]
         forwarded = [part.strip() for value in _values(scope, b"x-forwarded-for") for part in value.split(",")]
         # The last one was added by the nearest proxy; earlier ones may be made up by the client.
         while self._is_trusted(address) and forwarded and _is_address(forwarded[-1]):

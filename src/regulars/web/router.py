@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from regulars.settings import Settings
 from regulars.web import errors
+from regulars.web.api_request import ApiRequest
 from regulars.web.endpoint import Endpoint
 from regulars.web.public_address import PublicAddress
 
@@ -119,7 +120,7 @@ class Router:
             route, values = match
             scope["path_params"] = dict(zip(route.names, values, strict=True))
             scope["endpoint_path"] = route.endpoint.path
-            response = await route.handler(Request(scope, receive, send))
+            response = await route.handler(ApiRequest(scope, receive, send))
         elif self.site is not None and self.site.handles(segments):
             await self.site(scope, receive, send)
             return
