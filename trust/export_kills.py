@@ -142,7 +142,7 @@ class Scene:
 
 def run(run: Run) -> None:
     """Kills processes at random moments while exports are written, and then compares files, states and messages."""
-    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 1)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     members = run.scaled_count(MEMBERS_AT_FULL_SIZE, 2_000)
     run.describe(
         f"{kills} kills (SIGKILL) at random moments of the server, one of its two processes or a `regulars worker` beside "

@@ -28,7 +28,7 @@ deliveries are repeated.
 
 def run(run: Run) -> None:
     """Kills processes while purchases are written and their events are delivered."""
-    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 1)
+    kills = run.scaled_count(KILLS_AT_FULL_SIZE, 2)
     workers = run.scaled_count(SERVER_WORKERS, 1)
     run.describe(
         f"{kills} kills. `regulars serve --workers {workers}` runs with its embedded PostgreSQL under a supervisor "

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from regulars.core.public_addresses import AddressNotAllowedError, Network, require_allowed
@@ -96,6 +97,9 @@ class WebhookClient:
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
         """Posts a payload and returns the outcome. Errors of the receiver are an outcome, too."""
+        if "_session" not in self.__dict__:
+            # In a thread: requests of this process would wait for the import.
+            await asyncio.to_thread(import_module, "aiohttp")
         from aiohttp import ClientError
         from yarl import URL
 
