@@ -129,7 +129,7 @@ async def _interleave(run: Run, answers: _Answers, rounds: int) -> None:
 
 def _share(run: Run) -> int:
     """Returns every n-th request, or all of them in a full run."""
-    return 1 if run.scale >= 0.02 else 30
+    return 1 if run.scale >= 0.02 else 10
 
 
 async def _client_round(answers: _Answers, tenant: Tenant, number: int, draw: random.Random, share: int) -> None:
