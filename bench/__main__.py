@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import against, capacity, chart, result
 from bench.benchmark import BENCHMARKS, run_benchmark
 from bench.render import render
+from bench.result import Result
 
 
 def main() -> int:
@@ -36,14 +37,24 @@ def main() -> int:
         if arguments.names and benchmark.name not in arguments.names:
             continue
         _log(f"{benchmark.name}: {benchmark.title} ...")
-        benchmark_result = run_benchmark(benchmark, arguments.scale)
-        result.save(benchmark_result, arguments.results)
-        for figure in benchmark_result.figures:
-            _log(f"  {figure.name}: {result.with_unit(figure.value, figure.unit)}")
-        for target in benchmark_result.targets:
-            _log(f"  {'met' if target.met else 'MISSED'}: {target.claim}: {target.measured}")
-            met = met and (target.met or arguments.scale != 1)
-        _log(f"  {benchmark_result.seconds:.0f} s")
+        met = _store(run_benchmark(benchmark, arguments.scale), arguments) and met
+    _write_pages(arguments)
+    return 0 if met else 1
+
+
+def _store(benchmark_result: Result, arguments: argparse.Namespace) -> bool:
+    """Stores and prints a result. Returns whether no target was missed at full size."""
+    result.save(benchmark_result, arguments.results)
+    for figure in benchmark_result.figures:
+        _log(f"  {figure.name}: {result.with_unit(figure.value, figure.unit)}")
+    for target in benchmark_result.targets:
+        _log(f"  {'met' if target.met else 'MISSED'}: {target.claim}: {target.measured}")
+    _log(f"  {benchmark_result.seconds:.0f} s")
+    return arguments.scale != 1 or all(each.met for each in benchmark_result.targets)
+
+
+def _write_pages(arguments: argparse.Namespace) -> None:
+    """Writes what is shown of the stored results."""
     page = arguments.results.parent / "RESULTS.md"
     results = result.load_results(arguments.results)
     chart.draw(results, page.parent / chart.FOLDER)
@@ -53,21 +64,25 @@ def main() -> int:
         results = result.load_results(arguments.results)
         capacity.PAGE.write_text(capacity.render_page(capacity.PAGE.read_text(), results))
         _log(f"written: {capacity.PAGE}")
-    return 0 if met else 1
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    """Prints and stores the figures of this checkout and of another commit, with their ratios."""
+    """Prints and stores the figures of this checkout and of another commit, with their ratios.
+
+    Returns exit code 1 if they can't be measured.
+    """
     try:
         old = against.build(arguments.against)
         for benchmark in (each for each in BENCHMARKS if each.name in arguments.names):
             _log(f"{benchmark.name} against {old.name} ...")
-            comparison = against.measure(benchmark, old, against.here(), arguments.scale, arguments.rounds)
+            comparison, last = against.measure(benchmark, old, against.here(), arguments.scale, arguments.rounds)
             against.save(comparison, arguments.results)
+            _store(last, arguments)
             print(against.render(comparison), flush=True)
     except against.AgainstError as error:
         _log(str(error))
         return 1
+    _write_pages(arguments)
     return 0
 
 

@@ -95,8 +95,11 @@ def here() -> Build:
     return Build("this", ROOT, Path(sys.executable))
 
 
-def measure(benchmark: Benchmark, old: Build, new: Build, scale: float, rounds: int) -> Comparison:
-    """Runs a benchmark of both builds that many times each, in the order old, new, new, old, old, new ..."""
+def measure(benchmark: Benchmark, old: Build, new: Build, scale: float, rounds: int) -> tuple[Comparison, Result]:
+    """Runs a benchmark of both builds that many times each, in the order old, new, new, old, old, new ...
+
+    Returns the comparison, and the last result of the new build.
+    """
     began = datetime.now(UTC).isoformat(timespec="seconds")
     turns: dict[Build, list[Turn]] = {old: [], new: []}
     for number in range(rounds):
@@ -104,7 +107,7 @@ def measure(benchmark: Benchmark, old: Build, new: Build, scale: float, rounds: 
             turns[each].append(_turn(name_in(benchmark, each), each, scale))
     loads = [load for runs in turns.values() for turn in runs for load in turn.load]
     ratios = compare([each.result for each in turns[old]], [each.result for each in turns[new]])
-    return Comparison(
+    comparison = Comparison(
         name=benchmark.name,
         commit=old.name,
         scale=scale,
@@ -113,6 +116,7 @@ def measure(benchmark: Benchmark, old: Build, new: Build, scale: float, rounds: 
         load=(min(loads), max(loads)),
         ratios=ratios,
     )
+    return comparison, turns[new][-1].result
 
 
 def name_in(benchmark: Benchmark, build: Build) -> str:
