@@ -1,14 +1,16 @@
-"""Resolves the profiles, locations and products that transactions refer to, with one statement for each kind."""
+"""Resolves the profiles, locations and products that transactions refer to, most of them by one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from regulars.core import timestamps
 from regulars.core.errors import ValidationError
+from regulars.ingest import reference_lookup
+from regulars.ingest.reference_lookup import FoundReferences
 from regulars.model import locations
 from regulars.model.products import products, schema
-from regulars.model.products.products import InlineVariant
+from regulars.model.products.products import InlineVariant, ProductVariantIds
 from regulars.model.profiles import lookup, profiles
 from regulars.model.transactions.line_items import ItemRow
 from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID, TransactionRow
@@ -27,24 +29,27 @@ async def resolve(
     `create_profiles`. Nothing is created for a row whose profile is unknown.
     """
     errors: ErrorsByRow = {}
+    found = await reference_lookup.find(uow, rows)
     if not create_profiles:
-        await _resolve_profiles(uow, rows, errors, create=False)
+        await _resolve_profiles(uow, rows, errors, found, create=False)
     valid = [row for index, row in enumerate(rows) if index not in errors]
     # Every batch creates and locks in the same order: locations, products, profiles.
-    await _resolve_locations(uow, valid)
-    await _resolve_products(uow, rows, errors)
+    await _resolve_locations(uow, valid, found)
+    await _resolve_products(uow, rows, errors, found)
     if create_profiles:
-        await _resolve_profiles(uow, rows, errors, create=True)
+        await _resolve_profiles(uow, rows, errors, found, create=True)
     return {index: ValidationError(messages) for index, messages in errors.items()}
 
 
 # Locations -------------------------------------------------------------------------------------------
 
 
-async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> None:
+async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow], found: FoundReferences) -> None:
     refs = {row.location_ref for row in rows if row.location_ref is not None}
     if refs:
-        location_ids = await locations.resolve_ids(uow, refs, create_missing=True)
+        location_ids = found.locations
+        if missing := refs - location_ids.keys():
+            location_ids = location_ids | await locations.resolve_ids(uow, missing, create_missing=True)
         for row in rows:
             if row.location_ref is not None:
                 row.location_id = location_ids[row.location_ref]
@@ -75,7 +80,9 @@ class _ProductRef(msgspec.Struct, frozen=True):
 _inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
 
 
-async def _resolve_products(uow: UnitOfWork, rows: Sequence[TransactionRow], errors: ErrorsByRow) -> None:
+async def _resolve_products(
+    uow: UnitOfWork, rows: Sequence[TransactionRow], errors: ErrorsByRow, found: FoundReferences
+) -> None:
     refs = [
         _ProductRef(index, number, item)
         for index, row in enumerate(rows)
@@ -86,8 +93,14 @@ async def _resolve_products(uow: UnitOfWork, rows: Sequence[TransactionRow], err
     for ref in refs:
         # On retry, the products of the first attempt may have been rolled back.
         ref.item.product_id = ref.item.product_variant_id = None
-    await _create_inline(uow, [ref for ref in refs if ref.item.inline_variant is not None], errors)
-    await _find_products(uow, [ref for ref in refs if ref.item.inline_variant is None], errors)
+    inline = [ref for ref in refs if ref.item.inline_variant is not None]
+    named = [ref for ref in refs if ref.item.inline_variant is None]
+    await _create_inline(uow, inline, errors)
+    by_id, by_sku = found.variants_by_id, found.variants_by_sku
+    if inline and (skus := {ref.item.sku for ref in named if ref.item.sku is not None}):
+        # An inline variant may have created the one that another item names.
+        _, by_sku = await products.resolve_variants(uow, (), skus)
+    await _set_products(uow, named, by_id, by_sku, errors)
 
 
 async def _create_inline(uow: UnitOfWork, refs: Sequence[_ProductRef], errors: ErrorsByRow) -> None:
@@ -116,11 +129,14 @@ async def _create_inline(uow: UnitOfWork, refs: Sequence[_ProductRef], errors: E
         ref.item.product_id, ref.item.product_variant_id = product_id, variant_id
 
 
-async def _find_products(uow: UnitOfWork, refs: Sequence[_ProductRef], errors: ErrorsByRow) -> None:
-    variant_ids = {ref.item.requested_variant_id for ref in refs if ref.item.requested_variant_id is not None}
-    skus = {ref.item.sku for ref in refs if ref.item.sku is not None}
+async def _set_products(
+    uow: UnitOfWork,
+    refs: Sequence[_ProductRef],
+    by_id: Mapping[int, ProductVariantIds],
+    by_sku: Mapping[str, ProductVariantIds],
+    errors: ErrorsByRow,
+) -> None:
     product_ids = {ref.item.requested_product_id for ref in refs if ref.item.requested_product_id is not None}
-    by_id, by_sku = await products.resolve_variants(uow, variant_ids, skus) if variant_ids or skus else ({}, {})
     existing = await schema.TABLE.existing_ids(uow, product_ids) if product_ids else set()
     for ref in refs:
         item = ref.item
@@ -142,7 +158,7 @@ async def _find_products(uow: UnitOfWork, refs: Sequence[_ProductRef], errors: E
 
 
 async def _resolve_profiles(
-    uow: UnitOfWork, rows: Sequence[TransactionRow], errors: ErrorsByRow, *, create: bool
+    uow: UnitOfWork, rows: Sequence[TransactionRow], errors: ErrorsByRow, found: FoundReferences, *, create: bool
 ) -> None:
     owned = [
         (index, row, row.profile) for index, row in enumerate(rows) if row.profile is not None and index not in errors
@@ -150,7 +166,9 @@ async def _resolve_profiles(
     if not owned:
         return
     refs = {ref for _, _, ref in owned}
-    profile_ids = await lookup.resolve(uow, refs)
+    profile_ids = found.profiles
+    if others := refs - profile_ids.keys():
+        profile_ids = profile_ids | await lookup.resolve(uow, others)
     if create:
         missing = {value for handle, value in refs - profile_ids.keys() if handle == EXTERNAL_ID_OR_ID}
         created = await profiles.get_or_create_ids(uow, missing) if missing else {}

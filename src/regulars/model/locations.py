@@ -200,9 +200,14 @@ async def delete(uow: UnitOfWork, location_id: int) -> None:
     _invalidate(uow, set(), is_another=True)
 
 
-_RESOLVE = """
+def find_sql(refs: str, numbers: str) -> str:
+    """SQL of the ids of locations of community $1 by reference; null for unknown ones.
+
+    `refs` and `numbers` are expressions of arrays: the references, and what `number_of` returns for each.
+    """
+    return f"""
 SELECT input.ref, coalesce(by_id.id, by_external_id.id) AS id
-FROM unnest($2::text[], $3::bigint[]) AS input (ref, number)
+FROM unnest({refs}, {numbers}) AS input (ref, number)
 LEFT JOIN locations AS by_id
     ON by_id.community_id = $1 AND by_id.id = input.number AND by_id.deleted_at IS NULL
 LEFT JOIN locations AS by_external_id
@@ -210,6 +215,9 @@ LEFT JOIN locations AS by_external_id
     AND by_external_id.external_id = input.ref
     AND by_external_id.deleted_at IS NULL
 """
+
+
+_RESOLVE = find_sql("$2::text[]", "$3::bigint[]")
 
 _PLACEHOLDERS = """
 INSERT INTO locations (community_id, external_id, created_at, updated_at)
@@ -220,7 +228,8 @@ ON CONFLICT (community_id, external_id) WHERE deleted_at IS NULL DO NOTHING
 """
 
 
-def _number(ref: str) -> int | None:
+def number_of(ref: str) -> int | None:
+    """The id that a reference may be; None for other texts."""
     if not ref.isascii() or not ref.isdigit() or len(ref) > 18 or (ref[0] == "0"):
         return None
     return int(ref)
@@ -235,7 +244,7 @@ async def resolve_ids(uow: UnitOfWork, refs: Collection[str], create_missing: bo
     requested = sorted(set(refs))
     found: dict[str, int] = {}
     while requested:
-        rows = await uow.fetch(_RESOLVE, uow.community_id, requested, [_number(ref) for ref in requested])
+        rows = await uow.fetch(_RESOLVE, uow.community_id, requested, [number_of(ref) for ref in requested])
         found |= {row["ref"]: row["id"] for row in rows if row["id"] is not None}
         requested = [ref for ref in requested if ref not in found]
         if not create_missing or not requested:

@@ -99,18 +99,32 @@ class InlineVariant(VariantIn, frozen=True, kw_only=True):
     """The brand of its product, unless the product names one."""
 
 
-_RESOLVE = """
+def find_variants_sql(ids: str, skus: str) -> str:
+    """SQL of the variants of community $1 that have one of some ids or SKUs, which are expressions of arrays.
+
+    A variant that has both is found twice.
+    """
+    return f"""
+SELECT id, product_id, sku
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND id = ANY ({ids})
+UNION ALL
+SELECT id, product_id, sku
+FROM product_variants
+WHERE community_id = $1 AND deleted_at IS NULL AND sku = ANY ({skus})
+"""
+
+
+_RESOLVE = find_variants_sql("$2", "$3")
+
+_FIND_BY_CODE = """
 SELECT id, product_id, sku, external_id
 FROM product_variants
-WHERE community_id = $1 AND deleted_at IS NULL AND id = ANY ($2)
+WHERE community_id = $1 AND deleted_at IS NULL AND sku = ANY ($2)
 UNION
 SELECT id, product_id, sku, external_id
 FROM product_variants
-WHERE community_id = $1 AND deleted_at IS NULL AND sku = ANY ($3)
-UNION
-SELECT id, product_id, sku, external_id
-FROM product_variants
-WHERE community_id = $1 AND deleted_at IS NULL AND external_id = ANY ($4)
+WHERE community_id = $1 AND deleted_at IS NULL AND external_id = ANY ($3)
 """
 
 ProductVariantIds = tuple[int, int]
@@ -122,7 +136,7 @@ async def resolve_variants(
 ) -> tuple[dict[int, ProductVariantIds], dict[str, ProductVariantIds]]:
     """The product and variant ids by variant id and by SKU; unknown ones are left out."""
     requested = {variant_id for variant_id in variant_ids if 0 < variant_id <= validation.MAX_ID}
-    rows = await uow.fetch(_RESOLVE, uow.community_id, sorted(requested), sorted(skus), [])
+    rows = await uow.fetch(_RESOLVE, uow.community_id, sorted(requested), sorted(skus))
     by_id = {row["id"]: (row["product_id"], row["id"]) for row in rows if row["id"] in requested}
     by_sku = {row["sku"]: (row["product_id"], row["id"]) for row in rows if row["sku"] is not None}
     return by_id, {sku: by_sku[sku] for sku in skus if sku in by_sku}
@@ -170,9 +184,8 @@ async def get_or_create_inline(uow: UnitOfWork, inline: Sequence[InlineVariant])
     rows = [validate_inline(each) for each in inline]
     codes = [(row.columns.get("sku"), row.columns.get("external_id")) for row, _ in rows]
     found = await uow.fetch(
-        _RESOLVE,
+        _FIND_BY_CODE,
         uow.community_id,
-        [],
         sorted({sku for sku, _ in codes if sku}),
         sorted({code for _, code in codes if code}),
     )

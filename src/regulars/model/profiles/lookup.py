@@ -95,7 +95,7 @@ async def fetch_one_for_update(uow: UnitOfWork, profile_id: UUID) -> Profile:
 
 # A merged profile leads to its destination in one step. CASE is leakproof; COALESCE is not, so row-level security would
 # rule out the index.
-_BY_ID = """
+BY_ID = """
 SELECT input.ref::text AS value, active.profile_id
 FROM unnest($2::text::uuid[]) AS input (ref)
 JOIN profiles AS named ON named.community_id = $1 AND named.profile_id = input.ref
@@ -104,6 +104,7 @@ JOIN profiles AS active
     AND active.profile_id = CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END
 WHERE active.deleted_at IS NULL
 """
+"""Finds the active profiles of community $1 by the ids $2, an array literal: the requested id and that of the profile."""
 
 _BY_EXTERNAL_ID = """
 SELECT named.external_id AS value, active.profile_id
@@ -231,7 +232,7 @@ async def _by_id(scope: Scope, values: Iterable[str]) -> dict[ProfileRef, UUID]:
     ids = {value: uuid for value in values if (uuid := _canonical_uuid(value)) is not None}
     if not ids:
         return {}
-    rows = await scope.fetch(_BY_ID, scope.community_id, array_literal(sorted(set(ids.values()))))
+    rows = await scope.fetch(BY_ID, scope.community_id, array_literal(sorted(set(ids.values()))))
     targets = {row["value"]: row["profile_id"] for row in rows}
     return {("id", value): targets[uuid] for value, uuid in ids.items() if uuid in targets}
 

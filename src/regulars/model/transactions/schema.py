@@ -346,11 +346,18 @@ _EMBEDDED_PLACES = Resource(
     "locations AS r",
     tuple(each for each in EMBEDDED_LOCATIONS.fields if each.name in _PLACE_FIELDS),
 )
-_PLACE = f"""(
+
+
+def embedded_location_sql(community_id: str, location_id: str) -> str:
+    """SQL of the object that a transaction shows of its location. Both parameters are SQL expressions."""
+    return f"""(
     SELECT json_build_object({", ".join(f"'{name}', l.{name}" for name in _PLACE_FIELDS)})
     FROM locations AS l
-    WHERE l.community_id = r.community_id AND l.id = r.location_id
+    WHERE l.community_id = {community_id} AND l.id = {location_id}
 )"""
+
+
+_PLACE = embedded_location_sql("r.community_id", "r.location_id")
 
 
 def _place_field(name: str, kind: FieldType) -> ResourceField:
