@@ -1,7 +1,12 @@
 """The queue of writes: which rows are committed together, and when a second commit begins beside another one."""
 
+import asyncio
+
+import pytest
+
 from clubs import Club
 from ingest.transaction_writes import transaction_write
+from regulars.ingest import write_queue
 from regulars.ingest.write_queue import (
     LARGE_COMMIT_ROWS,
     MIN_ROWS_OF_SECOND_COMMIT,
@@ -41,6 +46,49 @@ async def test_few_rows_wait_for_the_running_commit(club: Club) -> None:
     assert not any(append(queue, *few))
     queue.finish(first)
     assert queue.take() == few
+
+
+async def test_few_rows_wait_for_the_next_rows_of_those_who_were_answered(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_queue, "MAX_GATHERING_SECONDS", 60.0)
+    queue = WriteQueue(500, max_writers=1)
+    append(queue, pending(club, "A", "B"))
+    first = queue.take()
+    waiting = [pending(club, "C")]
+    append(queue, *waiting)
+    queue.finish(first)
+    gathering = asyncio.ensure_future(queue.gather(first, 600.0))
+    await asyncio.sleep(0)
+    await queue.gather(first, 600.0)
+    waiting.append(pending(club, "D"))
+    assert append(queue, waiting[-1]) == [False]
+    await asyncio.sleep(0)
+    assert not gathering.done()
+    waiting += [pending(club, "E"), pending(club, "F")]
+    append(queue, *waiting[2:])
+    await gathering
+    assert queue.take() == waiting
+
+
+async def test_rows_do_not_wait_long_or_needlessly_for_more(club: Club) -> None:
+    queue = WriteQueue(500, max_writers=2)
+    append(queue, pending(club, "A"))
+    first = queue.take()
+    queue.finish(first)
+    # Nothing waits.
+    await queue.gather(first, 600.0)
+    append(queue, pending(club, "B"))
+    second = queue.take()
+    append(queue, pending(club, "C"))
+    # Another commit is running.
+    await queue.gather(first, 600.0)
+    queue.finish(second)
+    # The time is up.
+    await queue.gather(second, 0.0)
+    append(queue, *(pending(club, f"D{number}") for number in range(MIN_ROWS_OF_SECOND_COMMIT)))
+    await queue.gather(second, 600.0)
+    assert len(queue.take()) == MIN_ROWS_OF_SECOND_COMMIT + 1
 
 
 async def test_many_rows_begin_a_second_commit_but_no_third(club: Club) -> None:

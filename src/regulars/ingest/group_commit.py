@@ -103,9 +103,9 @@ class GroupCommitter:
 
     async def _run_writer(self, community_id: int, queue: WriteQueue) -> None:
         while batch := queue.take():
-            timer = asyncio.get_running_loop().call_later(
-                SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch
-            )
+            loop = asyncio.get_running_loop()
+            started_at = loop.time()
+            timer = loop.call_later(SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch)
             try:
                 results = await commit_group(self._database, community_id, batch)
             except Exception as error:
@@ -121,6 +121,7 @@ class GroupCommitter:
                 if result.is_slow and len(pending.writes) == 1:
                     self._remember_slow(community_id, pending.writes[0].row)
                 _resolve(pending, result)
+            await queue.gather(batch, loop.time() - started_at)
         # Without an await since the batch was found empty, so that the next write starts a new writer.
         queue.writers -= 1
 

@@ -20,6 +20,10 @@ id; None if all rows were rejected.
 MIN_ROWS_OF_SECOND_COMMIT = 33
 """Fewer rows wait for the running commit instead: in two small commits a row costs a fifth more than in one."""
 
+GATHERING_PART = 0.5
+MAX_GATHERING_SECONDS = 0.025
+"""The longest time for which a few rows wait for more: a part of what the last commit has taken, and a number of seconds."""
+
 LARGE_COMMIT_ROWS = 256
 """No row waits for a commit of more rows than these."""
 
@@ -87,6 +91,8 @@ class WriteQueue:
         self._rows_by_commit: dict[int, int] = {}
         self._slow_commits: set[int] = set()
         self._locked: set[Hashable] = set()
+        self._gathering: asyncio.Future[None] | None = None
+        self._gathered_rows = 0
         self.writers = 0
         """The number of writers: each is counted from its start until it has taken an empty batch."""
 
@@ -95,6 +101,28 @@ class WriteQueue:
         self._waiting.append(pending)
         if self._is_ready(pending):
             self._ready_rows += len(pending.writes)
+        if self._gathering is not None and self._ready_rows >= self._gathered_rows and not self._gathering.done():
+            self._gathering.set_result(None)
+
+    async def gather(self, committed: Sequence[PendingWrite], commit_seconds: float) -> None:
+        """Waits after a commit for the next rows of its callers, if other rows wait already, but only a few.
+
+        Otherwise the callers would form two groups that take turns, and each commit would have half of the rows. Does not
+        wait beside a running commit.
+        """
+        if not 0 < self._ready_rows < MIN_ROWS_OF_SECOND_COMMIT or self._rows_by_commit or self._gathering is not None:
+            return
+        self._gathered_rows = min(
+            self._ready_rows + sum(len(each.writes) for each in committed), MIN_ROWS_OF_SECOND_COMMIT
+        )
+        self._gathering = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(min(commit_seconds * GATHERING_PART, MAX_GATHERING_SECONDS)):
+                await self._gathering
+        except TimeoutError:
+            pass
+        finally:
+            self._gathering = None
 
     def needs_writer(self) -> bool:
         """Whether rows wait for which another writer must be started."""
