@@ -13,7 +13,7 @@ from starlette.routing import Match, Route
 from clubs import Club
 from regulars.api.registry import ENDPOINTS
 from regulars.web.endpoint import Endpoint
-from regulars.web.router import RequestHandler, Router
+from regulars.web.router import Router, RouteTree
 
 
 def paths(endpoint: Endpoint) -> Iterator[str]:
@@ -27,13 +27,9 @@ def paths(endpoint: Endpoint) -> Iterator[str]:
     return map("/".join, product(*choices))
 
 
-def create_handler(endpoint: Endpoint) -> RequestHandler:
-    """A handler that returns its endpoint and its parameters."""
-
-    async def handle(request: Request) -> Response:
-        return Response(f"{endpoint.method} {endpoint.path} {sorted(request.path_params.items())}")
-
-    return handle
+async def describe_endpoint(endpoint: Endpoint, request: Request) -> Response:
+    """Returns an endpoint and its parameters."""
+    return Response(f"{endpoint.method} {endpoint.path} {sorted(request.path_params.items())}")
 
 
 async def dispatch(routes: Router, method: str, path: str) -> str:
@@ -53,9 +49,8 @@ async def dispatch(routes: Router, method: str, path: str) -> str:
 
 
 async def test_a_path_leads_to_the_first_matching_endpoint() -> None:
-    handlers = [(endpoint, create_handler(endpoint)) for endpoint in ENDPOINTS]
-    routes = Router(Starlette(), handlers)
-    in_order = [(endpoint, Route(endpoint.path, handler, methods=[endpoint.method])) for endpoint, handler in handlers]
+    routes = Router(Starlette(), RouteTree(ENDPOINTS), describe_endpoint)
+    in_order = [(each, Route(each.path, lambda request: Response(), methods=[each.method])) for each in ENDPOINTS]
     tried = 0
     for endpoint in ENDPOINTS:
         for path in paths(endpoint):

@@ -32,7 +32,7 @@ from regulars.web.edge import EdgeMiddleware, security_headers
 from regulars.web.endpoint import Endpoint
 from regulars.web.openapi import openapi_document
 from regulars.web.pages import PageRouter
-from regulars.web.router import PageSite, RequestHandler, Router
+from regulars.web.router import EndpointHandler, PageSite, RequestHandler, Router, RouteTree
 
 _log = structlog.get_logger("regulars.api")
 
@@ -45,6 +45,8 @@ _RESPONDERS = {
     Caller.PROVIDER: provider_webhooks.respond,
 }
 """How requests of these callers are handled; all others are requests of the Profile API."""
+
+_ROUTES = RouteTree(ENDPOINTS)
 
 
 def create_app(
@@ -66,10 +68,6 @@ def create_app(
     exporter = MetricsExporter(context.database, routes, metrics_folder)
     context.group_committer.on_commit = exporter.observe_commit
 
-    by_path: dict[str, list[tuple[Endpoint, RequestHandler]]] = {}
-    for endpoint in ENDPOINTS:
-        by_path.setdefault(endpoint.path, []).append((endpoint, _endpoint_handler(context, exporter, endpoint)))
-    handlers = [pair for group in by_path.values() for pair in group]
     operations = {
         path: _page_handler(context, PAGES[path], handler)
         for path, handler in {"/metrics": _metrics(exporter), **swagger.page_handlers(_openapi_json())}.items()
@@ -78,7 +76,8 @@ def create_app(
     pages = PageRouter(public, operations, context.settings, operations_secret)
     lifespan_app = Starlette(lifespan=_lifespan(context, exporter, connection_limiter, run_jobs=run_jobs))
     lifespan_app.state.metrics_exporter = exporter
-    router = Router(lifespan_app, handlers, pages.find, context.public_address)
+    respond = _endpoint_handler(context, exporter)
+    router = Router(lifespan_app, _ROUTES, respond, pages.find, context.public_address)
     lifespan_app.state.find_endpoint = router.find_endpoint
     if site is not None:
         router.site = site(context, router)
@@ -95,12 +94,10 @@ def _openapi_json() -> bytes:
     return msgspec.json.encode(openapi_document(ENDPOINTS))
 
 
-def _endpoint_handler(context: AppContext, exporter: MetricsExporter, endpoint: Endpoint) -> RequestHandler:
-    respond = _RESPONDERS.get(endpoint.caller, request_handler.respond)
-
-    async def handle(request: Request) -> Response:
+def _endpoint_handler(context: AppContext, exporter: MetricsExporter) -> EndpointHandler:
+    async def handle(endpoint: Endpoint, request: Request) -> Response:
         start = time.perf_counter()
-        response = await respond(context, endpoint, request)
+        response = await _RESPONDERS.get(endpoint.caller, request_handler.respond)(context, endpoint, request)
         exporter.observe_request(endpoint.method, endpoint.path, response.status_code, time.perf_counter() - start)
         return response
 

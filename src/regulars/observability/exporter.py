@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -44,16 +45,14 @@ class MetricsExporter:
 
     def __init__(self, database: Database, routes: Sequence[tuple[str, str]] = (), folder: Path | None = None) -> None:
         self._database = database
-        routes = tuple(routes)
-        self._specs = (*metrics.request_metrics(routes), *metrics.process_metrics())
-        self._slots, count = _assign_slots(self._specs)
+        layout = _slot_layout(tuple(routes))
+        self._specs, self._slots, self._request_slots = layout.specs, layout.slots, layout.request_slots
         if folder is not None:
             # During an upgrade, processes with other metrics run at the same time.
             folder /= hashlib.sha256(repr(self._slots).encode()).hexdigest()[:16]
             folder.mkdir(exist_ok=True)
-        self._counters = SharedCounters(count, folder)
+        self._counters = SharedCounters(layout.count, folder)
         self._own = self._counters.own
-        self._request_slots = _request_slots(self._specs, routes)
         self._row_slots = {
             labels[0]: self._slots[metrics.TRANSACTION_ROWS.name, *labels]
             for labels in metrics.TRANSACTION_ROWS.label_values
@@ -192,32 +191,39 @@ class MetricsExporter:
             start = end
 
 
+@dataclass(frozen=True)
+class _SlotLayout:
+    """Where the counters of one process are.
+
+    `slots` has the first slot of each series by the metric's name and labels, `count` is the number of slots of all.
+    `request_slots` has the slots of a route's responses by status, and that of its durations, by method and path.
+    """
+
+    specs: tuple[MetricSpec, ...]
+    slots: Mapping[tuple[str, ...], int]
+    count: int
+    request_slots: Mapping[tuple[str, str], tuple[Mapping[int, int], int]]
+
+
 @cache
-def _assign_slots(specs: tuple[MetricSpec, ...]) -> tuple[Mapping[tuple[str, ...], int], int]:
-    """The first slot of each series, by the metric's name and labels, and the number of slots of all series."""
+def _slot_layout(routes: tuple[tuple[str, str], ...]) -> _SlotLayout:
+    """The layout for processes with these routes, each a method and a path."""
+    requests, durations = metrics.request_metrics(routes)
+    specs = (requests, durations, *metrics.process_metrics())
     slots: dict[tuple[str, ...], int] = {}
     count = 0
     for metric in specs:
         for labels in metric.label_values:
             slots[metric.name, *labels] = count
             count += metric.slots_per_series
-    return slots, count
-
-
-@cache
-def _request_slots(
-    specs: tuple[MetricSpec, ...], routes: tuple[tuple[str, str], ...]
-) -> Mapping[tuple[str, str], tuple[Mapping[int, int], int]]:
-    """The slots of a route's responses by status, and that of its durations, by method and path."""
-    slots, _ = _assign_slots(specs)
-    requests, durations = metrics.request_metrics(routes)
-    return {
+    request_slots = {
         route: (
             {status: slots[requests.name, *route, str(status)] for status in metrics.HTTP_STATUSES},
             slots[durations.name, *route],
         )
         for route in routes
     }
+    return _SlotLayout(specs, slots, count, request_slots)
 
 
 def _database_families(values: Mapping[str, float]) -> Iterator[Metric]:

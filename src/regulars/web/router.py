@@ -16,6 +16,7 @@ from regulars.web.endpoint import Endpoint
 from regulars.web.public_address import PublicAddress
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
+EndpointHandler = Callable[[Endpoint, Request], Awaitable[Response]]
 
 
 class PageSite(Protocol):
@@ -35,7 +36,6 @@ class _Route:
     rank: int
     endpoint: Endpoint
     names: list[str]
-    handler: RequestHandler
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Node:
     parameter: "_Node | None" = None
     routes: dict[str, _Route] = field(default_factory=dict)
 
-    def add(self, rank: int, endpoint: Endpoint, handler: RequestHandler) -> None:
+    def add(self, rank: int, endpoint: Endpoint) -> None:
         """Adds the route of an endpoint."""
         names, node = [], self
         for segment in endpoint.path.split("/"):
@@ -58,7 +58,7 @@ class _Node:
                 node = node.parameter
             else:
                 node = node.literals.setdefault(segment, _Node())
-        node.routes[endpoint.method] = _Route(rank, endpoint, names, handler)
+        node.routes[endpoint.method] = _Route(rank, endpoint, names)
 
     def find(
         self, method: str, segments: Sequence[str], values: tuple[str, ...] = ()
@@ -76,6 +76,30 @@ class _Node:
         return min(literal_match, parameter_match, key=lambda match: match[0].rank)
 
 
+class RouteTree:
+    """The routes of endpoints, of which the first one that matches a path counts."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._root = _Node()
+        for rank, endpoint in enumerate(endpoints):
+            self._root.add(rank, endpoint)
+        self._methods = sorted({endpoint.method for endpoint in endpoints} | {"GET"})
+
+    def find(self, method: str, segments: Sequence[str]) -> tuple[Endpoint, dict[str, str]] | None:
+        """The endpoint of a path and its path parameters; None if there is none."""
+        match = self._root.find(method, segments)
+        if match is None:
+            return None
+        route, values = match
+        return route.endpoint, dict(zip(route.names, values, strict=True))
+
+    def allowed_methods(self, segments: Sequence[str]) -> list[str]:
+        """The methods that are allowed at a path."""
+        matches = [(each, match[0]) for each in self._methods if (match := self._root.find(each, segments))]
+        # Some endpoints only explain why a method is not allowed.
+        return [method for method, route in matches if route.endpoint.status != 405]
+
+
 class Router:
     """Dispatches requests to endpoints and pages; other paths get 404, 405 or a redirect.
 
@@ -87,26 +111,20 @@ class Router:
     def __init__(
         self,
         app: Starlette,
-        handlers: Sequence[tuple[Endpoint, RequestHandler]],
+        routes: RouteTree,
+        respond: EndpointHandler,
         page: Callable[[Scope], RequestHandler | None] = lambda scope: None,
         public_address: PublicAddress | None = None,
     ) -> None:
         self._app = app
+        self._routes = routes
+        self._respond = respond
         self._page = page
         self._public_address = public_address or PublicAddress(Settings())
-        self._root = _Node()
-        for rank, (endpoint, handler) in enumerate(handlers):
-            self._root.add(rank, endpoint, handler)
-        self.paths = frozenset(endpoint.path for endpoint, _ in handlers)
-        self._methods = sorted({endpoint.method for endpoint, _ in handlers} | {"GET"})
 
     def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
         """The endpoint of a decoded path and its path parameters; None if there is none."""
-        match = self._root.find(method, path.split("/"))
-        if match is None:
-            return None
-        route, values = match
-        return route.endpoint, dict(zip(route.names, values, strict=True))
+        return self._routes.find(method, path.split("/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -115,12 +133,11 @@ class Router:
         scope["app"] = self._app
         segments = scope.get("path_segments") or scope["path"].split("/")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        match = self._root.find(method, segments)
+        match = self._routes.find(method, segments)
         if match is not None:
-            route, values = match
-            scope["path_params"] = dict(zip(route.names, values, strict=True))
-            scope["endpoint_path"] = route.endpoint.path
-            response = await route.handler(ApiRequest(scope, receive, send))
+            endpoint, scope["path_params"] = match
+            scope["endpoint_path"] = endpoint.path
+            response = await self._respond(endpoint, ApiRequest(scope, receive, send))
         elif self.site is not None and self.site.handles(segments):
             await self.site(scope, receive, send)
             return
@@ -143,9 +160,7 @@ class Router:
         return errors.path_error_response(path, f"There is nothing at {path}.", 404)
 
     def _allowed_methods(self, scope: Scope, segments: Sequence[str]) -> list[str]:
-        """The methods that are allowed at a path."""
-        routes = {each: match for each in self._methods if (match := self._root.find(each, segments))}
-        # Some endpoints only explain why a method is not allowed.
-        methods = [each for each, (route, _) in routes.items() if route.endpoint.status != 405]
+        """The methods that are allowed at a path, of endpoints and pages."""
+        methods = self._routes.allowed_methods(segments)
         methods += ["GET"] if self._page(scope) is not None else []
         return sorted([*methods, "HEAD"]) if "GET" in methods else methods
