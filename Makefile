@@ -9,7 +9,7 @@ DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
 PEERS := $(VENV)/peers
 PEERS_INSTALLED := $(VENV)/.peers-installed
 
-.PHONY: demo test test-long check bench trust docs clean
+.PHONY: demo test test-slow test-long check bench trust docs clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
@@ -33,10 +33,17 @@ demo: $(INSTALLED)
 	$(BIN)/regulars demo
 
 # Compiled modules are stored even where the environment says otherwise: the tests start many processes.
-test: $(DEVELOPMENT_INSTALLED)
-	PYTHONDONTWRITEBYTECODE= REGULARS_COVERAGE=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore tests/source_code --numprocesses $(WORKERS) --dist loadgroup
 
-# The suite with its long tests, and more examples of what is drawn.
+# What a change needs while it is written: all but the slow tests, with their coverage.
+test: $(DEVELOPMENT_INSTALLED)
+	REGULARS_COVERAGE=1 $(TEST) -m 'not slow'
+
+# The slow tests: with servers, commands and browsers, on PostgreSQL 15, of many rows or random histories.
+test-slow: $(DEVELOPMENT_INSTALLED)
+	$(TEST) -m slow
+
+# All tests with their long forms, and more examples of what is drawn.
 test-long: $(DEVELOPMENT_INSTALLED)
 	REGULARS_EXAMPLES=200 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --long
 
@@ -44,6 +51,7 @@ check: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/source_code
 
 bench: $(PEERS_INSTALLED)
 	$(BIN)/python -m bench

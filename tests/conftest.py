@@ -24,6 +24,27 @@ from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
 
+SLOW_TESTS = (
+    "bench",
+    "cli/test_backup.py",
+    "cli/test_deployment.py",
+    "cli/test_upgrading_docs.py",
+    "dashboard/in_chromium",
+    "demo/test_mall_loads.py",
+    "deployment",
+    "documentation/test_commands.py",
+    "ingest/test_crashes.py",
+    "loading/test_large_loads.py",
+    "loading/test_precomputed_values.py",
+    "segments/test_random_segments.py",
+    "reports/test_random_offers.py",
+    "storage/test_embedded.py",
+    "storage/test_upgrade.py",
+    "system",
+    "trust",
+)
+"""Folders and modules whose tests are all slow. They run what other tests cover, in programs of its own or with more rows."""
+
 IN_ONE_PROCESS = (
     "api/test_database_faults.py",
     "demo",
@@ -56,15 +77,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects the long tests, and groups those that run in one process."""
+    """Marks the slow tests, groups those that run in one process, and deselects the long ones."""
+    marks = {path: list(_marks_of(path.relative_to(_TESTS))) for path in {item.path for item in items}}
     for item in items:
-        path = item.path.relative_to(_TESTS)
-        for each in IN_ONE_PROCESS:
-            if path.is_relative_to(each):
-                item.add_marker(pytest.mark.xdist_group(each))
+        for mark in marks[item.path]:
+            item.add_marker(mark)
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if each.get_closest_marker("long")])
         items[:] = [each for each in items if not each.get_closest_marker("long")]
+
+
+def _marks_of(path: Path) -> Iterator[pytest.MarkDecorator]:
+    """The marks of all tests of a module."""
+    if any(path.is_relative_to(each) for each in SLOW_TESTS):
+        yield pytest.mark.slow
+    for each in IN_ONE_PROCESS:
+        if path.is_relative_to(each):
+            yield pytest.mark.xdist_group(each)
 
 
 def pytest_collection_finish() -> None:

@@ -185,10 +185,14 @@ def copy_migrated(owner_url: str, database: str) -> None:
     create_database(owner_url, database, _TEMPLATE)
 
 
-on_both_servers = pytest.mark.parametrize("database_urls", NAMES, indirect=True)
+on_both_servers = pytest.mark.parametrize(
+    "database_urls", ["embedded", pytest.param("postgresql15", marks=pytest.mark.slow)], indirect=True
+)
 """Runs the tests of a module on both servers."""
 
 on_both_servers_if_long = pytest.mark.parametrize(
-    "database_urls", ["embedded", pytest.param("postgresql15", marks=pytest.mark.long)], indirect=True
+    "database_urls",
+    ["embedded", pytest.param("postgresql15", marks=[pytest.mark.slow, pytest.mark.long])],
+    indirect=True,
 )
 """The same for tests that draw what they do, whose statements other tests run on both servers in any case."""

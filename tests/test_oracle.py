@@ -127,6 +127,7 @@ def test_a_clock_set_back_over_midnight_returns_to_the_stage_before() -> None:
     ]
 
 
+@pytest.mark.slow
 @given(histories(), st.data())
 @settings(max_examples=40, deadline=None)
 def test_no_value_changes_before_the_next_change(history: History, data: st.DataObject) -> None:

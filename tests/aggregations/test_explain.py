@@ -30,6 +30,7 @@ async def explaining_ids(scope: Scope, profile_id: UUID, name: str, as_of: datet
     return [each["id"] for each in rows["transactions"]]
 
 
+@pytest.mark.slow
 @property_test(3)
 @given(outcome=outcomes(max_actions=30), data=st.data())
 async def test_the_explaining_transactions_alone_determine_the_value(

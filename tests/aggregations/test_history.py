@@ -38,6 +38,7 @@ async def read_changes(
     return decoded
 
 
+@pytest.mark.slow
 @property_test(5)
 @given(outcome=outcomes(max_actions=20), data=st.data())
 async def test_a_value_is_constant_between_two_changes(

@@ -67,6 +67,7 @@ async def is_sent_as_it_is(product: SystemUnderTest, facts: Facts, now: datetime
     assert differences(replace_locations_by_ids(await product.sent_values(profile_id)), expected) == {}
 
 
+@pytest.mark.slow
 @property_test(2)
 @given(history=histories(), data=st.data())
 async def test_all_values_are_correct_after_every_action(
@@ -152,6 +153,7 @@ async def differing(product: SystemUnderTest) -> list[str]:
 # The clock -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @property_test(1)
 @given(history=histories(max_actions=20), data=st.data())
 async def test_the_refresh_job_visits_only_due_profiles(

@@ -43,6 +43,7 @@ assert worker.stdout.readline() == b"ready\\n"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "block"])
 def test_a_worker_that_does_not_stop_ends_soon_after_its_parent(handler: str) -> None:
     server = _SERVER.replace("WORKER", repr(_WORKER.replace("HANDLER", handler)))

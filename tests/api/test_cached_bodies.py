@@ -52,6 +52,7 @@ class Reads:
         return is_new
 
 
+@pytest.mark.slow
 async def test_a_stored_body_is_never_outdated(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     http, clock = club.http, club.clock
     store = (await http.post(f"{V3}/locations", json={"name": "First", "address": {"country": "NO"}})).json()["data"][

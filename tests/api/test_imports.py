@@ -149,6 +149,7 @@ async def test_a_truncated_import_stores_nothing(club: Club) -> None:
 LONG = HEADER + "".join(f"T{number},,2026-10-01,{number}\n" for number in range(20_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ends", "status"), [("disconnect", 400), ("stop", 503)])
 async def test_an_import_stops_with_its_client_or_server_and_is_resumed(
     club: Club, ends: str, status: int, monkeypatch: pytest.MonkeyPatch
@@ -394,6 +395,7 @@ async def values(club: Club) -> dict[str, Json]:
     return {name: {key: each for key, each in row.items() if key not in own} for name, row in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("which", "published"),
     [

@@ -66,5 +66,6 @@ def test_a_plot_is_drawn_by_notebooks_and_saved(tmp_path: Path, monkeypatch: pyt
     plot.save(str(tmp_path / "chart.html"))
 
 
+@pytest.mark.slow
 def test_the_script_of_pages_is_what_vl_convert_makes() -> None:
     assert (STATIC / "vega.js").read_text() == vega_script.build_script()

@@ -70,6 +70,7 @@ def test_a_folder_stands_for_its_files(command: Command, slug: str, folder: Path
     assert (done.code, done.err) == (2, "regulars: empty holds no files.\n")
 
 
+@pytest.mark.slow
 def test_precomputed_values_of_the_same_transactions_are_imported(command: Command, slug: str, folder: Path) -> None:
     (folder / "sales.csv").write_text("external_id,profile,transacted_at,total\nT1,M1,2026-10-01T10:00:00Z,5\n")
     (folder / "members.csv").write_text("external_id,joined_at\nM1,2026-10-01T09:00:00Z\n")

@@ -40,6 +40,7 @@ def chart_specs(page: str) -> list[dict[str, object]]:
     return [json.loads(each) for each in re.findall(r'<script type="application/json">(.*?)</script>', page)]
 
 
+@pytest.mark.slow
 async def test_every_report_has_a_page_by_each_of_its_groupings(club: Club) -> None:
     await create_profile(club, gender="female", birthdate="1990-01-01")
     await create_transaction(club, sale("100.00"))

@@ -49,6 +49,7 @@ def times(event: str, dispatches: Dispatches) -> list[datetime]:
     return sorted(row["at"] for events in dispatches.values() for row in events if row["event"] == event)
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_moment_give_the_same_messages(
     as_of: datetime,
 ) -> None:

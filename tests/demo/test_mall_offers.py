@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
+import pytest
+
 from regulars.demo.mall import mall
 from regulars.demo.rows import (
     LocationRecord,
@@ -22,6 +24,7 @@ def of_offer(events: list[OfferEventRecord]) -> dict[str, list[OfferEventRecord]
     return by_offer
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_moment_give_the_same_offers(
     as_of: datetime,
 ) -> None:

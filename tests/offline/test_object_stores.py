@@ -47,6 +47,7 @@ def lake(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return object_stores.file_system(LAKE)
 
 
+@pytest.mark.slow
 def test_files_folders_and_patterns_are_read(tmp_path: Path, lake: Any) -> None:
     pq.write_table(table(), tmp_path / "sales.parquet")
     lake.put_file(str(tmp_path / "sales.parquet"), f"{LAKE}/sales/year=2026/sales.parquet")

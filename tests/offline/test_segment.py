@@ -40,6 +40,7 @@ def members_of(segment: Any, **options: Any) -> dict[str, bool]:
     return {each["profile"]: each["in_segment"] for each in result["records"]}
 
 
+@pytest.mark.slow
 def test_each_member_is_in_a_segment_or_not() -> None:
     assert members_of(WOMEN) == {"A": True, "C": False}
     assert members_of({"name": "women", "filter": WOMEN}) == {"A": True, "C": False}

@@ -74,6 +74,7 @@ def rules_differ(connection: psycopg.Connection, name: str, *at: datetime) -> bo
     return [wall for (wall,) in rows] != [each.astimezone(ZoneInfo(name)).replace(tzinfo=None) for each in around]
 
 
+@pytest.mark.slow
 @on_both_servers
 def test_bucket_starts_are_equal_in_sql_and_python(database_urls: tuple[str, str]) -> None:
     with psycopg.connect(database_urls[1]) as connection:

@@ -64,6 +64,7 @@ class Writer:
             )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 async def test_rows_that_remain_are_returned_exactly_once(club: Club) -> None:
     chance = random.Random(SEED)

@@ -57,6 +57,7 @@ async def all_is_true(product: SystemUnderTest, cache: ReplicaCache, facts: Fact
         assert wrong == {}, wrong
 
 
+@pytest.mark.slow
 @property_test(2)
 @given(history=histories(max_actions=25), data=st.data())
 async def test_a_replica_has_every_value_after_any_changes(

@@ -6,6 +6,8 @@ import json
 from datetime import datetime, timedelta
 from random import Random
 
+import pytest
+
 from hypothesis_settings import SEED, examples
 from query.event_reports import HISTORY, SampleEvent, build_query, create_tenant
 from query.timeseries_oracle import CountedEvent, expected
@@ -76,6 +78,7 @@ def times(random: Random, change: datetime, length: timedelta) -> tuple[str, str
     return start.replace(tzinfo=None).isoformat(), end.replace(tzinfo=None).isoformat()
 
 
+@pytest.mark.slow
 async def test_every_timeseries_equals_that_of_the_oracle(database: Database) -> None:
     random = Random(SEED)
     tenants = []

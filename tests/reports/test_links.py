@@ -71,6 +71,7 @@ async def visited(post: SendingClub, visits: Sequence[Row], chance: random.Rando
 # As a plain loop counts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", *(pytest.param(each, marks=pytest.mark.long) for each in ZONES[1:])])
 async def test_counts_equal_a_recount_for_visits_in_any_order(post: SendingClub, zone: str) -> None:
     chance = random.Random(SEED + ZONES.index(zone))
@@ -187,6 +188,7 @@ async def records(post: SendingClub, report: str, names: Sequence[str], **body: 
 # Changes of profiles -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_purge_removes_a_visitor_and_a_merge_makes_two_one(post: SendingClub) -> None:
     chance = random.Random(SEED + 10)
     visits = [*random_visits(chance, 150), make_visit(1, utm_term="my-own", profile="M0") | {"at": START.isoformat()}]
@@ -218,6 +220,7 @@ async def test_a_profile_without_visits_can_be_purged(post: SendingClub) -> None
     assert (await post.club.http.delete(f"/api/v3/profiles/{one['id']}/purge")).status_code in (200, 204)
 
 
+@pytest.mark.slow
 async def test_a_change_of_the_time_zone_rebuilds_all_buckets(post: SendingClub) -> None:
     chance = random.Random(SEED + 11)
     visits = random_visits(chance, 150)
@@ -277,6 +280,7 @@ async def test_every_field_of_a_link_has_values(post: SendingClub) -> None:
         assert {each["value"]: each["count"] for each in found["values"]} == shown, field
 
 
+@pytest.mark.slow
 async def test_concurrent_batches_of_visits_are_recorded_one_after_the_other(post: SendingClub) -> None:
     chance = random.Random(SEED + 15)
     visits = random_visits(chance, 150)

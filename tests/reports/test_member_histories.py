@@ -207,6 +207,7 @@ def _key(columns: list[str]) -> Callable[[dict[str, Any]], Any]:
     return key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", range(examples(1)))
 async def test_counts_history_and_balance_equal_a_recount_of_random_changes(club: Club, example: int) -> None:
     world = World(club, SEED + example)

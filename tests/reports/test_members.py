@@ -88,6 +88,7 @@ class MemberReports:
         return [drawn.report_fields(each, self.club.clock().date()) for each in self.members.values()]
 
 
+@pytest.mark.slow
 async def test_counts_equal_a_recount_while_members_change(club: Club) -> None:
     chance = random.Random(SEED)
     reports = MemberReports(club)

@@ -232,6 +232,7 @@ def drawn(chance: random.Random, number: int) -> list[dict[str, Any]]:
     return found + chance.sample(found, number // 3)
 
 
+@pytest.mark.slow
 async def test_counts_equal_a_recount_for_events_in_any_order(post: SendingClub) -> None:
     await with_members(post)
     chance = random.Random(SEED)

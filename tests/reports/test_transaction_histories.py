@@ -206,6 +206,7 @@ class World:
         assert await query_timeseries(self.club, interval, start, end, by, only) == expected, (by, interval, start, end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", range(examples(1)))
 async def test_both_reports_equal_a_recount_of_random_purchases(oslo: Club, example: int) -> None:
     world = World(oslo, SEED + example)

@@ -14,6 +14,7 @@ from regulars.core import timestamps
 _INSTANTS = "generate_series('2000-01-01T00:30Z'::timestamptz, '2020-01-01Z', '11 days 7 hours')"
 
 
+@pytest.mark.slow
 @on_both_servers_if_long
 def test_python_and_postgresql_agree_on_every_accepted_time_zone(database_urls: tuple[str, str]) -> None:
     accepted = []

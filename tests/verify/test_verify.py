@@ -244,6 +244,7 @@ async def test_profiles_are_verified_in_ranges(
     assert [each async for each in verify(database, community.id)] == results
 
 
+@pytest.mark.slow
 @property_test(2)
 @given(history=histories(max_actions=25), data=st.data())
 async def test_random_histories_have_no_discrepancies_now_or_at_any_instant(

@@ -31,6 +31,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
+@pytest.mark.slow
 async def test_the_document_is_valid_and_served_without_a_token(club: Club) -> None:
     answer = await club.http.get("/api/openapi.json", headers={"Authorization": ""})
     assert answer.status_code == 200

@@ -205,6 +205,7 @@ async def test_a_response_of_two_gigabytes_is_cut_off(
     assert written < 20_000_000
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_hangs_delays_no_other_webhook(
     club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # Each pattern, and what to write instead.
 REPLACED = {
@@ -61,7 +61,7 @@ def _files(*folders: str, endings: tuple[str, ...] = (".py", ".sql", ".md")) -> 
     return [
         ROOT / each
         for each in listed.stdout.splitlines()
-        if each.endswith(endings) and "/golden/" not in each and each != "tests/test_vocabulary.py"
+        if each.endswith(endings) and "/golden/" not in each and each != "tests/source_code/test_vocabulary.py"
     ]
 
 

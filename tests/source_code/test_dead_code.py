@@ -8,7 +8,7 @@ import vulture
 
 from regulars.cli import COMMANDS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 CALLED_BY_OTHERS = {
     "__getattr__": "Python, for regulars.compute",

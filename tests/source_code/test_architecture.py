@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).parent.parent / "src" / "regulars"
+SOURCE = Path(__file__).parents[2] / "src" / "regulars"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # Each package may import those before it, and itself.
