@@ -14,7 +14,7 @@ _OPENING = """\
 Claims about safety and fault tolerance, and their measurements. `make trust` (`python -m trust`) generates this page: it
 attacks and crashes a real server with its own processes and PostgreSQL, by requests over the network.
 `python -m trust NAME` repeats one proof, `--seed` uses the same random choices, and `--scale 0.1` runs a tenth. Short forms
-of the proofs are part of `make test`.
+of the proofs are part of `make test-slow`.
 """
 
 
