@@ -9,7 +9,7 @@ DEVELOPMENT_INSTALLED := $(VENV)/.development-installed
 PEERS := $(VENV)/peers
 PEERS_INSTALLED := $(VENV)/.peers-installed
 
-.PHONY: demo test test-slow test-long check bench trust docs clean
+.PHONY: demo test test-slow coverage test-long check bench trust docs clean
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
@@ -35,13 +35,17 @@ demo: $(INSTALLED)
 # Compiled modules are stored even where the environment says otherwise: the tests start many processes.
 TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore tests/source_code --numprocesses $(WORKERS) --dist loadgroup
 
-# What a change needs while it is written: all but the slow tests, with their coverage.
+# All but the slow tests.
 test: $(DEVELOPMENT_INSTALLED)
-	REGULARS_COVERAGE=1 $(TEST) -m 'not slow'
+	REGULARS_COVERAGE=test $(TEST) -m 'not slow'
 
 # The slow tests: with servers, commands and browsers, on PostgreSQL 15, of many rows or random histories.
 test-slow: $(DEVELOPMENT_INSTALLED)
-	$(TEST) -m slow
+	REGULARS_COVERAGE=test-slow $(TEST) -m slow
+
+# What the last runs of both have covered.
+coverage: $(DEVELOPMENT_INSTALLED)
+	$(BIN)/python tests/coverage_measurement.py
 
 # All tests with their long forms, and more examples of what is drawn.
 test-long: $(DEVELOPMENT_INSTALLED)
@@ -64,4 +68,4 @@ docs: $(DEVELOPMENT_INSTALLED)
 	$(BIN)/python -m bench.roadmap
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,13 +1,18 @@
 """Measures which lines and branches of the package the tests run, with SlipCover, in every process of pytest-xdist.
 
+Each run stores its measurement; `make coverage` adds up those of the fast and of the slow tests, and fails if they cover
+too little.
+
 SlipCover compiles probes into the package, which cost much less than a tracer that is called for every line of every
 module. Its own plugin is not used: it also inserts probes into the tests and into pytest's plugins.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,8 +21,11 @@ from typing import Any
 import pytest
 import slipcover
 
-ENABLED = "REGULARS_COVERAGE" in os.environ
-"""Set by `make test`. Other runs test only a part, and measure nothing."""
+RUN = os.environ.get("REGULARS_COVERAGE", "")
+"""The name of a run that is measured: `make test` and `make test-slow` set it. Other runs measure nothing."""
+
+FOLDER = Path(__file__).parent.parent / ".coverage"
+"""The measurements of the last runs, by name."""
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
@@ -49,33 +57,47 @@ class WorkerMeasurement:
         session.config.workeroutput[_RESULT_KEY] = json.dumps(self._probes.get_coverage())  # type: ignore[attr-defined]
 
 
-class CoverageReport:
-    """The plugin of the controller: adds up the measurements, and fails a run that covers too little."""
+class RunMeasurement:
+    """The plugin of the controller: adds up the measurements of the workers, and stores the total."""
 
     def __init__(self) -> None:
         self._total: Coverage = {}
-        self._failure = ""
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Adds the measurement of a worker."""
-        self._add(json.loads(node.workeroutput[_RESULT_KEY]))
+        self._total = _sum(self._total, json.loads(node.workeroutput[_RESULT_KEY]))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Compares the total with what is required."""
-        # Adds the modules that no worker has imported.
-        self._add(slipcover.Slipcover(branch=True, source=[str(SOURCE)]).get_coverage())
-        self._failure = _failure(self._total)
-        if self._failure and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        """Stores the total."""
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / f"{RUN}.json").write_text(json.dumps({"source": _source_digest(), "coverage": self._total}))
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Prints what no test runs."""
-        slipcover.print_coverage(self._total, outfile=terminalreporter, skip_covered=True)
-        if self._failure:
-            terminalreporter.write_line(self._failure, red=True)
 
-    def _add(self, measured: Coverage) -> None:
-        self._total = slipcover.merge_coverage(self._total, measured) if self._total else measured
+def main() -> int:
+    """Prints what no test of the last runs covers. Returns exit code 1 if that is too much, or the source has changed since."""
+    # Includes the modules that no run has imported.
+    total: Coverage = slipcover.Slipcover(branch=True, source=[str(SOURCE)]).get_coverage()
+    for path in sorted(FOLDER.glob("*.json")):
+        run = json.loads(path.read_text())
+        if run["source"] != _source_digest():
+            print(f"{path.name} is of another version of {SOURCE}. Run `make test` and `make test-slow` first.")
+            return 1
+        total = _sum(total, run["coverage"])
+    slipcover.print_coverage(total, outfile=sys.stdout, skip_covered=True)
+    failure = _failure(total)
+    print(failure or "Coverage is as required.")
+    return 1 if failure else 0
+
+
+def _sum(first: Coverage, second: Coverage) -> Coverage:
+    return slipcover.merge_coverage(first, second) if first else second
+
+
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(SOURCE.rglob("*.py")):
+        digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _failure(measured: Mapping[str, Any]) -> str:
@@ -92,11 +114,15 @@ def _failure(measured: Mapping[str, Any]) -> str:
     return f"Not covered completely, as the core must be: {', '.join(core)}." if core else ""
 
 
-def _plugin() -> WorkerMeasurement | CoverageReport | None:
-    if not ENABLED:
+def _plugin() -> WorkerMeasurement | RunMeasurement | None:
+    if not RUN:
         return None
-    return WorkerMeasurement() if IS_WORKER else CoverageReport()
+    return WorkerMeasurement() if IS_WORKER else RunMeasurement()
 
 
 plugin = _plugin()
 """Registered by conftest.py, which imports this module before the package."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -88,7 +88,7 @@ def unwrap(app: Any, kind: type[T]) -> T:
 
 def test_every_route_is_declared(club: Club) -> None:
     app = create_app(club.server, run_jobs=False)
-    assert unwrap(app, Router).paths == {endpoint.path for endpoint in ENDPOINTS}
+    assert unwrap(app, Router).routes.paths == {endpoint.path for endpoint in ENDPOINTS}
     # There are no other routes; a page that is not among PAGES can't be added.
     assert unwrap(app, Starlette).routes == []
     assert set(PAGES.values()) == {Access(Caller.ANYONE)}

@@ -45,7 +45,7 @@ class MetricsExporter:
 
     def __init__(self, database: Database, routes: Sequence[tuple[str, str]] = (), folder: Path | None = None) -> None:
         self._database = database
-        layout = _slot_layout(tuple(routes))
+        layout = _slot_layout(tuple(routes), metrics.process_metrics())
         self._specs, self._slots, self._request_slots = layout.specs, layout.slots, layout.request_slots
         if folder is not None:
             # During an upgrade, processes with other metrics run at the same time.
@@ -206,10 +206,10 @@ class _SlotLayout:
 
 
 @cache
-def _slot_layout(routes: tuple[tuple[str, str], ...]) -> _SlotLayout:
-    """The layout for processes with these routes, each a method and a path."""
+def _slot_layout(routes: tuple[tuple[str, str], ...], process_metrics: tuple[MetricSpec, ...]) -> _SlotLayout:
+    """The layout for processes with these routes, each a method and a path, and these further metrics."""
     requests, durations = metrics.request_metrics(routes)
-    specs = (requests, durations, *metrics.process_metrics())
+    specs = (requests, durations, *process_metrics)
     slots: dict[tuple[str, ...], int] = {}
     count = 0
     for metric in specs:

@@ -83,6 +83,7 @@ class RouteTree:
         self._root = _Node()
         for rank, endpoint in enumerate(endpoints):
             self._root.add(rank, endpoint)
+        self.paths = frozenset(endpoint.path for endpoint in endpoints)
         self._methods = sorted({endpoint.method for endpoint in endpoints} | {"GET"})
 
     def find(self, method: str, segments: Sequence[str]) -> tuple[Endpoint, dict[str, str]] | None:
@@ -117,14 +118,14 @@ class Router:
         public_address: PublicAddress | None = None,
     ) -> None:
         self._app = app
-        self._routes = routes
+        self.routes = routes
         self._respond = respond
         self._page = page
         self._public_address = public_address or PublicAddress(Settings())
 
     def find_endpoint(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
         """The endpoint of a decoded path and its path parameters; None if there is none."""
-        return self._routes.find(method, path.split("/"))
+        return self.routes.find(method, path.split("/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -133,7 +134,7 @@ class Router:
         scope["app"] = self._app
         segments = scope.get("path_segments") or scope["path"].split("/")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        match = self._routes.find(method, segments)
+        match = self.routes.find(method, segments)
         if match is not None:
             endpoint, scope["path_params"] = match
             scope["endpoint_path"] = endpoint.path
@@ -161,6 +162,6 @@ class Router:
 
     def _allowed_methods(self, scope: Scope, segments: Sequence[str]) -> list[str]:
         """The methods that are allowed at a path, of endpoints and pages."""
-        methods = self._routes.allowed_methods(segments)
+        methods = self.routes.allowed_methods(segments)
         methods += ["GET"] if self._page(scope) is not None else []
         return sorted([*methods, "HEAD"]) if "GET" in methods else methods
