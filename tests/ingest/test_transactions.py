@@ -185,18 +185,18 @@ async def test_a_replaced_transaction_is_attached_to_its_claim(club: Club) -> No
 
 async def test_a_concurrently_deleted_transaction_is_inserted(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     await write_all(club, [transaction_write(club, external_id="A", total=1)])
-    lock_existing = ingest._lock_existing
+    find_existing = ingest._find_existing
     deleted: list[bool] = []
 
-    async def deleting(uow: UnitOfWork, external_ids: Any) -> Any:
+    async def deleting(uow: UnitOfWork, external_ids: Any, *, lock: bool) -> Any:
         # Another writer deletes it between the conflict and the lookup of the existing row.
         if not deleted:
             deleted.append(True)
             async with club.database.write_transaction(club.community.id) as scope:
                 await scope.execute("DELETE FROM transactions WHERE community_id = $1", club.community.id)
-        return await lock_existing(uow, external_ids)
+        return await find_existing(uow, external_ids, lock=lock)
 
-    monkeypatch.setattr(ingest, "_lock_existing", deleting)
+    monkeypatch.setattr(ingest, "_find_existing", deleting)
     assert kinds(await write_all(club, [transaction_write(club, WriteMode.CREATE, external_id="A", total=2)])) == [
         WriteStatus.ACCEPTED
     ]

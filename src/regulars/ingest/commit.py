@@ -1,9 +1,10 @@
 """Commits facts, everything that is derived from them, and the outbox in one database transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -137,13 +138,9 @@ async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
         await remove(uow, sorted(uow.removed_profiles))
     changed = {*uow.dirty_profiles, *uow.dirty_members} - uow.removed_profiles
     if profile_ids := sorted(changed, key=_BY_NUMBER):
-        # Locked in the order of their ids. Later statements have later snapshots, which contain everything that earlier
-        # holders of these locks have committed.
-        locked = await uow.fetch(_LOCK, uow.community_id, profile_ids)
-        if uow.dirty_profiles.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
-            raise ProfileRemovedError("A profile was removed by another writer.")
+        deleted = [] if changed <= uow.locked_profiles else await _lock(uow, profile_ids)
         await _refresh_values(uow, clock)
-        if deleted := [row["profile_id"] for row in locked if not row["exists"]]:
+        if deleted:
             await remove(uow, deleted)
     for fact_type in FACT_TYPES:
         if fact_type.record is not None:
@@ -164,6 +161,17 @@ async def refresh_derived(uow: UnitOfWork, clock: Callable[[], Any]) -> None:
             uow.values_changed or uow.locations_changed,
         )
     uow.clear()
+
+
+async def _lock(uow: UnitOfWork, profile_ids: Sequence[UUID]) -> list[UUID]:
+    """Locks profiles in the order of their ids; returns those that are deleted.
+
+    Later statements have later snapshots, which contain everything that earlier holders of these locks have committed.
+    """
+    locked = await uow.fetch(_LOCK, uow.community_id, profile_ids)
+    if uow.dirty_profiles.keys() - {row["profile_id"] for row in locked if not row["is_merged"]}:
+        raise ProfileRemovedError("A profile was removed by another writer.")
+    return [row["profile_id"] for row in locked if not row["exists"]]
 
 
 async def _refresh_values(uow: UnitOfWork, clock: Callable[[], Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from regulars.core.errors import ValidationError
 from regulars.ingest import idempotency
@@ -17,10 +18,12 @@ from regulars.ingest.write_queue import (
     CommitResult,
     EncodedResponse,
     PendingWrite,
+    Representations,
     WriteQueue,
 )
 from regulars.model import community as communities
 from regulars.model.community import Community
+from regulars.model.transactions.new_transactions import serialize_new
 from regulars.model.transactions.schema import TRANSACTIONS, TransactionRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Database
@@ -229,14 +232,7 @@ async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: lis
     for pending in batch:
         parts.append(outcomes[start : start + len(pending.writes)])
         start += len(pending.writes)
-    returned_ids = [
-        outcome.id
-        for pending, part in zip(batch, parts, strict=True)
-        if pending.returns_transactions
-        for outcome in part
-        if isinstance(outcome, StoredTransaction)
-    ]
-    representations = await TRANSACTIONS.fetch_many(uow, returned_ids) if returned_ids else {}
+    representations = await _representations(uow, batch, parts)
     results = [
         CommitResult(
             part,
@@ -253,6 +249,28 @@ async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: lis
     if responses:
         await idempotency.store(uow, responses)
     return results
+
+
+async def _representations(
+    uow: UnitOfWork, batch: Sequence[PendingWrite], parts: Sequence[list[WriteOutcome]]
+) -> Representations:
+    """The stored transactions that callers have requested, by id."""
+    shown: dict[int, dict[str, Any]] = {}
+    unread: list[int] = []
+    for pending, part in zip(batch, parts, strict=True):
+        if not pending.returns_transactions:
+            continue
+        for each, outcome in zip(pending.writes, part, strict=True):
+            if not isinstance(outcome, StoredTransaction):
+                continue
+            new = None
+            if outcome.item_ids is not None:
+                new = serialize_new(each.row, outcome.id, outcome.item_ids, uow.now)
+            if new is None:
+                unread.append(outcome.id)
+            else:
+                shown[outcome.id] = new
+    return shown | await TRANSACTIONS.fetch_many(uow, unread) if unread else shown
 
 
 def _response_to_store(

@@ -53,6 +53,7 @@ async def _resolve_locations(uow: UnitOfWork, rows: Sequence[TransactionRow], fo
         for row in rows:
             if row.location_ref is not None:
                 row.location_id = location_ids[row.location_ref]
+                row.embedded_location = found.embedded_locations.get(row.location_id)
     if any(row.local_time is not None for row in rows):
         without_zone = {row.location_id for row in rows if row.local_time is not None and row.timezone is None}
         zones = await locations.timezones(uow, {each for each in without_zone if each is not None})

@@ -16,7 +16,9 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
 INSERT_STATEMENT = (files("regulars.ingest") / "transactions_insert.sql").read_text()
-"""Inserts transactions: their columns in $2 to $22, the current time, and their items in $24 to $38."""
+"""Inserts transactions: their columns in $2 to $22, the current time, their items in $24 to $38, and in $39 whether their
+profiles are locked and the ids of their items returned.
+"""
 
 _REPLACE = (files("regulars.ingest") / "transactions_replace.sql").read_text()
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -40,10 +42,11 @@ class WriteStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredTransaction:
-    """A transaction that is stored."""
+    """A transaction that is stored. `item_ids` are those of its items if it was created as its row says."""
 
     id: int
     status: WriteStatus
+    item_ids: Sequence[int] | None = None
 
 
 WriteOutcome = StoredTransaction | ValidationError
@@ -78,7 +81,8 @@ async def write(
     remaining = [index for index in range(len(writes)) if index not in outcomes]
     while remaining:
         distinct, repeated = _split_repeated(writes, remaining)
-        written = await _write_distinct(uow, [writes[index] for index in distinct])
+        are_plain = not repeated and not create_profiles and _are_plain(uow, writes)
+        written = await _write_distinct(uow, [writes[index] for index in distinct], are_plain=are_plain)
         outcomes |= zip(distinct, written, strict=True)
         remaining = repeated
     return [outcomes[index] for index in range(len(writes))]
@@ -100,18 +104,36 @@ def _split_repeated(writes: Sequence[TransactionWrite], indexes: Sequence[int]) 
     return first, repeated
 
 
-async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> list[WriteOutcome]:
+def _are_plain(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> bool:
+    """Whether the transactions are new and all that their commit changes, so that no other lock of it comes later."""
+    return not (uow.dirty_profiles or uow.dirty_members) and all(
+        each.mode is WriteMode.CREATE and (each.row.profile_id is not None or each.row.receipt_ref is None)
+        for each in writes
+    )
+
+
+async def _write_distinct(
+    uow: UnitOfWork, writes: Sequence[TransactionWrite], *, are_plain: bool = False
+) -> list[WriteOutcome]:
     rows = [each.row for each in writes]
-    inserted = await uow.fetch(INSERT_STATEMENT, uow.community_id, *_header(uow, rows), uow.now, *_items(rows))
+    inserted = await uow.fetch(
+        INSERT_STATEMENT, uow.community_id, *_header(uow, rows), uow.now, *_items(rows), are_plain
+    )
+    item_ids: Sequence[int] = (inserted[0]["item_ids"] or ()) if inserted else ()
+    next_item = 0
     outcomes: dict[int, WriteOutcome] = {}
     conflicts: list[int] = []
     unowned: list[int] = []
     for index, (row, new) in enumerate(zip(rows, inserted, strict=True)):
         namespace = writes[index].namespace
+        first_item, next_item = next_item, next_item + len(row.items)
         if new["id"] is None:
             conflicts.append(index)
             continue
-        outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED)
+        own_items = item_ids[first_item:next_item] if are_plain else None
+        outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED, own_items)
+        if new["is_locked"]:
+            uow.locked_profiles.add(row.profile_id)
         uow.changed_transactions.add(new["id"])
         uow.new_transactions.add(new["id"])
         uow.record_event("transaction.created", row.profile_id, new["id"], namespace=namespace)
@@ -129,7 +151,8 @@ async def _write_distinct(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -
 
 async def _write_existing(uow: UnitOfWork, writes: Sequence[TransactionWrite]) -> list[WriteOutcome]:
     """Writes transactions whose external ids were found to exist, and returns their outcomes."""
-    existing = await _lock_existing(uow, [each.row.external_id for each in writes])
+    may_replace = any(each.mode is WriteMode.UPSERT for each in writes)
+    existing = await _find_existing(uow, [each.row.external_id for each in writes], lock=may_replace)
     outcomes: dict[int, WriteOutcome] = {}
     replacements: list[tuple[int, TransactionRow]] = []
     unowned: list[int] = []
@@ -175,9 +198,9 @@ def _with_claimed_owner(row: TransactionRow, stored: Any) -> TransactionRow:
     return row
 
 
-async def _lock_existing(uow: UnitOfWork, external_ids: Sequence[str | None]) -> dict[str | None, Any]:
+async def _find_existing(uow: UnitOfWork, external_ids: Sequence[str | None], *, lock: bool) -> dict[str | None, Any]:
     rows = await uow.fetch(
-        """
+        f"""
         SELECT existing.id, existing.external_id, existing.fingerprint, existing.profile_id,
                EXISTS (
                    SELECT FROM transaction_claims AS claim
@@ -186,7 +209,7 @@ async def _lock_existing(uow: UnitOfWork, external_ids: Sequence[str | None]) ->
         FROM transactions AS existing
         WHERE existing.community_id = $1 AND existing.external_id = ANY ($2)
         ORDER BY existing.external_id
-        FOR NO KEY UPDATE
+        {"FOR NO KEY UPDATE" if lock else ""}
         """,
         uow.community_id,
         external_ids,

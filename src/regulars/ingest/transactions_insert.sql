@@ -1,5 +1,7 @@
 -- Inserts new transactions with their items. Returns one row per input row: its `ordinal` from 1, and the `id`, which
 -- is null if its external id exists. Columns are passed as array literals; a shorter one is padded with nulls.
+-- If $39, it also locks the profiles of new transactions, and returns whether that of a row is locked and exists; the
+-- first row then has the ids of all items in the order of the input.
 WITH input AS MATERIALIZED (
     SELECT next_id() AS id, row.*
     FROM unnest(
@@ -56,8 +58,22 @@ inserted_items AS (
     FROM input_items AS item
     JOIN input ON input.ordinal = item.transaction_ordinal
     JOIN inserted ON inserted.id = input.id
+),
+locked AS MATERIALIZED (
+    -- In the order of their ids, and after all transactions are inserted: the array needs them first.
+    SELECT profile_id
+    FROM profiles
+    WHERE community_id = $1
+      AND profile_id = ANY (ARRAY(
+          SELECT input.profile_id FROM inserted JOIN input ON input.id = inserted.id WHERE $39::bool
+      ))
+      AND deleted_at IS NULL AND merged_into IS NULL
+    ORDER BY profile_id
+    FOR NO KEY UPDATE
 )
-SELECT input.ordinal, inserted.id
+SELECT input.ordinal, inserted.id, locked.profile_id IS NOT NULL AS is_locked,
+       CASE WHEN $39 AND input.ordinal = 1 THEN ARRAY(SELECT id FROM input_items) END AS item_ids
 FROM input
 LEFT JOIN inserted ON inserted.id = input.id
+LEFT JOIN locked ON locked.profile_id = input.profile_id
 ORDER BY input.ordinal

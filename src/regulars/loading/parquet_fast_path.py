@@ -250,6 +250,7 @@ async def _insert(
         array_literal([_NOTHING_SOLD.overflow] * len(table)),
         uow.now,
         *NO_ITEMS,
+        False,
     )
     new_ids = [(index, row["id"]) for index, row in enumerate(inserted) if row["id"] is not None]
     buyers = {profile_ids[index] for index, _ in new_ids}

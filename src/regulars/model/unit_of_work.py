@@ -15,7 +15,7 @@ from regulars.storage.database import Scope
 _CHANGES = (
     "dirty_profiles", "dirty_members", "removed_profiles", "erased_profiles", "merged_profiles",
     "changed_transactions", "new_transactions",
-    "stored_values", "values_changed", "locations_changed", "events", "writers",
+    "stored_values", "values_changed", "locations_changed", "events", "writers", "locked_profiles",
 )  # fmt: skip
 
 
@@ -78,6 +78,8 @@ class UnitOfWork(Scope):
     """The events that active webhooks listen to. The commit stores them."""
     writers: dict[UUID, frozenset[str | None]] = field(default_factory=dict)
     """The namespaces of the callers that changed each profile, if a webhook listens to changes of values."""
+    locked_profiles: set[UUID] = field(default_factory=set)
+    """Active profiles that an earlier statement has locked: their values can be refreshed."""
     _cleared: AffectedRecords = field(default_factory=AffectedRecords)
 
     def affected(self) -> AffectedRecords:

@@ -112,6 +112,8 @@ class TransactionRow(msgspec.Struct, kw_only=True):
     profile_id: UUID | None = None
     location_id: int | None = None
     location_zone: str | None = None
+    embedded_location: msgspec.Raw | None = None
+    """Its location as responses show it, if it was read."""
 
     @property
     def status(self) -> str | None:
