@@ -132,13 +132,13 @@ async def _write_distinct(
             continue
         own_items = item_ids[first_item:next_item] if are_plain else None
         outcomes[index] = StoredTransaction(new["id"], WriteStatus.ACCEPTED, own_items)
-        if new["is_locked"]:
-            uow.locked_profiles.add(row.profile_id)
         uow.changed_transactions.add(new["id"])
         uow.new_transactions.add(new["id"])
         uow.record_event("transaction.created", row.profile_id, new["id"], namespace=namespace)
         if row.profile_id is not None:
             uow.mark_dirty(row.profile_id, "transaction.created", namespace)
+            if new["is_locked"]:
+                uow.locked_profiles.add(row.profile_id)
         elif row.receipt_ref is not None:
             unowned.append(new["id"])
     if unowned:
