@@ -15,6 +15,7 @@ from regulars.ingest import group_commit, idempotency, transactions, write_queue
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.transactions import StoredTransaction, WriteMode, WriteOutcome
 from regulars.ingest.write_queue import Representations
+from regulars.model import community as communities
 from regulars.model.products import products
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -49,6 +50,34 @@ async def test_concurrent_writes_share_a_commit(club: Club, monkeypatch: pytest.
     found = dict(await stored_rows(club, "external_id, id"))
     assert [found[str(number)] for number in range(20)] == ids
     await group_committer.finish()
+
+
+async def test_the_community_is_read_again_only_after_a_change(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    get_by_id = communities.get_by_id
+
+    async def counting(connection: Any, community_id: int) -> Any:
+        reads.append(community_id)
+        return await get_by_id(connection, community_id)
+
+    monkeypatch.setattr(communities, "get_by_id", counting)
+    committer = club.server.group_committer
+
+    async def reads_of_a_write() -> int:
+        reads.clear()
+        await committer.community(club.community.id)
+        await committer.write(club.community.id, [transaction_write(club)])
+        return len(reads)
+
+    assert [await reads_of_a_write() for _ in range(2)] == [1, 0]
+    async with club.database.unscoped_connection() as connection:
+        await communities.set_provider_statuses(connection, club.community.slug, False, club.clock())
+    assert [await reads_of_a_write() for _ in range(3)] == [1, 1, 0]
+    webhook = {"trigger": "transaction.created", "url": "https://example.com", "is_active": True}
+    assert (await club.http.post("/api/v3/webhooks", json=webhook)).is_success
+    assert [await reads_of_a_write() for _ in range(3)] == [1, 1, 0]
+    # The first write after the change is an event already.
+    assert len(await stored_rows(club, "id", "webhook_events")) == 3
 
 
 async def test_rows_of_different_shards_are_committed_apart(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from regulars.facts.registry import FACT_TYPES
 from regulars.ingest.commit_markers import new_marker
 from regulars.model import community as communities
 from regulars.model import events
+from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import partitions
 from regulars.segments import membership
@@ -38,19 +39,26 @@ class ProfileRemovedError(NotFoundError):
     """
 
 
-async def commit(database: Database, community_id: int, work: WriteCallback[T], load_id: int | None = None) -> T:
+async def commit(
+    database: Database,
+    community_id: int,
+    work: WriteCallback[T],
+    load_id: int | None = None,
+    community: Community | None = None,
+) -> T:
     """Runs `work` and refreshes everything derived from what it changed in one transaction; returns its result.
 
-    With `load_id`, changed profiles are only marked dirty, and refreshed at the end of the load. After a deadlock or a
-    lost connection the transaction is retried, so `work` must have no effect outside its unit of work; if the
-    connection was lost during COMMIT, only after the database has proven that nothing was stored. Raises what `work`
-    raises, after a rollback, and CommitStatusUnknownError if the outcome of COMMIT can't be found out in time.
+    With `community`, which was read before, `work` must compare its version. With `load_id`, changed profiles are only
+    marked dirty, and refreshed at the end of the load. After a deadlock or a lost connection the transaction is retried, so
+    `work` must have no effect outside its unit of work; if the connection was lost during COMMIT, only after the database
+    has proven that nothing was stored. Raises what `work` raises, after a rollback, and CommitStatusUnknownError if the
+    outcome of COMMIT can't be found out in time.
     """
     attempt = 0
     while True:
         attempt += 1
         try:
-            result, uow = await _attempt(database, community_id, work, load_id)
+            result, uow = await _attempt(database, community_id, work, load_id, community)
         except asyncpg.CheckViolationError as error:
             if attempt == MAX_ATTEMPTS or not is_missing_partition(error):
                 raise
@@ -79,15 +87,19 @@ async def _apply_backpressure(database: Database, uow: UnitOfWork) -> None:
 
 
 async def _attempt(
-    database: Database, community_id: int, work: WriteCallback[T], load_id: int | None
+    database: Database,
+    community_id: int,
+    work: WriteCallback[T],
+    load_id: int | None,
+    earlier: Community | None,
 ) -> tuple[T, UnitOfWork]:
     marker = new_marker(community_id, database.clock().date())
     first_statements = f"{marker.lock}; {communities.currency_lock_statement(community_id)}"
     is_committing = False
     try:
         async with database.write_transaction(community_id, first_statements, marker.insert) as scope:
-            community = await communities.get_by_id(scope.connection, community_id)
-            uow = UnitOfWork(scope.connection, community_id, scope.now, community, load_id=load_id)
+            community = earlier or await communities.get_by_id(scope.connection, community_id)
+            uow = UnitOfWork(scope.connection, community_id, scope.now, community, earlier is None, load_id=load_id)
             result = await work(uow)
             await refresh_derived(uow, database.clock)
             await _store_events(uow)

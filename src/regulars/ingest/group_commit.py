@@ -9,6 +9,7 @@ from regulars.ingest import idempotency
 from regulars.ingest.batch_write import dry_run, write_valid_rows
 from regulars.ingest.commit import commit, refresh_derived
 from regulars.ingest.idempotency import IdempotencyKey, ResponseToStore, StoredResponse
+from regulars.ingest.reference_lookup import CommunityChangedError
 from regulars.ingest.row_errors import as_validation_error
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteOutcome, write
 from regulars.ingest.write_queue import (
@@ -59,8 +60,9 @@ class GroupCommitter:
         """
         community = self._communities.get(community_id)
         if community is None:
-            async with self._database.unscoped_connection() as connection:
-                community = await communities.get_by_id(connection, community_id)
+            # In a transaction of the community, to read its triggers as well.
+            async with self._database.read_transaction(community_id) as scope:
+                community = await communities.get_by_id(scope.connection, community_id)
             self._communities[community_id] = community
         return community
 
@@ -110,7 +112,7 @@ class GroupCommitter:
             started_at = loop.time()
             timer = loop.call_later(SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch)
             try:
-                results = await commit_group(self._database, community_id, batch)
+                results = await self._commit(community_id, batch)
             except Exception as error:
                 self._communities.pop(community_id, None)
                 for pending in batch:
@@ -127,6 +129,14 @@ class GroupCommitter:
             await queue.gather(batch, loop.time() - started_at)
         # Without an await since the batch was found empty, so that the next write starts a new writer.
         queue.writers -= 1
+
+    async def _commit(self, community_id: int, batch: Sequence[PendingWrite]) -> list[CommitResult]:
+        if (community := self._communities.get(community_id)) is not None:
+            try:
+                return await commit_group(self._database, community_id, batch, community=community)
+            except CommunityChangedError:
+                self._communities.pop(community_id, None)
+        return await commit_group(self._database, community_id, batch)
 
     def _pass_by(self, community_id: int, queue: WriteQueue, batch: Sequence[PendingWrite]) -> None:
         """Starts a writer for the rows that wait for a slow commit."""
@@ -155,10 +165,15 @@ def _resolve(pending: PendingWrite, result: CommitResult | Exception) -> None:
 
 
 async def commit_group(
-    database: Database, community_id: int, batch: Sequence[PendingWrite], load_id: int | None = None
+    database: Database,
+    community_id: int,
+    batch: Sequence[PendingWrite],
+    load_id: int | None = None,
+    community: Community | None = None,
 ) -> list[CommitResult]:
     """Commits a batch in one transaction. A row that the database rejects is found by bisection, and only its caller is
-    notified. With `load_id`, profiles are marked dirty instead of refreshed.
+    notified. With `load_id`, profiles are marked dirty instead of refreshed. Raises CommunityChangedError if `community`,
+    which was read before, has changed.
     """
 
     async def whole_batch(uow: UnitOfWork) -> list[CommitResult]:
@@ -168,11 +183,11 @@ async def commit_group(
         return await _write_batch(uow, batch, database, bisect=True)
 
     try:
-        return await commit(database, community_id, whole_batch, load_id)
+        return await commit(database, community_id, whole_batch, load_id, community)
     except Exception as error:
         if as_validation_error(error) is None:
             raise
-    return await commit(database, community_id, bisected, load_id)
+    return await commit(database, community_id, bisected, load_id, community)
 
 
 async def dry_run_writes(

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from regulars.core import validation
+from regulars.model import community as communities
 from regulars.model import locations
 from regulars.model.products import products
 from regulars.model.products.products import ProductVariantIds
@@ -18,8 +19,12 @@ from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.array_literals import array_literal
 
 _STATEMENT = f"""
-SELECT 'profile' AS kind, found.value AS ref, found.profile_id, NULL::bigint AS id, NULL::bigint AS product_id,
-       NULL::json AS location
+SELECT 'community' AS kind, {communities.VERSION_SQL} AS ref, NULL::uuid AS profile_id, NULL::bigint AS id,
+       NULL::bigint AS product_id, NULL::json AS location
+FROM communities
+WHERE id = $1
+UNION ALL
+SELECT 'profile', found.value, found.profile_id, NULL, NULL, NULL
 FROM ({lookup.BY_ID}) AS found
 UNION ALL
 SELECT 'location', found.ref, NULL, found.id, NULL, {schema.embedded_location_sql("$1", "found.id")}
@@ -29,6 +34,10 @@ UNION ALL
 SELECT 'variant', found.sku, NULL, found.id, found.product_id, NULL
 FROM ({products.find_variants_sql("$5::text::bigint[]", "$6::text::text[]")}) AS found
 """
+
+
+class CommunityChangedError(Exception):
+    """The community, or what its webhooks listen to, was changed since it was read."""
 
 
 @dataclass(slots=True)
@@ -50,7 +59,10 @@ def _profile_id(row: TransactionRow) -> str | None:
 
 
 async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferences:
-    """Finds profiles by their ids, locations by ids and external ids, and product variants by ids and SKUs."""
+    """Finds profiles by their ids, locations by ids and external ids, and product variants by ids and SKUs.
+
+    Raises CommunityChangedError if the community is no longer that of the unit of work.
+    """
     profile_ids = {ref for row in rows if (ref := _profile_id(row)) is not None}
     location_refs = sorted({row.location_ref for row in rows if row.location_ref is not None})
     items = [item for row in rows for item in row.items if not item.is_resolved and item.inline_variant is None]
@@ -58,7 +70,7 @@ async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferenc
     variant_ids = {each for each in variant_ids if 0 < each <= validation.MAX_ID}
     skus = {item.sku for item in items if item.sku is not None}
     found = FoundReferences()
-    if not (profile_ids or location_refs or variant_ids or skus):
+    if uow.is_community_current and not (profile_ids or location_refs or variant_ids or skus):
         return found
     records = await uow.fetch(
         _STATEMENT,
@@ -70,7 +82,10 @@ async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferenc
         array_literal(sorted(skus)),
     )
     for kind, ref, profile_id, row_id, product_id, location in records:
-        if kind == "profile":
+        if kind == "community":
+            if ref != uow.community.version:
+                raise CommunityChangedError
+        elif kind == "profile":
             found.profiles["id", ref] = profile_id
         elif kind == "location":
             found.locations[ref] = row_id
@@ -81,4 +96,5 @@ async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferenc
                 found.variants_by_id[row_id] = ids
             if ref in skus:
                 found.variants_by_sku[ref] = ids
+    uow.is_community_current = True
     return found

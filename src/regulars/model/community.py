@@ -1,7 +1,7 @@
 """Communities: loyalty clubs with a country, a time zone and a currency, each of one organization."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,8 @@ class Community:
     """Whether stored transactions are still to be voided or restored by `void_statuses`."""
     updates_channel_statuses: bool = True
     """Whether what providers report sets the channel statuses of members."""
+    version: str = field(default="", compare=False)
+    """Changes with every change of the community or of the triggers; empty if it was read without them."""
 
 
 _COLUMNS = (
@@ -58,10 +60,15 @@ def _community(row: Any) -> Community:
     return Community(**values)
 
 
+VERSION_SQL = f"concat_ws(' ', communities.xmin, array_to_string({events.TRIGGERS_SQL}, ' '))"
+"""SQL expression of the version of community $1: the transaction that wrote its row, and its triggers."""
+
+
 async def get_by_id(connection: Any, community_id: int) -> Community:
     """Returns the community with an id. Raises NotFoundError."""
     row = await connection.fetchrow(
-        f"SELECT {_COLUMNS}, {events.TRIGGERS_SQL} AS triggers FROM communities WHERE id = $1", community_id
+        f"SELECT {_COLUMNS}, {events.TRIGGERS_SQL} AS triggers, {VERSION_SQL} AS version FROM communities WHERE id = $1",
+        community_id,
     )
     if row is None:
         raise NotFoundError(f"There is no community {community_id}.")

@@ -40,6 +40,8 @@ class UnitOfWork(Scope):
     """
 
     community: Community
+    is_community_current: bool = True
+    """Whether the community was read in this transaction, or its version compared."""
     dirty_profiles: dict[UUID, str] = field(default_factory=dict)
     """The profiles whose values must be recomputed, with the reason that the outbox records."""
     dirty_members: set[UUID] = field(default_factory=set)
