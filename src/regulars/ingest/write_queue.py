@@ -21,7 +21,7 @@ MIN_ROWS_OF_SECOND_COMMIT = 33
 """Fewer rows wait for the running commit instead: in two small commits a row costs a fifth more than in one."""
 
 GATHERING_PART = 0.5
-MAX_GATHERING_SECONDS = 0.025
+MAX_GATHERING_SECONDS = 0.05
 """The longest time for which a few rows wait for more: a part of what the last commit has taken, and a number of seconds."""
 
 LARGE_COMMIT_ROWS = 256
