@@ -12,6 +12,7 @@ from ingest.transaction_writes import stored_rows, transaction_write
 from regulars.aggregations.table import SLOW_REFRESH_SALES
 from regulars.core.errors import ValidationError, field_error
 from regulars.ingest import group_commit, idempotency, transactions, write_queue
+from regulars.ingest.commit import commit
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.transactions import StoredTransaction, WriteMode, WriteOutcome
 from regulars.ingest.write_queue import Representations
@@ -78,6 +79,16 @@ async def test_the_community_is_read_again_only_after_a_change(club: Club, monke
     assert [await reads_of_a_write() for _ in range(3)] == [1, 1, 0]
     # The first write after the change is an event already.
     assert len(await stored_rows(club, "id", "webhook_events")) == 3
+
+
+async def test_a_change_of_the_community_during_a_commit_that_has_read_it_is_no_error(club: Club) -> None:
+    async def work(uow: UnitOfWork) -> list[WriteOutcome]:
+        async with club.database.unscoped_connection() as connection:
+            await communities.set_provider_statuses(connection, club.community.slug, False, club.clock())
+        return await transactions.write(uow, [transaction_write(club, location="M1")])
+
+    outcomes = await commit(club.database, club.community.id, work)
+    assert [type(each) for each in outcomes] == [StoredTransaction]
 
 
 async def test_rows_of_different_shards_are_committed_apart(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def _profile_id(row: TransactionRow) -> str | None:
 async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferences:
     """Finds profiles by their ids, locations by ids and external ids, and product variants by ids and SKUs.
 
-    Raises CommunityChangedError if the community is no longer that of the unit of work.
+    Raises CommunityChangedError if the community was read before the transaction, and has changed since.
     """
     profile_ids = {ref for row in rows if (ref := _profile_id(row)) is not None}
     location_refs = sorted({row.location_ref for row in rows if row.location_ref is not None})
@@ -83,7 +83,7 @@ async def find(uow: UnitOfWork, rows: Sequence[TransactionRow]) -> FoundReferenc
     )
     for kind, ref, profile_id, row_id, product_id, location in records:
         if kind == "community":
-            if ref != uow.community.version:
+            if not uow.is_community_current and ref != uow.community.version:
                 raise CommunityChangedError
         elif kind == "profile":
             found.profiles["id", ref] = profile_id
