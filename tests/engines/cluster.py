@@ -17,8 +17,11 @@ CLUSTER = "local-cluster[2,1,1024]"
 IN_DRIVER = "local[2]"
 
 # What runs for a minute is not worth compiling well. The place for what is compiled is by itself so small then that
-# after a few computations much is discarded and compiled again.
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+# after a few computations much is discarded and compiled again. Spark's classes are verified by those who build them.
+_JAVA = (
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 
 _SETTINGS = {
     # A session of the user has settings of its own.

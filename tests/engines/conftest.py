@@ -14,8 +14,11 @@ from regulars.offline.engines import duckdb
 
 @pytest.fixture(scope="session")
 def spark(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The session of the whole run: on a cluster if it is long."""
-    with cluster.session(is_cluster=request.config.getoption("--long")) as session:
+    """The session of the whole run: if it is long, on a cluster and with the plan of large inputs."""
+    is_long = request.config.getoption("--long")
+    with cluster.session(is_cluster=is_long) as session, pytest.MonkeyPatch.context() as patch:
+        if is_long:
+            patch.setattr("regulars.offline.engines.spark.SMALL_BYTES", 0)
         yield session
 
 
@@ -23,6 +26,8 @@ def spark(request: pytest.FixtureRequest) -> Iterator[Any]:
 def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Compute:
     """`regulars.compute` on each engine, with the plan of large inputs; always an Arrow table."""
     if request.param == "spark":
-        return compute_on_spark(request.getfixturevalue("spark"))
+        session = request.getfixturevalue("spark")
+        monkeypatch.setattr("regulars.offline.engines.spark.SMALL_BYTES", 0)
+        return compute_on_spark(session)
     monkeypatch.setattr(duckdb, "SMALL_ROWS", 0)
     return compute_on_duckdb

@@ -117,8 +117,10 @@ def compute(
     select = build_values(backend, registered, spec, progress)
     if target is None:
         table = backend.to_table(select)
+        if not isinstance(table, pa.Table):
+            return table
         ((currency_code,),) = backend.fetch("SELECT currency FROM club")
-        return with_metadata(table, currency_code) if isinstance(table, pa.Table) else table
+        return with_metadata(table, currency_code)
     progress("writing")
     backend.write(select, target, aggregations)
     return None

@@ -38,6 +38,11 @@ class InputFiles:
         return "://" in self.pattern
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether the rows take several times as many bytes as the files."""
+        return self.format != CSV or self.pattern.lower().endswith((".gz", ".zst"))
+
+    @property
     def may_be_folder(self) -> bool:
         """Whether a URL is neither a glob pattern nor a file."""
         return (

@@ -255,12 +255,16 @@ def cast_input(backend: EngineBackend, table: InputTable, errors: RowErrors) -> 
         backend.create(PlanStep(f"typed_{name}", rows, is_materialized=is_small))
     else:
         backend.create(PlanStep(f"cast_{name}", rows, is_materialized=is_small))
-        ((rows_count, ids),) = backend.fetch(f"SELECT count({key}), count(DISTINCT {key}) FROM cast_{name}")
+        ((rows_count, ids, invalid),) = backend.fetch(
+            f"SELECT count({key}), count(DISTINCT {key}), count(error_no) FROM cast_{name}"
+        )
         backend.create(
             PlanStep(f"typed_{name}", f"SELECT {'' if rows_count == ids else 'DISTINCT '}* FROM cast_{name}")
         )
         if rows_count != ids:
             _raise_on_conflicting_rows(backend, name, key)
+        if not invalid:
+            return
     if table.spec is not schema.TRANSACTIONS:
         raise_on_invalid_rows(backend, f"typed_{name}", key, errors)
 

@@ -1,5 +1,6 @@
 """Spark engine: values from a lake, on a cluster. Needs `pip install 'regulars[spark]'`."""
 
+import math
 import os
 import re
 import shutil
@@ -46,6 +47,33 @@ _SETTINGS = {
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
 }
 
+SMALL_BYTES = 16 * 2**20
+"""If the rows of each input table take fewer bytes by Spark's estimate, all is computed in one partition.
+
+Then nothing is exchanged and no plan is changed while it runs, which takes longer than a core needs for such rows.
+"""
+
+_EXPANSION = 8
+"""Bytes of rows by bytes of files that are compressed."""
+
+_NODES_WITH_KNOWN_SIZES = {"LogicalRelation", "LocalRelation", "Project", "Filter"}
+"""Nodes of a caller's plan that read no more bytes and return no more than Spark estimates.
+
+Others may read more than they return, such as a sample, or return more than they read, such as an explosion.
+"""
+
+_SMALL_SETTINGS = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    # Only single rows, such as the club, which every row is joined with.
+    "spark.sql.autoBroadcastJoinThreshold": "1k",
+}
+
+# By ICU, the first change of a text's case takes 2 seconds. Java's own mapping depends on the language of the process in
+# these languages.
+_LANGUAGES_WITH_OWN_CASES = ("tr", "az", "lt")
+_WITHOUT_ICU = {"spark.sql.icu.caseMappings.enabled": "false"}
+
 _FAMILIES = {
     "tinyint": TypeFamily.INTEGER,
     "smallint": TypeFamily.INTEGER,
@@ -72,10 +100,23 @@ class SparkEngine:
     def __init__(self, session: Any = None, master: str | None = None) -> None:
         found = session or SparkSession.getActiveSession() or _start_session(master)
         self._session = found.newSession()
-        for name, value in _SETTINGS.items():
-            self._session.conf.set(name, value)
+        self._set(_SETTINGS)
+        context = self._session.sparkContext
+        # Where the driver is the only executor, no rows can be lost but all.
+        self._is_local = bool(context._jsc.sc().isLocal())
+        jvm: Any = context._jvm
+        language = jvm.java.util.Locale.getDefault().getLanguage()
+        has_own_cases = not self._is_local or language in _LANGUAGES_WITH_OWN_CASES
+        self._small_settings = _SMALL_SETTINGS if has_own_cases else _SMALL_SETTINGS | _WITHOUT_ICU
+        self._large_settings = {each: str(self._session.conf.get(each)) for each in self._small_settings}
+        self._is_small = True
         self._persisted: list[DataFrame] = []
-        self._input_views: list[str] = []
+        self._checkpointed: list[DataFrame] = []
+        self._inputs: dict[str, DataFrame] = {}
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        for name, value in settings.items():
+            self._session.conf.set(name, value)
 
     def number_rows(self, relation: str) -> str:
         """A relation with `row_number`, which increases within each file."""
@@ -89,21 +130,33 @@ class SparkEngine:
         """Creates a relation, persisted on the executors' disks if it is materialized."""
         found = self._sql(step.sql)
         if step.is_materialized:
-            found = found.persist(StorageLevel.MEMORY_AND_DISK)
-            self._persisted.append(found)
-            found = self._without_lineage(found)
+            found = self._materialized(found)
         found.createOrReplaceTempView(step.name)
 
-    def _without_lineage(self, persisted: DataFrame) -> DataFrame:
-        """A persisted relation without its lineage of logical plans; lost rows are recomputed.
+    def _materialized(self, found: DataFrame) -> DataFrame:
+        if self._is_small and self._is_local:
+            # Rows as they are: reading them from the cached columns takes longer than computing them.
+            try:
+                rows = found.coalesce(1).localCheckpoint(eager=False)
+            except _ERRORS as error:
+                raise _to_input_error(error) from None
+            self._checkpointed.append(rows)
+            return rows
+        found = found.persist(StorageLevel.MEMORY_AND_DISK)
+        self._persisted.append(found)
+        rows = self._without_lineage(found)
+        return rows.coalesce(1) if self._is_small else rows
+
+    def _without_lineage(self, found: DataFrame) -> DataFrame:
+        """A relation without its lineage of logical plans; lost rows are recomputed.
 
         Otherwise Spark analyses the complete plan with every statement that reads it, which dominates with few rows.
         Spark's public methods for this lose partitions of failed executors, or deserialize every row.
         """
         try:
-            plan = persisted._jdf.queryExecution()
-            rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), persisted._jdf.schema(), False)
-        except PySparkException as error:
+            plan = found._jdf.queryExecution()
+            rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), found._jdf.schema(), False)
+        except _ERRORS as error:
             raise _to_input_error(error) from None
         return DataFrame(rows, self._session)
 
@@ -111,7 +164,8 @@ class SparkEngine:
         """Creates a small table of strings."""
         # From an Arrow table, because Python rows would start a Python process on every executor.
         table = pa.table({each: [row[index] for row in rows] for index, each in enumerate(columns)})
-        self._session.createDataFrame(table).createOrReplaceTempView(name)
+        lookup = self._session.createDataFrame(table)
+        (lookup.coalesce(1) if self._is_small else lookup).createOrReplaceTempView(name)
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a small result."""
@@ -144,8 +198,18 @@ class SparkEngine:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
         frame = self._frame(table, value)
         name = f"regulars_{table.name}_{uuid.uuid4().hex}"
-        frame.createGlobalTempView(name)
-        self._input_views.append(name)
+        self._inputs[name] = frame
+        if self._is_small and _bytes_of_rows(frame, value) < SMALL_BYTES:
+            self._set(self._small_settings)
+            # This concatenates partitions in their order.
+            frame.coalesce(1).createGlobalTempView(name)
+        elif self._is_small:
+            self._is_small = False
+            self._set(self._large_settings)
+            for each, registered in self._inputs.items():
+                registered.createOrReplaceGlobalTempView(each)
+        else:
+            frame.createGlobalTempView(name)
         available = {column: _input_column(column, data_type) for column, data_type in frame.dtypes}
         if isinstance(value, InputFiles):
             _require_unique_columns(table, names, frame.columns)
@@ -179,14 +243,18 @@ class SparkEngine:
     def to_table(self, select: str) -> DataFrame:
         """The values as a lazy DataFrame."""
         found = self._sql(select)
+        if self._is_small:
+            # The caller may join them with many rows in this session.
+            found = self._without_lineage(found)
+            self._set(self._large_settings)
         self._drop_input_views()
         return found
 
     def _drop_input_views(self) -> None:
         # Relations created from them do not need their names any more.
-        for name in self._input_views:
+        for name in self._inputs:
             self._session.catalog.dropGlobalTempView(name)
-        self._input_views = []
+        self._inputs = {}
 
     def write(self, select: str, target: str, aggregations: Sequence[Aggregation]) -> None:
         """Writes values as a folder of Parquet files by the executors, or as one CSV file merged from such a folder."""
@@ -203,8 +271,14 @@ class SparkEngine:
             raise _to_input_error(error) from None
         finally:
             self._drop_input_views()
-            for each in self._persisted:
-                each.unpersist()
+            self._free_rows()
+
+    def _free_rows(self) -> None:
+        for each in self._persisted:
+            each.unpersist()
+        for each in self._checkpointed:
+            # A checkpoint has no public method for it.
+            each._jdf.queryExecution().analyzed().rdd().unpersist(False)
 
     def _write_folder(self, select: str, target: str) -> None:
         self._sql(select).write.mode("overwrite").parquet(target)
@@ -216,6 +290,25 @@ class SparkEngine:
             writers.parquet_to_csv(f"{folder}/*.parquet", path, aggregations)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes_of_rows(frame: Any, value: Any) -> float:
+    """Spark's estimate of the bytes of rows, from the sizes of files and the number of rows in memory; else infinite."""
+    try:
+        plan = frame._jdf.queryExecution().optimizedPlan()
+        if frame is value and not _nodes(plan) <= _NODES_WITH_KNOWN_SIZES:
+            return math.inf
+        size = int(plan.stats().sizeInBytes())
+    except _ERRORS as error:
+        raise _to_input_error(error) from None
+    is_compressed = value.is_compressed if isinstance(value, InputFiles) else frame is value
+    return size * _EXPANSION if is_compressed else size
+
+
+def _nodes(plan: Any) -> set[str]:
+    """Names of the nodes of a plan."""
+    children = plan.children()
+    return {str(plan.nodeName())}.union(*(_nodes(children.apply(number)) for number in range(children.size())))
 
 
 _TYPES = {"TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
