@@ -75,7 +75,7 @@ def test_tables_are_read_in_one_partition_if_all_are_known_to_be_small(
     assert partitions(engine, table) == 1
     assert partitions(engine, files_of_pattern(f"{tmp_path}/profiles/**/*.parquet")) == 1
     assert partitions(engine, files.where("external_id <> '7'")) == 1
-    # Nobody knows how many rows a sample reads.
+    # How many rows a sample reads is not known.
     assert partitions(engine, files.sample(0.9, seed=1)) == 2
     # Then the others are not small either.
     first, *_ = engine._inputs
