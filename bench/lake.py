@@ -1,54 +1,110 @@
-"""All values on Spark, with one executor and with two, over the files that DuckDB reads too."""
+"""All values on Spark: rows a second of an executor's core, and from which size executors take less time than DuckDB."""
+
+import os
 
 from bench import purchase_files, subprocess_run
+from bench.break_even import Cost, break_even_rows, fit, least_executors
 from bench.environment import BenchEnvironment
 from bench.equivalence import assert_equal_files
 from bench.peers.on_spark import PARTITIONS
-from bench.purchase_files import AS_OF, CURRENCY, DESCRIPTION, ZONE
-from bench.result import Findings
+from bench.purchase_files import AS_OF, CURRENCY, DESCRIPTION, ZONE, PurchaseFiles
+from bench.result import Findings, format_number, with_unit
 from bench.size import Size
+from bench.subprocess_run import RunCost
 
+FULL_ROWS = 50_000_000
+PART = 5
+"""The smaller input has this part of the rows."""
 EXECUTOR_MIB = 2048
-ROUNDS = 3
+ROUNDS = 2
+EXECUTORS = (4, 8, 16, 32)
+_ARGUMENTS = (AS_OF.isoformat(), ZONE, CURRENCY)
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
-    """A million purchases of 100,000 profiles."""
-    rows = size.rows(1_000_000, 2_000)
-    purchases = purchase_files.write_purchases(environment.folder / "purchases", rows, rows // 10)
+    """50 million purchases of 5 million profiles, and a fifth of them; shorter runs have fewer."""
+    rows = size.rows(FULL_ROWS, 10_000)
+    few, many = (
+        purchase_files.write_purchases(environment.folder / f"purchases-{number}", number, number // 10)
+        for number in (rows // PART, rows)
+    )
     rounds = size.rounds(ROUNDS)
+    cores = os.cpu_count() or 1
     findings.describe(
-        f"{rows:,} purchases of {purchases.profiles:,} profiles in Parquet, {DESCRIPTION}. regulars.compute of all values to "
-        f"Parquet, by Spark in local-cluster[n,1,{EXECUTOR_MIB}] (executors are processes of their our_output, with one core "
-        f"each; the driver is one more), in {PARTITIONS} partitions, and by DuckDB on all cores."
+        f"{few.rows:,} and {many.rows:,} purchases ({FULL_ROWS:,} at full size) of a tenth as many profiles in Parquet, "
+        f"{DESCRIPTION}. regulars.compute of all values to Parquet, by Spark in local-cluster[n,1,{EXECUTOR_MIB}] (executors "
+        f"are processes of their own, with one core each; the driver is one more), in {PARTITIONS} partitions, and by DuckDB "
+        f"on {cores} cores. Times in seconds are of the fewer purchases."
     )
     findings.describe(
-        f"Spark computes {1 + rounds} times in one session; the first, in which it compiles what it runs, is a figure "
-        "of its our_output. Starting the session is not counted. On two cores, which two executors and their driver share, "
-        "this shows that work is split, not how far: that takes machines."
+        f"Spark computes the fewer purchases {1 + rounds} times in one session and with one executor the more purchases "
+        "then; the first time, in which it compiles what it runs, is a figure of its own. Starting the session is not counted. "
+        f"On {cores} cores, which two executors and their driver share, this shows that work is split, not how far."
     )
-    arguments = (AS_OF.isoformat(), ZONE, CURRENCY)
-    our_output = purchases.folder / "ours.parquet"
-    findings.record(
-        "DuckDB",
-        subprocess_run.run("on_duckdb", purchases.folder, our_output, *arguments, folder=purchases.folder).seconds,
-        "s",
-    )
+    on_duckdb = [_on_duckdb(each) for each in (few, many)]
+    findings.record("DuckDB", on_duckdb[0].seconds, "s")
+    one = _on_spark(1, [few] * (1 + rounds) + [many], many)
+    two = _on_spark(2, [few] * (1 + rounds), few)
     medians = []
-    for executors in (1, 2):
-        output = purchases.folder / f"spark-{executors}"
-        master = f"local-cluster[{executors},1,{EXECUTOR_MIB}]"
-        first, *ran = subprocess_run.run_rounds(
-            "on_spark", purchases.folder, output, *arguments, master, 1 + rounds, folder=purchases.folder
-        )
-        equal = assert_equal_files(our_output, output / "*.parquet")
-        assert equal == purchases.profiles, equal
-        kind = f"Spark, {executors} executor{'s' if executors > 1 else ''}"
-        medians.append(findings.record(kind, [each.seconds for each in ran], "s"))
-        findings.record(f"{kind}, first time", first.seconds, "s")
+    for name, (first, *ran) in (("1 executor", one[:-1]), ("2 executors", two)):
+        medians.append(findings.record(f"Spark, {name}", [each.seconds for each in ran], "s"))
+        findings.record(f"Spark, {name}, first time", first.seconds, "s")
     findings.target(
-        f"The values of {purchases.profiles:,} profiles by Spark, with one executor and with two, are those of DuckDB",
+        f"The values of {many.profiles:,} profiles by Spark with one executor, and of {few.profiles:,} with two, are those of "
+        "DuckDB",
         "all equal",
         True,
     )
     findings.record("Spark, 1 executor / 2 executors", medians[0] / medians[1], "")
+    warm = min(one[1:-1], key=lambda each: each.cpu_seconds)
+    executors = fit((few.rows, warm.cpu_seconds), (many.rows, one[-1].cpu_seconds))
+    spark = Cost(executors.fixed_seconds + warm.driver_cpu_seconds, executors.core_seconds_per_row)
+    duckdb = fit((few.rows, on_duckdb[0].cpu_seconds), (many.rows, on_duckdb[1].cpu_seconds))
+    compare(spark, duckdb, cores, findings)
+
+
+def compare(spark: Cost, duckdb: Cost, cores: int, findings: Findings) -> None:
+    """Records what a core computes, and from which size each number of executors takes less time than DuckDB."""
+    findings.describe(
+        "Rows a second of a core are measured in CPU seconds, because a shared machine makes others longer: the difference of "
+        "rows by the difference of CPU seconds of the two sizes, of the executors or of DuckDB. What remains at the lower "
+        "size, and the CPU of Spark's driver there, is the time that no executor shortens."
+    )
+    findings.describe(
+        f"By this model n rows take Spark a + b n / (E c) seconds on E executors of c cores, and DuckDB d + e n / c on one "
+        f"machine of c cores, {cores} here (a and d: fixed seconds; b and e: core seconds a row). Spark takes less time from "
+        "n = (a - d) c / (e - b / E) on, and with fewer than b / e executors never. It leaves out what is sent between "
+        "machines, and disks that DuckDB would fill."
+    )
+    findings.record("Spark, rows a second of an executor's core", spark.rows_per_core_second, "rows/s")
+    findings.record("DuckDB, rows a second of a core", duckdb.rows_per_core_second, "rows/s")
+    findings.record("Spark, fixed", spark.fixed_seconds, "s")
+    findings.record("DuckDB, fixed", duckdb.fixed_seconds, "s")
+    findings.record("executors from which on Spark may take less time", least_executors(spark, duckdb), "")
+    rows = []
+    for each in EXECUTORS:
+        even = break_even_rows(spark, duckdb, each, cores)
+        seconds = [spark.seconds(FULL_ROWS, each * cores), duckdb.seconds(FULL_ROWS, cores)]
+        size = "never" if even is None else f"{format_number(even)} rows"
+        rows.append([f"{each}", size, *(with_unit(value, "s") for value in seconds)])
+    findings.add_table(
+        f"Size from which Spark takes less time than DuckDB on one machine, executors of {cores} cores each (model)",
+        ["executors", "less time from", f"Spark, {FULL_ROWS:,} rows", f"DuckDB, {FULL_ROWS:,} rows"],
+        rows,
+    )
+
+
+def _on_duckdb(purchases: PurchaseFiles) -> RunCost:
+    output = purchases.folder / "ours.parquet"
+    return subprocess_run.run("on_duckdb", purchases.folder, output, *_ARGUMENTS, folder=purchases.folder)
+
+
+def _on_spark(executors: int, order: list[PurchaseFiles], last: PurchaseFiles) -> list[RunCost]:
+    """Computes in one session; the last values must be those of DuckDB."""
+    output = last.folder / f"spark-{executors}"
+    master = f"local-cluster[{executors},1,{EXECUTOR_MIB}]"
+    folders = os.pathsep.join(str(each.folder) for each in order)
+    costs = subprocess_run.run_rounds("on_spark", output, *_ARGUMENTS, master, folders, folder=last.folder)
+    equal = assert_equal_files(last.folder / "ours.parquet", output / "*.parquet")
+    assert equal == last.profiles, equal
+    return costs

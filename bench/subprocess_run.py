@@ -19,11 +19,12 @@ PEERS_MISSING = "its packages are not installed; `make bench` installs them."
 
 
 class RunCost(msgspec.Struct, frozen=True):
-    """Cost of one round of a script."""
+    """Cost of one round of a script; the CPU of Spark's driver is apart from that of its executors."""
 
     seconds: float
     cpu_seconds: float
     highest_mib: float
+    driver_cpu_seconds: float = 0.0
 
 
 def peer_versions(*packages: str) -> str:

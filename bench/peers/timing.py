@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 WARM_UP = "--warm-up"
@@ -15,13 +16,15 @@ def measure(work: Callable[..., object], rounds: int = 1) -> None:
     texts = [each for each in sys.argv[1:] if each != WARM_UP]
     if len(texts) < len(sys.argv) - 1:
         work(*texts)
-    costs = []
-    for _ in range(rounds):
-        began, used = time.perf_counter(), time.process_time()
-        work(*texts)
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
-        costs.append({"seconds": seconds, "cpu_seconds": cpu_seconds, "highest_mib": _highest_mib()})
-    print(json.dumps(costs))
+    print(json.dumps([measure_once(partial(work, *texts)) for _ in range(rounds)]))
+
+
+def measure_once(work: Callable[[], object], cpu: Callable[[], float] = time.process_time) -> dict[str, float]:
+    """Does the work; returns what it took. `cpu` reads the CPU seconds that are counted."""
+    began, used = time.perf_counter(), cpu()
+    work()
+    seconds, cpu_seconds = time.perf_counter() - began, cpu() - used
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "highest_mib": _highest_mib()}
 
 
 def _highest_mib() -> float:
