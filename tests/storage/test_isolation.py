@@ -11,10 +11,11 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
-from clubs import START, Club
+from clubs import START, Club, ManualClock, create_club
 from postgres_servers import on_both_servers
 from regulars.aggregations.table import READ_STORED_ROWS, refresh_statement
 from regulars.ingest import transaction_updates
+from regulars.model.community import NewCommunity
 from regulars.storage import personal_data
 from regulars.storage.database import SESSION_SETTINGS, Database
 
@@ -296,3 +297,18 @@ async def test_frequent_statements_use_indexes_under_row_level_security(large: C
     ]:
         looked_up = await planned(large, types, statement, community_id, *values)
         assert "Seq Scan" not in {kind for kind, _ in looked_up.get("transactions", set())}, statement
+
+
+async def test_the_refresh_reads_by_key_in_a_new_store(own_database: Database, clock: ManualClock) -> None:
+    """A connection plans it once, perhaps before there are statistics: another index means a scan for each profile."""
+    new = NewCommunity(slug="new-store", name="New", country="NO", timezone="UTC", currency="NOK")
+    async for club in create_club(own_database, clock, new):
+        now = "ARRAY['2026-11-01'::timestamptz]"
+        refresh = await planned(
+            club,
+            *("int, uuid[], timestamptz[], text[]", refresh_statement()),
+            *(str(club.community.id), ONE, now, "ARRAY['cause']"),
+        )
+        assert refresh["profiles"] == {("Index Scan", "profiles_pkey")}
+        assert refresh["transactions"] == {("Index Only Scan", "transactions_history")}
+        assert refresh["profile_aggregations"] == {("Index Scan", "profile_aggregations_pkey"), ("ModifyTable", "")}

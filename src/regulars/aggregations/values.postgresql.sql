@@ -1,4 +1,4 @@
--- Compiled from declarations with the digest bffb0896424901c1; see compiled_values.py
+-- Compiled from declarations with the digest edeb6e3527a5a0d2; see compiled_values.py
 WITH -- $1 is the community, $2 are profiles, $3 is the instant for each of them.
 requested AS MATERIALIZED (
     SELECT input.k, input.profile_id, input.as_of,
@@ -39,13 +39,16 @@ member AS MATERIALIZED (
     FROM requested
     CROSS JOIN community
     -- OFFSET 0 forces an index scan for each profile, here and below: with its estimate of a thousand profiles the
-    -- planner reads a small table whole, which costs a commit of few profiles more than all its look-ups.
+    -- planner reads a small table whole, which costs a commit of few profiles more than all its look-ups. Deleted ones
+    -- are left out afterwards, because the condition would admit the indexes of those that are not. While a table has no
+    -- statistics, all indexes seem to cost the same, and any of them but that of the key is read whole for each profile.
     CROSS JOIN LATERAL (
-        SELECT joined_at, joined_location_id, preferred_location_id
+        SELECT joined_at, joined_location_id, preferred_location_id, deleted_at
         FROM profiles
-        WHERE community_id = $1 AND profile_id = requested.profile_id AND deleted_at IS NULL
+        WHERE community_id = $1 AND profile_id = requested.profile_id
         OFFSET 0
     ) AS profiles
+    WHERE profiles.deleted_at IS NULL
 ),
 history AS MATERIALIZED (
     -- Non-null columns of fixed width come first, because every relation below reads these rows again.
