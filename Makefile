@@ -11,11 +11,12 @@ PEERS_INSTALLED := $(VENV)/.peers-installed
 
 .PHONY: demo test test-slow coverage test-long check bench trust docs clean
 
+# Python compiles those modules that are used; all of them would take 50 MB.
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Regulars needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --editable .
+	$(BIN)/python -m pip install --no-compile --editable .
 	touch $@
 
 $(DEVELOPMENT_INSTALLED): $(INSTALLED)
@@ -30,7 +31,7 @@ $(PEERS_INSTALLED): $(DEVELOPMENT_INSTALLED)
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/regulars demo
+	PYTHONDONTWRITEBYTECODE= $(BIN)/regulars demo
 
 # Compiled modules are stored even where the environment says otherwise: the tests start many processes.
 TEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore tests/source_code --numprocesses $(WORKERS) --dist loadgroup

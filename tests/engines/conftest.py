@@ -22,7 +22,7 @@ def spark(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield session
 
 
-@pytest.fixture(params=["duckdb", "spark"])
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.slow)])
 def compute(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Compute:
     """`regulars.compute` on each engine, with the plan of large inputs; always an Arrow table."""
     if request.param == "spark":

@@ -49,16 +49,16 @@ def _sample() -> list[str]:
 def _runs() -> Iterator[Any]:
     """Each engine with each community, in one form of its tables.
 
-    On Spark the first community has a sample of the values; all values and the other communities are long tests.
+    On Spark a slow test has a sample of the values of the first community; all values and the other communities are long.
     """
     forms = (as_table, as_csv, as_parquet)
     for number, (community, form) in enumerate(zip(COMMUNITIES, cycle(forms), strict=False)):
         for engine in ("duckdb", "spark"):
-            long = [pytest.mark.long] if engine == "spark" else []
+            marks = [pytest.mark.slow, pytest.mark.long] if engine == "spark" else []
             name = f"{engine}-{community.timezone} {community.currency}-{form.__name__}"
-            if long and number == 0:
-                yield pytest.param(engine, community, form, _sample(), id=f"{name}-sample")
-            yield pytest.param(engine, community, form, None, marks=long, id=name)
+            if marks and number == 0:
+                yield pytest.param(engine, community, form, _sample(), id=f"{name}-sample", marks=pytest.mark.slow)
+            yield pytest.param(engine, community, form, None, marks=marks, id=name)
 
 
 @pytest.mark.parametrize(("compute", "community", "form", "names"), [*_runs()], indirect=["compute"])

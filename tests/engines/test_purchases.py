@@ -269,6 +269,7 @@ async def shops(database: Database, clock: ManualClock) -> AsyncIterator[Shops]:
         yield shops
 
 
+@pytest.mark.slow
 async def test_reports_over_files_equal_those_of_a_server_that_received_each_purchase_in_time(shops: Shops) -> None:
     now = shops.club.clock.at
     drawn = [each for _ in range(3) for each in requests(shops.chance, now)]
