@@ -256,3 +256,39 @@ def test_a_sku_must_have_one_brand() -> None:
     assert error_of(table(sku=["a"]), products=pa.table({"external_id": ["p"], "variants": ["x"]})) == (
         f"products.variants must be {OBJECT_LIST}, not 'x' (1 row, such as external_id 'p')."
     )
+
+
+def test_ids_are_compared_without_the_blanks_around_them() -> None:
+    rows = {"transacted_at": ["2026-10-01"] * 3, "total": ["1", "2", "4"]}
+    with_blanks = table(external_id=["T1", "T2 ", "T3"], profile=[" M1", "M1\u00a0", "\t"], **rows).append_column(
+        "location", pa.array(["L1 ", " ", "L9"])
+    )
+    tables = {
+        "profiles": pa.table({"external_id": ["M1 ", "M2"]}),
+        "locations": pa.table({"external_id": ["L1"]}),
+    }
+    for passed in (tables, {}):
+        values = compute_values(with_blanks, values=["spend_all", "store_join"], **passed)
+        assert (str(values["M1"]["spend_all"]), values["M1"]["store_join"]) == ("3.00", "L1")
+        assert values.keys() == ({"M1", "M2"} if passed else {"M1"})
+
+
+def test_lines_of_a_transaction_do_not_differ_by_blanks_around_ids() -> None:
+    lines = table(external_id=["T1"] * 2, profile=["M1", "M1 "], transacted_at=["2026-10-01"] * 2, total=["1"] * 2)
+    notices: list[str] = []
+    profiles = pa.table({"external_id": ["M1"]})
+    assert compute_spend(lines, profiles=profiles, on_notice=notices.append) == {"M1": "1.00"}
+    assert notices == []
+
+
+def test_transactions_that_do_not_count_may_be_at_an_unknown_location() -> None:
+    transactions = table(
+        external_id=["T1", "T2"], profile=["M1"] * 2, transacted_at=["2026-10-01"] * 2, total=["1", "2"]
+    )
+    locations = pa.table({"external_id": ["L1"]})
+    at_unknown = transactions.append_column("location", pa.array(["L1", "L2"]))
+    void = at_unknown.append_column("status", pa.array([None, "voided"]))
+    assert compute_spend(void, locations=locations) == {"M1": "1.00"}
+    assert error_of(at_unknown, values=["store_join"], locations=locations) == (
+        "transactions.location does not exist in locations (1 row, such as external_id 'T2')."
+    )

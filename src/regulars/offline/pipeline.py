@@ -13,7 +13,7 @@ from regulars.aggregations.pruning import columns_read, prune
 from regulars.core import cells, countries, date_formats
 from regulars.core.time_forms import BLANKS
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES
-from regulars.offline import fact_tables, line_items, schema, values
+from regulars.offline import fact_tables, line_items, schema, transaction_facts, values
 from regulars.offline.casting import TypeFamily
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.input_traits import (
@@ -94,26 +94,61 @@ def prepare_facts(
 ) -> PreparedFacts:
     """Creates the fact tables that are needed for the columns `read`, with anonymous purchases if `has_anonymous`.
 
+    A single machine first takes the input for valid and stops at the first row that is not, because what finds and counts
+    invalid rows costs a third of the facts; then it starts again with all checks.
     Raises InvalidInputError for invalid input.
     """
-    errors = RowErrors()
     if needs_line_totals(backend, inputs["transactions"]):
         read = read | {LINE_TOTAL}
-    inputs = {name: trim_ids(backend, table) for name, table in prune_columns(inputs, read).items()}
-    transactions = inputs["transactions"]
+    inputs = prune_columns(inputs, read)
     check_timezone(spec.timezone, "timezone")
     create_country_tables(backend)
     progress("reading")
+    if not backend.dialect.uses_ordinals:
+        return _prepare_facts(
+            backend, inputs, spec, read, spec.on_notice, has_anonymous=has_anonymous, is_trusted=False
+        )
+    notices: list[str] = []
+    try:
+        facts = _prepare_facts(
+            backend, inputs, spec, read, notices.append, has_anonymous=has_anonymous, is_trusted=True
+        )
+    except InvalidInputError:
+        return _prepare_facts(
+            backend, inputs, spec, read, spec.on_notice, has_anonymous=has_anonymous, is_trusted=False
+        )
+    for text in notices:
+        spec.on_notice(text)
+    return facts
+
+
+def _prepare_facts(
+    backend: EngineBackend,
+    inputs: Mapping[str, InputTable],
+    spec: ComputeSpec,
+    read: Set[str],
+    on_notice: NoticeCallback,
+    *,
+    has_anonymous: bool,
+    is_trusted: bool,
+) -> PreparedFacts:
+    errors = RowErrors()
+    inputs = {name: trim_ids(backend, table, _untrimmed(inputs, name, is_trusted)) for name, table in inputs.items()}
+    transactions = inputs["transactions"]
     for table in inputs.values():
         cast_input(backend, table, errors)
     traits = determine_traits(
         backend, inputs, spec.timezone, spec.currency, spec.void_statuses, read, has_anonymous=has_anonymous
     )
+    if is_trusted and traits.has_repeated_ids:
+        # Rows of one transaction do not differ by blanks.
+        transactions = trim_ids(backend, transactions)
+        cast_input(backend, transactions, errors)
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
     backend.create(fact_tables.headers(traits, errors, is_strict=spec.is_strict))
     if traits.has_repeated_ids and not spec.is_strict:
-        _take_first_values(backend, transactions, traits, errors, spec.on_notice)
+        _take_first_values(backend, transactions, traits, errors, on_notice)
     for step in fact_tables.profiles(inputs.get("profiles"), traits, backend.dialect, errors):
         backend.create(step)
         raise_on_invalid_rows(backend, step.name, "profile_id", errors)
@@ -122,16 +157,15 @@ def prepare_facts(
     if "as_of" in inputs:
         _raise_on_unknown_profiles(backend)
     sold = line_items.line_steps(transactions, traits, backend.dialect, errors)
-    for step in (*sold[:-1], *fact_tables.dictionary_steps(traits, backend.dialect)):
+    for step in (*sold[:-1], *transaction_facts.dictionary_steps(traits, backend.dialect)):
         backend.create(step)
 
     def create_transactions(*, has_ids: bool) -> None:
-        backend.create(fact_tables.transactions(traits, backend.dialect, errors, has_ids=has_ids))
+        for step in transaction_facts.transactions(traits, backend.dialect, errors, has_ids=has_ids):
+            backend.create(step)
 
-    has_ids = fact_tables.needs_ids(traits, backend.dialect)
+    has_ids = not is_trusted or transaction_facts.needs_ids(traits, backend.dialect)
     create_transactions(has_ids=has_ids)
-    if not has_ids and backend.fetch("SELECT error_no FROM fact_transactions WHERE error_no IS NOT NULL LIMIT 1"):
-        create_transactions(has_ids=True)
     raise_on_invalid_rows(backend, "fact_transactions", "external_id", errors)
     backend.create(sold[-1])
     backend.create(values.club_step(traits.club))
@@ -224,8 +258,15 @@ def create_country_tables(backend: EngineBackend) -> None:
     backend.create(PlanStep("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_code_rows"))
 
 
-def trim_ids(backend: EngineBackend, table: InputTable) -> InputTable:
-    """The table with its ids without the blanks around them.
+def _untrimmed(inputs: Mapping[str, InputTable], name: str, is_trusted: bool) -> Set[str]:
+    """The ids of a table that are found untrimmed or not at all in the table that they refer to, which has trimmed ids."""
+    if name != "transactions" or not is_trusted:
+        return frozenset()
+    return {column for column, table in (("profile", "profiles"), ("location", "locations")) if table in inputs}
+
+
+def trim_ids(backend: EngineBackend, table: InputTable, untrimmed: Set[str] = frozenset()) -> InputTable:
+    """The table with its ids, except `untrimmed` ones, without the blanks around them.
 
     A single machine looks whether there are any: trimming each id whenever it is read costs more than all else.
     """
@@ -233,7 +274,10 @@ def trim_ids(backend: EngineBackend, table: InputTable) -> InputTable:
     ids = {
         each.name: table.columns[each.name]
         for each in table.spec.columns
-        if each.is_id and each.name in table.columns and table.columns[each.name].family is TypeFamily.TEXT
+        if each.is_id
+        and each.name in table.columns
+        and each.name not in untrimmed
+        and table.columns[each.name].family is TypeFamily.TEXT
     }
     if ids and dialect.uses_ordinals:
         found = ", ".join(f"bool_or({dialect.text.has_blank_end(column.sql)})" for column in ids.values())

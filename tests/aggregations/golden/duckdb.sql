@@ -870,14 +870,20 @@ history AS (
       list_value,
       direction = 1 AS is_sale,
       direction <> 0 AS has_amount,
-      transacted_at > before_12m
-      AND (
-        transacted_at > after_12m OR as_of < transacted_at + INTERVAL '12' MONTHS
-      ) AS within_12m,
-      transacted_at > before_24m
-      AND (
-        transacted_at > after_24m OR as_of < transacted_at + INTERVAL '24' MONTHS
-      ) AS within_24m
+      CASE
+        WHEN transacted_at > after_12m
+        THEN TRUE
+        WHEN transacted_at > before_12m
+        THEN as_of < transacted_at + INTERVAL '12' MONTHS
+        ELSE FALSE
+      END AS within_12m,
+      CASE
+        WHEN transacted_at > after_24m
+        THEN TRUE
+        WHEN transacted_at > before_24m
+        THEN as_of < transacted_at + INTERVAL '24' MONTHS
+        ELSE FALSE
+      END AS within_24m
     FROM requested_transactions
 ),
 sold AS (

@@ -1,0 +1,172 @@
+"""Plan steps from transactions to their facts: counted ones with instant, local day, amount, channels and values of lines."""
+
+from collections.abc import Mapping
+
+from regulars.core.field_type import FieldType
+from regulars.offline import casting, dictionary_encoding, line_items
+from regulars.offline.casting import CastDialect
+from regulars.offline.input_traits import LINE_TOTAL
+from regulars.offline.structures import ClubContext, InputTraits, LineLayout, PlanStep, RowErrors
+
+
+def amount(total: str, traits: InputTraits, dialect: CastDialect) -> str:
+    """A total in minor units of the club's currency, rounded half-even."""
+    digits, integer_type = traits.club.minor_digits, dialect.integer_type
+    half_even = dialect.engine.macros["half_even"]
+    is_from_lines = LINE_TOTAL in traits.columns_read
+    if not traits.has_rates:
+        if not is_from_lines and traits.scales["total"] <= digits:
+            return f"CAST(t.total * {10**digits} AS BIGINT)"
+        # Totals are below 10^12, so this fits into BIGINT; a sum of lines that is not is an error of the row.
+        whole = f"CASE WHEN abs({total}) < {10**18} THEN {total} END" if is_from_lines else total
+        return half_even(f"CAST({whole} AS BIGINT)", str(10 ** (6 - digits)))
+    units = f"CAST({total} AS {integer_type}) * CAST({line_items.RATE} * 1000000000000 AS {integer_type})"
+    return half_even(units, f"CAST({10 ** (18 - digits)} AS {integer_type})")
+
+
+def _total(traits: InputTraits, dialect: CastDialect) -> str:
+    """The total of a transaction `t` in millionths: its own, else the sum of its lines."""
+    if LINE_TOTAL not in traits.columns_read:
+        return line_items.millionths("t.total", "BIGINT")
+    own = line_items.millionths("t.total", dialect.integer_type)
+    return f"coalesce({own}, {line_items.total_of_lines(traits, dialect)})"
+
+
+def dictionary_steps(traits: InputTraits, dialect: CastDialect) -> list[PlanStep]:
+    """Lookup tables for the facts of transactions."""
+    if not dialect.uses_ordinals:
+        return []
+    steps = [dictionary_encoding.system_channels()] if "systems" in traits.scales else []
+    if traits.line_layout is not LineLayout.SEPARATE:
+        steps += dictionary_encoding.brand_dictionary(_BRANDS)
+    return (
+        [*steps, dictionary_encoding.local_days(traits.club, dialect)] if _uses_local_days(traits, dialect) else steps
+    )
+
+
+_BRANDS = "SELECT DISTINCT brand FROM typed_transactions UNION SELECT brand FROM fact_products"
+
+
+def _uses_local_days(traits: InputTraits, dialect: CastDialect) -> bool:
+    return dialect.uses_ordinals and not traits.has_timezones and traits.club.timezone != "UTC"
+
+
+def needs_ids(traits: InputTraits, dialect: CastDialect) -> bool:
+    """Whether facts always need transaction ids; otherwise only ties and errors need them."""
+    return not dialect.uses_ordinals or traits.line_layout is LineLayout.SEPARATE
+
+
+def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *, has_ids: bool) -> list[PlanStep]:
+    """All counted transactions (anonymous ones only if the traits include them), and a row for each invalid one.
+
+    Without ids, an invalid one raises InvalidInputError: neither ids nor numbers of errors are sorted and stored.
+    """
+    club = traits.club
+    zone = (
+        f"coalesce(t.timezone, location.timezone, '{club.timezone}')" if traits.has_timezones else f"'{club.timezone}'"
+    )
+    error_cases = ["WHEN t.error_no IS NOT NULL THEN t.error_no"]
+
+    def add_error(when: str, text: str) -> None:
+        error_cases.append(f"WHEN {when} THEN {errors.add(text)}")
+
+    add_error("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location does not exist in locations")
+    if traits.has_rates:
+        add_error(
+            "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
+            f"transactions.currency_rate must be above 0 if the currency is not the club's {club.currency}",
+        )
+    is_incomplete = "t.at IS NULL"
+    add_error(is_incomplete, "transactions.transacted_at is required")
+    total = _total(traits, dialect)
+    sign = total if LINE_TOTAL in traits.columns_read else "t.total"
+    if LINE_TOTAL in traits.columns_read:
+        is_incomplete += f" OR {total} IS NULL"
+        add_error(f"{total} IS NULL", "transactions.total is required, or the price_sell of the lines")
+        add_error(f"abs({total}) >= {10**18}", f"transactions.total must be {FieldType.MONEY.input_format}")
+    in_range = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
+    add_error(f"NOT ({in_range})", "transactions.transacted_at must be between the years 1900 and 2999")
+    if traits.has_profiles:
+        add_error("t.profile IS NOT NULL AND p.profile IS NULL", "transactions.profile does not exist in profiles")
+    is_joined = traits.has_profiles or dialect.uses_ordinals
+    join = "LEFT JOIN fact_profiles AS p ON p.profile_id = t.profile\n" if is_joined else ""
+    if traits.line_layout is LineLayout.SEPARATE:
+        join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
+        error_cases.append("WHEN sold.error_no IS NOT NULL THEN sold.error_no")
+    elif traits.line_layout is LineLayout.INLINE:
+        if traits.has_products:
+            join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
+        if dialect.uses_ordinals:
+            join += f"LEFT JOIN fact_brands AS brand_ids ON brand_ids.name = {line_items.brand_name(traits)}\n"
+    has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
+    at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
+    transacted_on = dialect.engine.macros["local_date"]("t.at", "t.zone")
+    if _uses_local_days(traits, dialect):
+        join += "LEFT JOIN local_days AS local_day ON local_day.utc_day = CAST(t.at AS DATE)\n"
+        cases = (
+            "WHEN t.at < local_day.midnight_at THEN local_day.first_date "
+            "WHEN t.at >= local_day.midnight_at THEN local_day.second_date"
+        )
+        transacted_on = f"CASE {cases} ELSE {transacted_on} END"
+    channels = dictionary_encoding.channels("t.systems")
+    if dialect.uses_ordinals and "systems" in traits.scales:
+        join += "LEFT JOIN system_channels AS systems ON systems.systems = t.systems\n"
+        channels = "systems.channels"
+    # Sorting by profile halves the time of later groupings and bounds their memory.
+    order_by = "\nORDER BY p.profile" if dialect.uses_ordinals else ""
+    profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
+    channels = (
+        f"coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)"
+    )
+    discount, list_value, brand = line_items.sold_columns(traits, dialect)
+    stored = {
+        "profile": "p.profile" if is_joined else "t.profile",
+        "transacted_at": "t.at",
+        "transacted_on": f"CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END",
+        "amount": amount(total, traits, dialect),
+        "direction": f"CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT)",
+        "location_id": "t.location_id",
+    }
+    # What no value reads is neither computed nor sorted, and a constant is not stored.
+    optional = {"channels": f"CAST({channels} AS TINYINT)", "discount": discount, "list_value": list_value}
+    stored |= {name: sql for name, sql in optional.items() if name in traits.columns_read}
+    constants = dict.fromkeys(sorted(optional.keys() - stored.keys()), "CAST(NULL AS TINYINT)")
+    brands = stored if "brand" in traits.columns_read else constants
+    brands["sold_brand"] = brand
+    error_no = f"CAST(CASE {' '.join(error_cases)} END AS SMALLINT)"
+    is_counted = f"{profile_filter}NOT {_is_void(club)}"
+    is_read = f"t.error_no IS NOT NULL OR {is_incomplete} OR ({is_counted})"
+    constants["id"] = "CAST(0 AS TINYINT)"
+    if has_ids:
+        stored |= {"external_id": "t.external_id", "error_no": error_no}
+    else:
+        constants |= {
+            "external_id": casting.null_of(FieldType.BOOLEAN, dialect),
+            "error_no": "CAST(NULL AS SMALLINT)",
+        }
+        # A case, because it evaluates the error for invalid rows only.
+        is_read = f"({is_read}) AND CASE WHEN {error_no} IS NULL THEN TRUE ELSE error('a row is invalid') END"
+    rows = PlanStep(
+        "stored_transactions",
+        f"""SELECT {_named(stored)}
+FROM (
+    SELECT t.*, location.location_id, location.type AS location_type, {at} AS at, {zone} AS zone,
+           {line_items.is_foreign(club)} AS is_foreign
+    FROM headers AS t
+    LEFT JOIN fact_locations AS location ON location.external_id = t.location
+) AS t
+{join}WHERE {is_read}{order_by}""",
+        is_materialized=True,
+    )
+    facts = f"SELECT stored.*, {_named(constants)}\nFROM stored_transactions AS stored"
+    return [rows, PlanStep("fact_transactions", facts)]
+
+
+def _named(columns: Mapping[str, str]) -> str:
+    return ",\n       ".join(f"{sql} AS {name}" for name, sql in columns.items())
+
+
+def _is_void(club: ClubContext) -> str:
+    statuses = ", ".join(f"'{each.replace(chr(39), chr(39) * 2)}'" for each in club.void_statuses)
+    by_status = f"coalesce(lower(t.status) IN ({statuses}), FALSE)" if statuses else "FALSE"
+    return f"(coalesce(t.is_void, FALSE) OR {by_status})"
