@@ -173,16 +173,9 @@ async def test_duckdb_reports_equal_those_of_the_api(both: Both) -> None:
     assert await both.differing(requests(random.Random(SEED)), "duckdb", DuckDBEngine()) == {}
 
 
-# A list of members has all their values. Spark's own SQL is in the filter of the first and in the others.
-_OF_SHORT_RUNS = random.Random(SEED).choice([each for each in ON_SPARK if each != {"report": "members"}])
-
-
 @pytest.mark.parametrize("both", ["Europe/Oslo"], indirect=True)
-@pytest.mark.parametrize(
-    "bodies", [[_OF_SHORT_RUNS], pytest.param(ON_SPARK, marks=pytest.mark.long)], ids=["one", "all"]
-)
-async def test_spark_reports_equal_those_of_the_api(both: Both, bodies: list[Body], spark: Any) -> None:
+async def test_spark_reports_equal_those_of_the_api(both: Both, spark: Any) -> None:
     from regulars.offline.engines.spark import SparkEngine
 
-    assert await both.differing(bodies, "spark", SparkEngine(spark)) == {}
+    assert await both.differing(ON_SPARK, "spark", SparkEngine(spark)) == {}
     spark.catalog.clearCache()
