@@ -205,15 +205,22 @@ def find_sql(refs: str, numbers: str) -> str:
 
     `refs` and `numbers` are expressions of arrays: the references, and what `number_of` returns for each.
     """
+    # Each is looked up by its key: without statistics, or with COALESCE, which is not leakproof, all locations would be read.
     return f"""
-SELECT input.ref, coalesce(by_id.id, by_external_id.id) AS id
+SELECT input.ref, CASE WHEN by_id.id IS NULL THEN by_external_id.id ELSE by_id.id END AS id
 FROM unnest({refs}, {numbers}) AS input (ref, number)
-LEFT JOIN locations AS by_id
-    ON by_id.community_id = $1 AND by_id.id = input.number AND by_id.deleted_at IS NULL
-LEFT JOIN locations AS by_external_id
-    ON by_external_id.community_id = $1
-    AND by_external_id.external_id = input.ref
-    AND by_external_id.deleted_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT id, deleted_at
+    FROM locations
+    WHERE community_id = $1 AND id = input.number
+    OFFSET 0
+) AS by_id ON by_id.deleted_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT id
+    FROM locations
+    WHERE community_id = $1 AND external_id = input.ref AND deleted_at IS NULL
+    OFFSET 0
+) AS by_external_id ON TRUE
 """
 
 

@@ -76,10 +76,11 @@ _EMBEDDED_BRANDS = Resource(
     "brands AS r",
     (ResourceField("id", FieldType.INTEGER), ResourceField("name", FieldType.STRING)),
 )
+# Deleted ones are filtered afterwards, because the condition would admit other indexes than that of the product.
 _VARIANTS = f"""(
-    SELECT coalesce(json_agg({variants.json_object_sql("v")} ORDER BY v.id), '[]')
+    SELECT coalesce(json_agg({variants.json_object_sql("v")} ORDER BY v.id) FILTER (WHERE v.deleted_at IS NULL), '[]')
     FROM product_variants AS v
-    WHERE v.community_id = r.community_id AND v.product_id = r.id AND v.deleted_at IS NULL
+    WHERE v.community_id = r.community_id AND v.product_id = r.id
 )"""
 
 PRODUCTS = Resource(

@@ -93,25 +93,36 @@ async def fetch_one_for_update(uow: UnitOfWork, profile_id: UUID) -> Profile:
 
 # By reference -------------------------------------------------------------------------------------------
 
+# Each profile is looked up by its key, and deleted ones are left out afterwards: while the table has no statistics, the
+# planner might otherwise read all profiles of the community for each reference.
+_BY_KEY = """
+CROSS JOIN LATERAL (
+    SELECT profile_id, merged_into, deleted_at
+    FROM profiles
+    WHERE community_id = $1 AND profile_id = {profile_id}
+    OFFSET 0
+) AS {name}
+"""
+
 # A merged profile leads to its destination in one step. CASE is leakproof; COALESCE is not, so row-level security would
 # rule out the index.
-BY_ID = """
+_ACTIVE_OF_NAMED = _BY_KEY.format(
+    name="active", profile_id="CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END"
+)
+
+BY_ID = f"""
 SELECT input.ref::text AS value, active.profile_id
 FROM unnest($2::text::uuid[]) AS input (ref)
-JOIN profiles AS named ON named.community_id = $1 AND named.profile_id = input.ref
-JOIN profiles AS active
-    ON active.community_id = $1
-    AND active.profile_id = CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END
+{_BY_KEY.format(name="named", profile_id="input.ref")}
+{_ACTIVE_OF_NAMED}
 WHERE active.deleted_at IS NULL
 """
 """Finds the active profiles of community $1 by the ids $2, an array literal: the requested id and that of the profile."""
 
-_BY_EXTERNAL_ID = """
+_BY_EXTERNAL_ID = f"""
 SELECT named.external_id AS value, active.profile_id
 FROM profiles AS named
-JOIN profiles AS active
-    ON active.community_id = $1
-    AND active.profile_id = CASE WHEN named.merged_into IS NULL THEN named.profile_id ELSE named.merged_into END
+{_ACTIVE_OF_NAMED}
 WHERE named.community_id = $1 AND named.external_id = ANY ($2::text::text[]) AND active.deleted_at IS NULL
 """
 
@@ -122,11 +133,11 @@ JOIN profiles AS active
     ON active.community_id = $1 AND active.email_normalized = lower(input.ref) AND active.deleted_at IS NULL
 """
 
-_BY_FORMER = """
+_BY_FORMER = f"""
 SELECT DISTINCT ON (input.ref) input.ref AS value, active.profile_id
 FROM unnest($2::text::text[]) AS input (ref)
-JOIN profiles AS named ON named.community_id = $1 AND named.merged_into IS NOT NULL AND {condition}
-JOIN profiles AS active ON active.community_id = $1 AND active.profile_id = named.merged_into
+JOIN profiles AS named ON named.community_id = $1 AND named.merged_into IS NOT NULL AND {{condition}}
+{_BY_KEY.format(name="active", profile_id="named.merged_into")}
 WHERE active.deleted_at IS NULL
 ORDER BY input.ref, named.deleted_at DESC
 """
@@ -150,14 +161,14 @@ JOIN profiles AS active
     ON active.community_id = $1 AND active.mobile_phone_e164 = input.e164 AND active.deleted_at IS NULL
 """
 
-_BY_IDENTITY = """
+_BY_IDENTITY = f"""
 SELECT identities.handle, identities.identifier AS value, active.profile_id
 FROM unnest($2::text[], $3::text[]) AS input (handle, identifier)
 JOIN identities
     ON identities.community_id = $1
     AND identities.handle = input.handle
     AND identities.identifier = input.identifier
-JOIN profiles AS active ON active.community_id = $1 AND active.profile_id = identities.profile_id
+{_BY_KEY.format(name="active", profile_id="identities.profile_id")}
 WHERE active.deleted_at IS NULL
 """
 
