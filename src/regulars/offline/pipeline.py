@@ -94,8 +94,8 @@ def prepare_facts(
 ) -> PreparedFacts:
     """Creates the fact tables that are needed for the columns `read`, with anonymous purchases if `has_anonymous`.
 
-    A single machine first takes the input for valid and stops at the first row that is not, because what finds and counts
-    invalid rows costs a third of the facts; then it starts again with all checks.
+    A single machine first takes the input for valid and stops at the first row that is not; then it starts again with all
+    checks, whose ids and numbers of errors valid facts need not store.
     Raises InvalidInputError for invalid input.
     """
     if needs_line_totals(backend, inputs["transactions"]):
