@@ -63,15 +63,17 @@ async def write_every_kind(club: Club) -> None:
         lines = "\n".join(json.dumps(each) for each in rows)
         answer = await club.http.post(f"/v1/import/{entity}", content=lines, headers=NDJSON)
         assert answer.json()["accepted"] == len(rows), answer.text
-    kept, merged = [await create_profile(club, email=f"{name}@example.com") for name in ("kept", "merged")]
+    destination, source = [
+        await create_profile(club, email=f"{name}@example.com") for name in ("destination", "source")
+    ]
     at_store = {"location_id": store["data"]["id"], "items": [item_fields(sku="S1")]}
-    bought = await create_transaction(club, sale(profile_id=merged, **at_store))
+    bought = await create_transaction(club, sale(profile_id=source, **at_store))
     await update_transaction(club, bought, total=50)
-    body = {"source_profile_id": merged, "destination_profile_id": kept}
+    body = {"source_profile_id": source, "destination_profile_id": destination}
     assert (await club.http.post(f"{V3}/profiles/merge", json=body)).status_code == 200
-    assert (await club.http.put(f"{V3}/profiles/{kept}", json={"first_name": "Kim"})).status_code == 200
+    assert (await club.http.put(f"{V3}/profiles/{destination}", json={"first_name": "Kim"})).status_code == 200
     assert (await club.http.delete(f"{V3}/transactions/{bought['id']}")).status_code < 300
-    assert (await club.http.delete(f"{V3}/profiles/{kept}")).status_code < 300
+    assert (await club.http.delete(f"{V3}/profiles/{destination}")).status_code < 300
 
 
 async def test_no_write_scans_an_index_for_each_row(
