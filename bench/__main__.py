@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import against, capacity, chart, result
+from bench import against, capacity, chart, result, roadmap
 from bench.benchmark import BENCHMARKS, run_benchmark
 from bench.render import render
 from bench.result import Result
@@ -64,6 +64,8 @@ def _write_pages(arguments: argparse.Namespace) -> None:
         results = result.load_results(arguments.results)
         capacity.PAGE.write_text(capacity.render_page(capacity.PAGE.read_text(), results))
         _log(f"written: {capacity.PAGE}")
+        roadmap.write()
+        _log(f"written: {roadmap.ROADMAP}")
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -36,5 +36,10 @@ def _targets(value: Any) -> Iterator[dict[str, Any]]:
             yield from _targets(each)
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Writes the missed targets of the stored results into the page."""
     ROADMAP.write_text(with_missed_targets(ROADMAP.read_text()))
+
+
+if __name__ == "__main__":
+    write()
