@@ -1,4 +1,4 @@
--- Compiled from declarations with the digest edeb6e3527a5a0d2; see compiled_values.py
+-- Compiled from declarations with the digest c1ea15fed81d123a; see compiled_values.py
 WITH -- $1 is the community, $2 are profiles, $3 is the instant for each of them.
 requested AS MATERIALIZED (
     SELECT input.k, input.profile_id, input.as_of,

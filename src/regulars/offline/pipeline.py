@@ -161,7 +161,9 @@ def _prepare_facts(
         backend.create(step)
 
     def create_transactions(*, has_ids: bool) -> None:
-        for step in transaction_facts.transactions(traits, backend.dialect, errors, has_ids=has_ids):
+        for step in transaction_facts.transactions(
+            traits, backend.dialect, errors, has_ids=has_ids, is_trusted=is_trusted
+        ):
             backend.create(step)
 
     has_ids = not is_trusted or transaction_facts.needs_ids(traits, backend.dialect)

@@ -56,10 +56,47 @@ def needs_ids(traits: InputTraits, dialect: CastDialect) -> bool:
     return not dialect.uses_ordinals or traits.line_layout is LineLayout.SEPARATE
 
 
-def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *, has_ids: bool) -> list[PlanStep]:
+def with_day_openings(rows: str) -> str:
+    """SELECT of facts with `opens_day`: whether it is the first sale of a profile on a local day."""
+    first = "row_number() OVER (PARTITION BY profile, transacted_on ORDER BY direction <> 1, transacted_at) = 1"
+    return f"SELECT *, direction = 1 AND {first} AS opens_day\nFROM ({rows}) AS facts"
+
+
+def in_order_of_days(rows: str) -> str:
+    """The same facts in the order of profile and local day, sales first, each compared with the row before.
+
+    An empty OVER clause reads rows in the order of its subquery (DuckDB documents it), with several threads too,
+    and if the sort spills. The order is checked nevertheless: an unordered row raises InvalidInputError.
+    """
+    before = ", ".join(f"lag({name}) OVER () AS {name}_before" for name in _DAY_ORDER)
+    return f"""SELECT * EXCLUDE ({", ".join(f"{name}_before" for name in _DAY_ORDER)}),
+       CASE WHEN profile_before > profile OR profile_before = profile AND (
+                transacted_on_before > transacted_on
+                OR transacted_on_before = transacted_on AND direction = 1
+                   AND (direction_before <> 1 OR transacted_at_before > transacted_at)
+            ) THEN error('facts are not in the order of days')
+            WHEN direction = 1
+            THEN profile_before IS DISTINCT FROM profile OR transacted_on_before IS DISTINCT FROM transacted_on
+            ELSE FALSE END AS opens_day
+FROM (
+    SELECT *, {before}
+    FROM (
+        SELECT * FROM ({rows}) AS facts
+        ORDER BY profile, transacted_on, direction <> 1, transacted_at
+    ) AS ordered
+) AS compared"""
+
+
+_DAY_ORDER = ("profile", "transacted_on", "direction", "transacted_at")
+
+
+def transactions(
+    traits: InputTraits, dialect: CastDialect, errors: RowErrors, *, has_ids: bool, is_trusted: bool
+) -> list[PlanStep]:
     """All counted transactions (anonymous ones only if the traits include them), and a row for each invalid one.
 
     Without ids, an invalid one raises InvalidInputError: neither ids nor numbers of errors are sorted and stored.
+    `is_trusted` input is valid, or the caller starts again.
     """
     club = traits.club
     zone = (
@@ -112,8 +149,9 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
     if dialect.uses_ordinals and "systems" in traits.scales:
         join += "LEFT JOIN system_channels AS systems ON systems.systems = t.systems\n"
         channels = "systems.channels"
+    has_days = dialect.uses_ordinals and "transacted_on" in traits.columns_read
     # Sorting by profile halves the time of later groupings and bounds their memory.
-    order_by = "\nORDER BY p.profile" if dialect.uses_ordinals else ""
+    order_by = "\nORDER BY profile" if dialect.uses_ordinals else ""
     profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
     channels = (
         f"coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)"
@@ -122,15 +160,21 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
     stored = {
         "profile": "p.profile" if is_joined else "t.profile",
         "transacted_at": "t.at",
-        "transacted_on": f"CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END",
         "amount": amount(total, traits, dialect),
         "direction": f"CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT)",
         "location_id": "t.location_id",
     }
     # What no value reads is neither computed nor sorted, and a constant is not stored.
-    optional = {"channels": f"CAST({channels} AS TINYINT)", "discount": discount, "list_value": list_value}
+    optional = {
+        "transacted_on": f"CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END",
+        "channels": f"CAST({channels} AS TINYINT)",
+        "discount": discount,
+        "list_value": list_value,
+    }
     stored |= {name: sql for name, sql in optional.items() if name in traits.columns_read}
     constants = dict.fromkeys(sorted(optional.keys() - stored.keys()), "CAST(NULL AS TINYINT)")
+    if not has_days:
+        constants["opens_day"] = "CAST(NULL AS BOOLEAN)"
     brands = stored if "brand" in traits.columns_read else constants
     brands["sold_brand"] = brand
     error_no = f"CAST(CASE {' '.join(error_cases)} END AS SMALLINT)"
@@ -146,20 +190,23 @@ def transactions(traits: InputTraits, dialect: CastDialect, errors: RowErrors, *
         }
         # A case, because it evaluates the error for invalid rows only.
         is_read = f"({is_read}) AND CASE WHEN {error_no} IS NULL THEN TRUE ELSE error('a row is invalid') END"
-    rows = PlanStep(
-        "stored_transactions",
-        f"""SELECT {_named(stored)}
+    rows = f"""SELECT {_named(stored)}
 FROM (
     SELECT t.*, location.location_id, location.type AS location_type, {at} AS at, {zone} AS zone,
            {line_items.is_foreign(club)} AS is_foreign
     FROM headers AS t
     LEFT JOIN fact_locations AS location ON location.external_id = t.location
 ) AS t
-{join}WHERE {is_read}{order_by}""",
-        is_materialized=True,
-    )
+{join}WHERE {is_read}"""
+    if has_days:
+        rows = in_order_of_days(rows) if is_trusted else with_day_openings(rows) + order_by
+    else:
+        rows += order_by
     facts = f"SELECT stored.*, {_named(constants)}\nFROM stored_transactions AS stored"
-    return [rows, PlanStep("fact_transactions", facts)]
+    return [
+        PlanStep("stored_transactions", rows, is_materialized=True),
+        PlanStep("fact_transactions", facts),
+    ]
 
 
 def _named(columns: Mapping[str, str]) -> str:

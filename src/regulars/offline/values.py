@@ -80,13 +80,24 @@ JOIN fact_brands AS b ON b.name = line.brand""",
     ]
 
 
-def _bounds(as_of: str) -> str:
-    """Bounds outside of which no calendar arithmetic is needed to test a window."""
-    return ",\n       ".join(
-        f"{as_of} - INTERVAL '{months} months' {sign} INTERVAL '4 days' AS {side}_{months}m"
-        for months in (12, 24)
-        for side, sign in (("before", "-"), ("after", "+"))
-    )
+def _windows(as_of: str, *, has_leap_day: bool) -> str:
+    """Whether a transaction `t` is within 12 and 24 months.
+
+    Months are added to its instant, which moves 29 February back by a day. Unless the instant of values `has_leap_day`
+    near its windows' ends, one comparison is enough.
+    """
+    return ",\n       ".join(f"{_within(as_of, months, has_leap_day)} AS within_{months}m" for months in (12, 24))
+
+
+def _within(as_of: str, months: int, has_leap_day: bool) -> str:
+    end = f"{as_of} - INTERVAL '{months} months'"
+    if not has_leap_day:
+        return f"t.transacted_at > {end}"
+    # Calendar arithmetic for every row costs more than all else, so the others are compared.
+    return f"""CASE WHEN t.transacted_at > {end} + INTERVAL '4 days' THEN TRUE
+            WHEN t.transacted_at > {end} - INTERVAL '4 days'
+            THEN {as_of} < t.transacted_at + INTERVAL '{months} months'
+            ELSE FALSE END"""
 
 
 def as_of_spine(as_of: datetime) -> list[PlanStep]:
@@ -97,7 +108,7 @@ def as_of_spine(as_of: datetime) -> list[PlanStep]:
         PlanStep(
             "requested_transactions",
             f"""SELECT profile AS k, t.*, {at} AS as_of,
-       {_bounds(at)}
+       {_windows(at, has_leap_day=_is_near_leap_day(as_of))}
 FROM ordered_transactions AS t
 WHERE transacted_at <= {at}""",
         ),
@@ -110,6 +121,10 @@ WHERE transacted_at > {at}
 GROUP BY profile""",
         ),
     ]
+
+
+def _is_near_leap_day(at: datetime) -> bool:
+    return (at.astimezone(UTC).month, at.astimezone(UTC).day) in ((2, 28), (2, 29))
 
 
 def entity_spine(club: ClubContext, dialect: CastDialect) -> list[PlanStep]:
@@ -129,7 +144,7 @@ FROM (
         PlanStep(
             "requested_transactions",
             f"""SELECT requested.k, t.*, requested.as_of,
-       {_bounds("requested.as_of")}
+       {_windows("requested.as_of", has_leap_day=True)}
 FROM requested
 JOIN ordered_transactions AS t ON t.profile = requested.profile AND t.transacted_at <= requested.as_of""",
         ),

@@ -18,6 +18,7 @@ from regulars.offline import values
 from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.offline.pipeline import compute_values
 from regulars.offline.structures import ClubContext, PlanStep
+from regulars.offline.transaction_facts import with_day_openings
 from regulars.storage.copy_out import TIMESTAMP, csv_options
 from regulars.storage.database import Scope
 
@@ -252,7 +253,7 @@ def recompute(exported: ExportedFacts, as_of: datetime) -> DuckDBEngine:
         engine.connection.register(name, table)
     engine.create(values.club_step(exported.club))
     engine.create(PlanStep("units", _UNITS, is_materialized=True))
-    engine.create(PlanStep("fact_transactions", _FACT_TRANSACTIONS, is_materialized=True))
+    engine.create(PlanStep("fact_transactions", with_day_openings(_FACT_TRANSACTIONS), is_materialized=True))
     engine.create(PlanStep("fact_lines", _FACT_LINES, is_materialized=True))
     engine.connection.register("python_averages", _averages_in_python(engine, as_of))
     compute_values(engine, exported.club, as_of)

@@ -864,26 +864,15 @@ history AS (
       id,
       amount,
       transacted_on,
+      opens_day,
       location_id,
       channels,
       discount,
       list_value,
       direction = 1 AS is_sale,
       direction <> 0 AS has_amount,
-      CASE
-        WHEN transacted_at > after_12m
-        THEN TRUE
-        WHEN transacted_at > before_12m
-        THEN as_of < transacted_at + INTERVAL '12' MONTHS
-        ELSE FALSE
-      END AS within_12m,
-      CASE
-        WHEN transacted_at > after_24m
-        THEN TRUE
-        WHEN transacted_at > before_24m
-        THEN as_of < transacted_at + INTERVAL '24' MONTHS
-        ELSE FALSE
-      END AS within_24m
+      within_12m,
+      within_24m
     FROM requested_transactions
 ),
 sold AS (
@@ -926,23 +915,34 @@ last_12m AS (
 ),
 days AS (
     SELECT
-      k,
-      transacted_on,
-      net,
-      LAG(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS earlier,
-      LEAD(transacted_on) OVER (PARTITION BY k ORDER BY transacted_on) AS later
-    FROM (
+      opened.k,
+      opened.transacted_on,
+      CASE WHEN opened.transacted_on = latest.transacted_on THEN latest.net END AS net
+    FROM history AS opened
+    JOIN (
       SELECT
-        k,
-        transacted_on,
-        SUM(amount) AS net
+        history.k,
+        history.transacted_on,
+        SUM(history.amount) AS net
       FROM history
+      JOIN (
+        SELECT
+          k,
+          MAX(transacted_on) AS transacted_on
+        FROM history
+        WHERE
+          opens_day
+        GROUP BY
+          k
+      ) AS last
+        ON last.k = history.k AND last.transacted_on = history.transacted_on
       GROUP BY
-        k,
-        transacted_on
-      HAVING
-        BOOL_OR(CAST(is_sale AS BOOLEAN))
-    ) AS dated
+        history.k,
+        history.transacted_on
+    ) AS latest
+      ON latest.k = opened.k
+    WHERE
+      opened.opens_day
 ),
 places AS (
     SELECT

@@ -907,26 +907,15 @@ history AS (
       id,
       amount,
       transacted_on,
+      opens_day,
       location_id,
       channels,
       discount,
       list_value,
       direction = 1 AS is_sale,
       direction <> 0 AS has_amount,
-      CASE
-        WHEN transacted_at > after_12m
-        THEN TRUE
-        WHEN transacted_at > before_12m
-        THEN as_of < transacted_at + INTERVAL '12' MONTHS
-        ELSE FALSE
-      END AS within_12m,
-      CASE
-        WHEN transacted_at > after_24m
-        THEN TRUE
-        WHEN transacted_at > before_24m
-        THEN as_of < transacted_at + INTERVAL '24' MONTHS
-        ELSE FALSE
-      END AS within_24m
+      within_12m,
+      within_24m
     FROM requested_transactions
 ),
 sold AS (
