@@ -1,6 +1,6 @@
 """Plan steps from cast input tables to the fact tables that definitions read."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from regulars.core import cells
@@ -18,9 +18,16 @@ from regulars.offline.structures import (
 )
 
 
-def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, row_number: str = "") -> str:
+def cast_table(
+    source: InputTable,
+    dialect: CastDialect,
+    errors: RowErrors,
+    *,
+    row_number: str = "",
+    present: Set[str] = frozenset(),
+) -> str:
     """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or
-    null. A column `row_number` is added as it is.
+    null. A column `row_number` is added as it is. Columns that are known to be `present` in each row are not checked.
 
     Raises InvalidInputError for a column with a type that can't be cast.
     """
@@ -38,6 +45,8 @@ def cast_table(source: InputTable, dialect: CastDialect, errors: RowErrors, *, r
             columns.append(f"{casting.cast(each.type, column, dialect)} AS {each.name}")
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} {error}.") from None
+        if each.name in present:
+            continue
         # Qualified, because some names are keywords of an engine.
         value = f"cast_cells.{each.name}"
         is_valid = f"{value} IS NOT NULL"

@@ -86,7 +86,8 @@ def determine_traits(
     transactions = inputs["transactions"]
     club, has_rates = _club(backend, transactions, timezone, currency)
     club = replace(club, void_statuses=void_statuses)
-    has_repeated_ids = not has_unique_ids(backend, transactions)
+    are_numbered = has_numbered_ids(backend, transactions)
+    has_repeated_ids = not are_numbered and not has_unique_ids(backend)
     layout = LineLayout.NONE
     if transactions.has("items", *schema.ITEM_COLUMNS):
         is_separate = has_repeated_ids or transactions.has("items") or BRAND_AMOUNT in read
@@ -101,6 +102,7 @@ def determine_traits(
         has_rates=has_rates,
         has_timezones=bool(with_timezone),
         has_repeated_ids=has_repeated_ids,
+        has_numbered_ids=are_numbered,
         line_layout=layout,
         has_profiles="profiles" in inputs,
         has_locations="locations" in inputs,
@@ -164,16 +166,24 @@ def _check_zones(backend: EngineBackend, table: str) -> None:
         check_timezone(name, f"{table}.timezone")
 
 
-def has_unique_ids(engine: EngineBackend, transactions: InputTable) -> bool:
-    """Whether the ids of the typed transactions are unique.
+def has_numbered_ids(engine: EngineBackend, transactions: InputTable) -> bool:
+    """Whether each of the typed transactions has a number of its own, which may follow a common prefix.
 
-    Sequential ids, with or without a common prefix, take one bit each; others are grouped by hash, which takes several
-    times as long and more memory. A collision is reported as a duplicate, which costs time but not correctness.
+    Such ids take one bit each. They are also unique, and in the same order, without the blanks around them: the lowest id
+    would begin with a blank if any did, and a number is read without those after it.
     """
-    if engine.dialect.uses_ordinals and (number := _bitset_of_ids(engine, transactions)):
-        ((rows, ids),) = engine.fetch(f"SELECT count(external_id), bit_count({number}) FROM typed_transactions")
-        if rows == ids:
-            return True
+    if not engine.dialect.uses_ordinals or not (number := _bitset_of_ids(engine, transactions)):
+        return False
+    ((rows, ids),) = engine.fetch(f"SELECT count(*), bit_count({number}) FROM typed_transactions")
+    return bool(rows == ids)
+
+
+def has_unique_ids(engine: EngineBackend) -> bool:
+    """Whether the ids of the typed transactions are unique, if they are not numbered.
+
+    They are grouped by hash, which takes several times as long and more memory. A collision is reported as a duplicate,
+    which costs time but not correctness.
+    """
     ((rows, ids),) = engine.fetch(
         f"SELECT coalesce(sum(number), 0), count(*) FROM ("
         f"SELECT count(*) AS number FROM typed_transactions WHERE external_id IS NOT NULL "

@@ -133,17 +133,34 @@ def _prepare_facts(
     is_trusted: bool,
 ) -> PreparedFacts:
     errors = RowErrors()
-    inputs = {name: trim_ids(backend, table, _untrimmed(inputs, name, is_trusted)) for name, table in inputs.items()}
+    untrimmed = _untrimmed(inputs) if is_trusted else frozenset()
+    inputs = {
+        name: trim_ids(backend, table, untrimmed if name == "transactions" else frozenset())
+        for name, table in inputs.items()
+    }
     transactions = inputs["transactions"]
     for table in inputs.values():
         cast_input(backend, table, errors)
-    traits = determine_traits(
-        backend, inputs, spec.timezone, spec.currency, spec.void_statuses, read, has_anonymous=has_anonymous
+    determine = partial(
+        determine_traits,
+        backend,
+        timezone=spec.timezone,
+        currency=spec.currency,
+        void_statuses=spec.void_statuses,
+        read=read,
+        has_anonymous=has_anonymous,
     )
-    if is_trusted and traits.has_repeated_ids:
-        # Rows of one transaction do not differ by blanks.
-        transactions = trim_ids(backend, transactions)
-        cast_input(backend, transactions, errors)
+    traits = determine(inputs)
+    if is_trusted and traits.has_numbered_ids:
+        _trust_ids(backend, transactions, errors)
+    elif is_trusted:
+        # Ids, and the rows of one transaction, do not differ by blanks.
+        searched = untrimmed if traits.has_repeated_ids else {transactions.spec.key}
+        trimmed = trim_ids(backend, transactions, transactions.columns.keys() - searched)
+        if trimmed is not transactions:
+            transactions = trim_ids(backend, transactions, transactions.columns.keys() - untrimmed)
+            cast_input(backend, transactions, errors)
+            traits = determine({**inputs, "transactions": transactions})
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
     backend.create(fact_tables.headers(traits, errors, is_strict=spec.is_strict))
@@ -260,11 +277,21 @@ def create_country_tables(backend: EngineBackend) -> None:
     backend.create(PlanStep("country_codes", "SELECT alpha_2, nullif(alpha_3, '') AS alpha_3 FROM country_code_rows"))
 
 
-def _untrimmed(inputs: Mapping[str, InputTable], name: str, is_trusted: bool) -> Set[str]:
-    """The ids of a table that are found untrimmed or not at all in the table that they refer to, which has trimmed ids."""
-    if name != "transactions" or not is_trusted:
-        return frozenset()
-    return {column for column, table in (("profile", "profiles"), ("location", "locations")) if table in inputs}
+def _untrimmed(inputs: Mapping[str, InputTable]) -> Set[str]:
+    """The ids of valid transactions that need not be searched for blanks at first.
+
+    Those of profiles and locations are found untrimmed or not at all in the table that they refer to. Their own are
+    numbers in most files, which blanks do not change.
+    """
+    found = {column for column, table in (("profile", "profiles"), ("location", "locations")) if table in inputs}
+    return found | {schema.TRANSACTIONS.key}
+
+
+def _trust_ids(backend: EngineBackend, transactions: InputTable, errors: RowErrors) -> None:
+    """Has facts not read the ids of transactions, none of which is missing."""
+    if not backend.is_small(transactions.relation):
+        rows = fact_tables.cast_table(transactions, backend.dialect, errors, present={transactions.spec.key})
+        backend.create(PlanStep("typed_transactions", rows))
 
 
 def trim_ids(backend: EngineBackend, table: InputTable, untrimmed: Set[str] = frozenset()) -> InputTable:

@@ -105,6 +105,8 @@ class InputTraits:
     has_profiles: bool
     has_locations: bool
     has_products: bool
+    has_numbered_ids: bool = False
+    """Whether each transaction has an id, whose numbers are unique."""
     has_anonymous: bool = False
     """Whether anonymous purchases are included."""
 
