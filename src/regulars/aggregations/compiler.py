@@ -8,7 +8,6 @@ from sqlglot import exp
 
 from regulars.aggregations.aggregation import Aggregation, AggregationRegistry
 from regulars.aggregations.engines import SqlEngine
-from regulars.aggregations.pruning import columns_read
 
 
 @lru_cache(maxsize=4_096)
@@ -105,10 +104,8 @@ def build_relations(registry: AggregationRegistry, engine: SqlEngine) -> list[tu
 
     The last one has a row for each profile with all measures and values as columns.
     """
-    read = columns_read(registry) if engine.relations else frozenset()
-    declared = {each.name: each.sql for each in registry.relations}
-    own = {name: relation(read) for name, relation in engine.relations.items() if name in declared}
-    found = [*shared_input_ctes(engine), *((name, translate(sql, engine)) for name, sql in (declared | own).items())]
+    registry = engine.adapt(registry)
+    found = [*shared_input_ctes(engine), *((each.name, translate(each.sql, engine)) for each in registry.relations)]
     grouped = _group_by_profile(registry, engine)
     found += grouped
     last = "measured"

@@ -1,9 +1,11 @@
 """SQL engines: dialect, input relations, and the macros that declarations call."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
+from regulars.aggregations.aggregation import AggregationRegistry
+from regulars.aggregations.bulk_relations import for_all_profiles
 from regulars.core.field_type import FieldType
 
 Macro = Callable[..., str]
@@ -15,8 +17,7 @@ class SqlEngine:
 
     `input_ctes` are in the engine's dialect, `shared_input_ctes` in the dialect of the declarations. `column_types`
     maps PostgreSQL types to those of the engine. `output_expressions` convert the internal representation of a type.
-    `relations` have the same rows as declared ones, by name, from the columns and functions that definitions read: for
-    an engine that has them at a lower cost.
+    `adapt` exchanges relations for some with the same rows that cost the engine less.
     """
 
     name: str
@@ -26,7 +27,7 @@ class SqlEngine:
     shared_input_ctes: str = ""
     column_types: Mapping[str, str] = field(default_factory=dict)
     output_expressions: Mapping[FieldType, Macro] = field(default_factory=dict)
-    relations: Mapping[str, Callable[[Set[str]], str]] = field(default_factory=dict)
+    adapt: Callable[[AggregationRegistry], AggregationRegistry] = lambda registry: registry
 
 
 def _read_sql(name: str) -> str:
@@ -121,22 +122,6 @@ def _half_even(whole_division: str) -> Macro:
 MAX_LOCATIONS = 2**20
 """DuckDB packs the order number of a location and an instant into one integer."""
 
-_DAYS = "SELECT k, transacted_on FROM history WHERE opens_day"
-
-_DAYS_WITH_LAST_NET = """
-SELECT opened.k, opened.transacted_on,
-       CASE WHEN opened.transacted_on = latest.transacted_on THEN latest.net END AS net
-FROM history AS opened
-JOIN (
-    SELECT history.k, history.transacted_on, sum(history.amount) AS net
-    FROM history
-    JOIN (SELECT k, max(transacted_on) AS transacted_on FROM history WHERE opens_day GROUP BY k) AS last
-      ON last.k = history.k AND last.transacted_on = history.transacted_on
-    GROUP BY history.k, history.transacted_on
-) AS latest ON latest.k = opened.k
-WHERE opened.opens_day
-"""
-
 DUCKDB = SqlEngine(
     name="duckdb",
     dialect="duckdb",
@@ -154,13 +139,13 @@ DUCKDB = SqlEngine(
         # Without window functions, which sort.
         "next_to_first": lambda day, later: f"list_extract(min({day}, 2), 2)",
         "next_to_last": lambda day, earlier: f"list_extract(max({day}, 2), 2)",
-        "of_last": lambda value, day, later: f"arg_max({value}, {day})",
         "store_rank": lambda k, at, external_id, location_id: (
             f"CAST(coalesce(epoch_us({at}) + 2300000000000000, 0) AS HUGEINT) * {MAX_LOCATIONS} + locations.reverse_rank"
         ),
         # Both are packed into one integer: from 1900 to 3000 a rank is below 2^75, which leaves 2^52 for money.
         "most": lambda value, number, store_rank: (
-            f"arg_max({value}, CAST({number} AS HUGEINT) * {2**75} + {store_rank}) FILTER (WHERE {number} > 0)"
+            f"(SELECT array_agg({value} ORDER BY reverse_rank) FROM locations)[CAST("
+            f"max(CAST({number} AS HUGEINT) * {2**75} + {store_rank}) FILTER (WHERE {number} > 0) & {MAX_LOCATIONS - 1} AS INT)]"
         ),
         # Brands are encoded as integers in the order of their names, because lists of strings cost several times as
         # much.
@@ -171,8 +156,7 @@ DUCKDB = SqlEngine(
         "digest": lambda text: f"CAST('0x' || substr(md5({text}), 1, 15) AS BIGINT)",
     },
     output_expressions={FieldType.STRING_LIST: lambda value: f"list_select((SELECT names FROM brand_names), {value})"},
-    # Facts say which sale is the first of its day, so days need no grouping. Only the net spend of the last one is read.
-    relations={"days": lambda read: _DAYS_WITH_LAST_NET if "of_last" in read else _DAYS},
+    adapt=for_all_profiles,
 )
 
 MAX_BITSET_BRANDS = 120

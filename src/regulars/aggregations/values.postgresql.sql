@@ -1,4 +1,4 @@
--- Compiled from declarations with the digest c1ea15fed81d123a; see compiled_values.py
+-- Compiled from declarations with the digest 95db300a76b9e1bd; see compiled_values.py
 WITH -- $1 is the community, $2 are profiles, $3 is the instant for each of them.
 requested AS MATERIALIZED (
     SELECT input.k, input.profile_id, input.as_of,

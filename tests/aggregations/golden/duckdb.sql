@@ -313,14 +313,22 @@ COUNT(*) FILTER(WHERE
 
 -- measure favourite_24m
 (
-  ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-    sales_24m > 0)
+  (
+    SELECT
+      ARRAY_AGG(location_id ORDER BY reverse_rank)
+    FROM locations
+  )[CAST(MAX(CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+    sales_24m > 0) & 1048575 AS INT) + 0]
 );
 
 -- measure favourite_all
 (
-  ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-    sales > 0)
+  (
+    SELECT
+      ARRAY_AGG(location_id ORDER BY reverse_rank)
+    FROM locations
+  )[CAST(MAX(CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+    sales > 0) & 1048575 AS INT) + 0]
 );
 
 -- change next_future_fact
@@ -742,7 +750,8 @@ COUNT(*);
 
 -- aggregation latest_shop_spend
 (
-  ARG_MAX(net, transacted_on)
+  MIN(net) FILTER(WHERE
+    later IS NULL)
 );
 
 -- aggregation latest_shop_currency
@@ -781,14 +790,22 @@ END;
 
 -- aggregation most_spend_location
 (
-  ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-    net > 0)
+  (
+    SELECT
+      ARRAY_AGG(location_id ORDER BY reverse_rank)
+    FROM locations
+  )[CAST(MAX(CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+    net > 0) & 1048575 AS INT) + 0]
 );
 
 -- aggregation most_spend_12m_location
 (
-  ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-    net_12m > 0)
+  (
+    SELECT
+      ARRAY_AGG(location_id ORDER BY reverse_rank)
+    FROM locations
+  )[CAST(MAX(CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+    net_12m > 0) & 1048575 AS INT) + 0]
 );
 
 -- aggregation transacted_locations
@@ -902,47 +919,36 @@ last_12m AS (
     JOIN (
       SELECT
         k,
-        MAX(transacted_at) AS last_at
-      FROM history
-      GROUP BY
-        k
+        last_at,
+        last_at - INTERVAL '12' MONTHS - INTERVAL '4' DAYS AS before_12m,
+        last_at - INTERVAL '12' MONTHS + INTERVAL '4' DAYS AS after_12m
+      FROM (
+        SELECT
+          k,
+          MAX(transacted_at) AS last_at
+        FROM history
+        GROUP BY
+          k
+      ) AS latest
     ) AS recalculations
       ON recalculations.k = history.k
+      AND history.transacted_at > recalculations.before_12m
     WHERE
-      recalculations.last_at < (
-        history.transacted_at + INTERVAL '12' MONTHS
-      )
+      CASE
+        WHEN history.transacted_at > recalculations.after_12m
+        THEN TRUE
+        ELSE recalculations.last_at < (
+          history.transacted_at + INTERVAL '12' MONTHS
+        )
+      END
 ),
 days AS (
     SELECT
-      opened.k,
-      opened.transacted_on,
-      CASE WHEN opened.transacted_on = latest.transacted_on THEN latest.net END AS net
-    FROM history AS opened
-    JOIN (
-      SELECT
-        history.k,
-        history.transacted_on,
-        SUM(history.amount) AS net
-      FROM history
-      JOIN (
-        SELECT
-          k,
-          MAX(transacted_on) AS transacted_on
-        FROM history
-        WHERE
-          opens_day
-        GROUP BY
-          k
-      ) AS last
-        ON last.k = history.k AND last.transacted_on = history.transacted_on
-      GROUP BY
-        history.k,
-        history.transacted_on
-    ) AS latest
-      ON latest.k = opened.k
+      k,
+      transacted_on
+    FROM history
     WHERE
-      opened.opens_day
+      opens_day
 ),
 places AS (
     SELECT
@@ -1069,36 +1075,39 @@ countries AS (
         ) AS total_votes
       FROM (
         SELECT
-          k,
-          place,
-          sale_votes,
-          named,
-          address_votes,
-          CAST(SUM(sale_votes) OVER (PARTITION BY k) AS BIGINT) AS sales_total,
-          CAST(SUM(named) OVER (PARTITION BY k) AS BIGINT) AS references_total,
-          CAST(SUM(address_votes) OVER (PARTITION BY k) AS BIGINT) AS addresses_total
+          by_place.*,
+          totals.sale_votes AS sales_total,
+          totals.named AS references_total,
+          totals.address_votes AS addresses_total
         FROM (
           SELECT
             k,
-            place,
+            country AS place,
             CAST(COALESCE(SUM(n) FILTER(WHERE
               source = 1), 0) AS BIGINT) AS sale_votes,
             COUNT(*) FILTER(WHERE
               source = 2) AS named,
             CAST(COALESCE(SUM(n) FILTER(WHERE
               source = 3), 0) AS BIGINT) AS address_votes
-          FROM (
-            SELECT
-              k,
-              country AS place,
-              source,
-              n
-            FROM votes
-          ) AS voters
+          FROM votes
           GROUP BY
             k,
-            place
-        ) AS votes_by_place
+            country
+        ) AS by_place
+        JOIN (
+          SELECT
+            k,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 1), 0) AS BIGINT) AS sale_votes,
+            COUNT(*) FILTER(WHERE
+              source = 2) AS named,
+            CAST(COALESCE(SUM(n) FILTER(WHERE
+              source = 3), 0) AS BIGINT) AS address_votes
+          FROM votes
+          GROUP BY
+            k
+        ) AS totals
+          ON totals.k = by_place.k
       ) AS compared
     ) AS counted
     ORDER BY
@@ -1194,6 +1203,23 @@ states AS (
       votes DESC NULLS FIRST,
       place
 ),
+latest_day AS (
+    SELECT
+      history.k,
+      history.amount
+    FROM history
+    JOIN (
+      SELECT
+        k,
+        MAX(transacted_on) AS latest_on
+      FROM history
+      WHERE
+        opens_day
+      GROUP BY
+        k
+    ) AS latest
+      ON latest.k = history.k AND latest.latest_on = history.transacted_on
+),
 by_last_12m AS (
     SELECT k,
            COUNT(*) FILTER(WHERE
@@ -1250,16 +1276,28 @@ by_history AS (
 by_places AS (
     SELECT k,
            (
-             ARG_MAX(location_id, CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-               sales_24m > 0)
+             (
+               SELECT
+                 ARRAY_AGG(location_id ORDER BY reverse_rank)
+               FROM locations
+             )[CAST(MAX(CAST(sales_24m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+               sales_24m > 0) & 1048575 AS INT) + 0]
            ) AS favourite_24m,
            (
-             ARG_MAX(location_id, CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-               sales > 0)
+             (
+               SELECT
+                 ARRAY_AGG(location_id ORDER BY reverse_rank)
+               FROM locations
+             )[CAST(MAX(CAST(sales AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+               sales > 0) & 1048575 AS INT) + 0]
            ) AS favourite_all,
            (
-             ARG_MAX(location_id, CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-               net > 0)
+             (
+               SELECT
+                 ARRAY_AGG(location_id ORDER BY reverse_rank)
+               FROM locations
+             )[CAST(MAX(CAST(net AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+               net > 0) & 1048575 AS INT) + 0]
            ) AS most_spend_location,
            (
              ARRAY_AGG(location_id ORDER BY external_id, location_id) FILTER(WHERE
@@ -1293,18 +1331,25 @@ by_days AS (
              LIST_EXTRACT(MAX(transacted_on, 2), 2)
            ) AS previous_shop_date,
            MAX(transacted_on) AS latest_shop_date,
-           COUNT(*) AS total_shop_days,
-           (
-             ARG_MAX(net, transacted_on)
-           ) AS latest_shop_spend
+           COUNT(*) AS total_shop_days
     FROM days
+    GROUP BY k
+),
+by_latest_day AS (
+    SELECT k,
+           SUM(amount) AS latest_shop_spend
+    FROM latest_day
     GROUP BY k
 ),
 by_places_12m AS (
     SELECT k,
            (
-             ARG_MAX(location_id, CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
-               net_12m > 0)
+             (
+               SELECT
+                 ARRAY_AGG(location_id ORDER BY reverse_rank)
+               FROM locations
+             )[CAST(MAX(CAST(net_12m AS INT128) * 37778931862957161709568 + store_rank) FILTER(WHERE
+               net_12m > 0) & 1048575 AS INT) + 0]
            ) AS most_spend_12m_location
     FROM places_12m
     GROUP BY k
@@ -1349,7 +1394,7 @@ measured AS (
            by_days.previous_shop_date,
            by_days.latest_shop_date,
            coalesce(by_days.total_shop_days, 0) AS total_shop_days,
-           by_days.latest_shop_spend,
+           by_latest_day.latest_shop_spend,
            by_history.latest_transacted_location,
            by_places.most_spend_location,
            by_places_12m.most_spend_12m_location,
@@ -1369,6 +1414,7 @@ measured AS (
     LEFT JOIN by_countries ON by_countries.k = member.k
     LEFT JOIN by_sold ON by_sold.k = member.k
     LEFT JOIN by_days ON by_days.k = member.k
+    LEFT JOIN by_latest_day ON by_latest_day.k = member.k
     LEFT JOIN by_places_12m ON by_places_12m.k = member.k
     LEFT JOIN by_states ON by_states.k = member.k
 ),

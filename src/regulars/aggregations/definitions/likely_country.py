@@ -33,6 +33,11 @@ VOTES = Relation(
 )
 
 
+_VOTES_BY_SOURCE = """CAST(coalesce(sum(n) FILTER (WHERE source = 1), 0) AS BIGINT) AS sale_votes,
+                           count(*) FILTER (WHERE source = 2) AS named,
+                           CAST(coalesce(sum(n) FILTER (WHERE source = 3), 0) AS BIGINT) AS address_votes"""
+
+
 def election(name: str, meaning: str, key: str, voters: str) -> Relation:
     """Relation of the `winner` and its `score` (1 is the strongest) for each `key`, among the places of `voters`.
 
@@ -42,7 +47,27 @@ def election(name: str, meaning: str, key: str, voters: str) -> Relation:
     return Relation(
         name,
         meaning,
-        f"""
+        election_sql(
+            key,
+            f"""
+                SELECT {key}, place, sale_votes, named, address_votes,
+                       CAST(sum(sale_votes) OVER (PARTITION BY {key}) AS BIGINT) AS sales_total,
+                       CAST(sum(named) OVER (PARTITION BY {key}) AS BIGINT) AS references_total,
+                       CAST(sum(address_votes) OVER (PARTITION BY {key}) AS BIGINT) AS addresses_total
+                FROM (
+                    SELECT {key}, place,
+                           {_VOTES_BY_SOURCE}
+                    FROM ({voters}) AS voters
+                    GROUP BY {key}, place
+                ) AS votes_by_place
+            """,
+        ),
+    )
+
+
+def election_sql(key: str, compared: str) -> str:
+    """SELECT of the winner for each `key`, from a SELECT of the votes of each place by source, with their totals."""
+    return f"""
         SELECT DISTINCT ON ({key}) {key}, place AS winner,
                CASE WHEN 4 * votes >= 3 * total_votes THEN 1
                     WHEN 2 * votes >= total_votes THEN 2
@@ -58,24 +83,10 @@ def election(name: str, meaning: str, key: str, voters: str) -> Relation:
                            + 2 * references_total
                            + CASE WHEN addresses_total > 0 THEN 2 ELSE 0 END
                    ) AS total_votes
-            FROM (
-                SELECT {key}, place, sale_votes, named, address_votes,
-                       CAST(sum(sale_votes) OVER (PARTITION BY {key}) AS BIGINT) AS sales_total,
-                       CAST(sum(named) OVER (PARTITION BY {key}) AS BIGINT) AS references_total,
-                       CAST(sum(address_votes) OVER (PARTITION BY {key}) AS BIGINT) AS addresses_total
-                FROM (
-                    SELECT {key}, place,
-                           CAST(coalesce(sum(n) FILTER (WHERE source = 1), 0) AS BIGINT) AS sale_votes,
-                           count(*) FILTER (WHERE source = 2) AS named,
-                           CAST(coalesce(sum(n) FILTER (WHERE source = 3), 0) AS BIGINT) AS address_votes
-                    FROM ({voters}) AS voters
-                    GROUP BY {key}, place
-                ) AS votes_by_place
-            ) AS compared
+            FROM ({compared}) AS compared
         ) AS counted
         ORDER BY {key}, votes DESC, place
-        """,
-    )
+        """
 
 
 COUNTRIES = election(
@@ -101,6 +112,17 @@ STATES = election(
     WHERE CASE level WHEN 1 THEN iso_state ELSE state END IS NOT NULL
     """,
 )
+
+COUNTRIES_BY_JOIN = election_sql(
+    "k",
+    f"""
+    SELECT by_place.*, totals.sale_votes AS sales_total, totals.named AS references_total,
+           totals.address_votes AS addresses_total
+    FROM (SELECT k, country AS place, {_VOTES_BY_SOURCE} FROM votes GROUP BY k, country) AS by_place
+    JOIN (SELECT k, {_VOTES_BY_SOURCE} FROM votes GROUP BY k) AS totals ON totals.k = by_place.k
+    """,
+)
+"""SQL of COUNTRIES that groups twice instead of summing over windows, which sort."""
 
 RELATIONS = (VOTES, COUNTRIES, STATES)
 MEASURES: tuple[SharedMeasure, ...] = ()
