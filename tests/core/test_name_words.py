@@ -34,6 +34,12 @@ def test_names_are_split_into_words_without_case_and_accents(
     assert len(words) <= MAX_WORDS
 
 
+def test_a_text_without_accents_is_split_as_any_other() -> None:
+    for code in range(128):
+        text = f"Ola{chr(code)}Nordmann"
+        assert split_words(text) == split_words(f"{text}\u0301"), text
+
+
 def test_each_word_is_paired_with_every_other_one() -> None:
     assert word_pairs(()) == []
     assert word_pairs(("ola",)) == [("ola", "")]

@@ -16,17 +16,25 @@ _LETTERS = str.maketrans(
 )  # fmt: skip
 """Letters that Unicode does not decompose, and apostrophes, which do not divide a name such as O'Brien."""
 
+_ASCII = {code: _LETTERS.get(code, " ") for code in range(128) if not chr(code).isalnum()}
+"""What the other characters of a text without accents become, as most names are."""
+
 
 def split_words(*texts: str | None) -> tuple[str, ...]:
     """The distinct words of texts in their order, in lower case without accents; at most six, cut to 40 characters."""
-    text = " ".join(each for each in texts if each).casefold().translate(_LETTERS)
+    text = " ".join(each for each in texts if each)
+    text = text.lower().translate(_ASCII) if text.isascii() else _letters_of(text)
+    words = dict.fromkeys(word[:MAX_WORD_LENGTH] for word in text.split())
+    return tuple(islice(words, MAX_WORDS))
+
+
+def _letters_of(text: str) -> str:
     letters = (
         letter if letter.isalnum() else " "
-        for letter in unicodedata.normalize("NFKD", text).casefold()
+        for letter in unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS)).casefold()
         if not unicodedata.category(letter).startswith("M")
     )
-    words = dict.fromkeys(word[:MAX_WORD_LENGTH] for word in "".join(letters).split())
-    return tuple(islice(words, MAX_WORDS))
+    return "".join(letters)
 
 
 def word_pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:

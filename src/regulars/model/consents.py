@@ -4,7 +4,7 @@ Writing either view updates the other.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,6 +39,10 @@ def marketing_consent(channel: str) -> str:
     return f"{channel}_marketing"
 
 
+_CONSENT_OF_PROMO = {f"{channel}_promo": marketing_consent(channel) for channel in CHANNELS}
+_FLAGS_OF_CHANNEL = {channel: tuple(f"{channel}_{flag}" for flag in COMMS_FLAGS) for channel in STATUS_CHANNELS}
+
+
 @dataclass(frozen=True, slots=True)
 class ReachRule:
     """When marketing reaches a member through a channel: it has one of `statuses`, and `consent`,
@@ -68,18 +72,19 @@ class ConsentState:
     def with_synced_comms(self) -> "ConsentState":
         """Returns the state with its comms attributes updated from its consents and statuses."""
         comms = dict(self.comms)
-        for channel in CHANNELS:
-            comms[f"{channel}_promo"] = self.consents.get(marketing_consent(channel))
+        for promo, consent in _CONSENT_OF_PROMO.items():
+            comms[promo] = self.consents.get(consent)
         for channel, status in self.statuses.items():
-            optout, bounced, verification = (f"{channel}_{flag}" for flag in COMMS_FLAGS)
+            optout, bounced, verification = _FLAGS_OF_CHANNEL[channel]
             if status is None:
-                comms |= dict.fromkeys((optout, bounced, verification))
+                comms[optout] = comms[bounced] = comms[verification] = None
                 continue
             # A member who unsubscribed may have bounced before; a new opt-in makes the bounce visible again.
             comms[bounced] = status == "hard_bounced" or (status == "unsubscribed" and bool(comms.get(bounced)))
             comms[optout] = status == "unsubscribed"
             comms[verification] = _verification(status, comms.get(verification))
-        return replace(self, comms={name: value for name, value in comms.items() if value is not None})
+        known = {name: value for name, value in comms.items() if value is not None}
+        return ConsentState(self.consents, self.statuses, known)
 
 
 def _verification(status: str, before: object) -> object:
@@ -105,7 +110,9 @@ def follow_consents(before: ConsentState, state: ConsentState, contacts: Mapping
             statuses[channel] = "enabled"
         elif is_refused and status == before.statuses[channel] == "enabled":
             statuses[channel] = None
-    return state if statuses == state.statuses else replace(state, statuses=statuses).with_synced_comms()
+    if statuses == state.statuses:
+        return state
+    return ConsentState(state.consents, statuses, state.comms).with_synced_comms()
 
 
 # Validation ---------------------------------------------------------------------------------------------
@@ -191,7 +198,7 @@ def apply_consents(
     consents = dict(state.consents)
     for name, is_granted in changes.items():
         _set_consent(consents, name, is_granted)
-    return replace(state, consents=consents, statuses={**state.statuses, **statuses}).with_synced_comms()
+    return ConsentState(consents, {**state.statuses, **statuses}, state.comms).with_synced_comms()
 
 
 def _set_consent(consents: dict[str, bool], name: str, is_granted: bool | None) -> None:

@@ -40,18 +40,59 @@ effective_memberships AS MATERIALIZED (
         OFFSET 0
     ) AS m
 ),
-profile_values AS MATERIALIZED (
+requested_profiles AS MATERIALIZED (
+    SELECT p.*
+    FROM requested
+    CROSS JOIN LATERAL (
+        SELECT profile_id, member_id, profile_type, optin_channel, optin_subchannel, gender, birth_year, birth_month,
+               birth_day, phone_country, consents, sms_status, email_status, push_status, subunit_ids, group_ids,
+               favorite_stores, properties, created_at, updated_at
+        FROM profiles
+        WHERE community_id = $1 AND profile_id = requested.profile_id
+        OFFSET 0
+    ) AS p
+),
+-- Most profiles have the consents and statuses of many others, so what follows from them is computed once for all of
+-- those.
+answers AS MATERIALIZED (
     SELECT
-        p.*,
-        optin_platform(p.optin_channel) AS optin_platform,
-        10000 * p.birth_year + 100 * coalesce(p.birth_month, 1) + coalesce(p.birth_day, 1) AS birth_date,
+        profile_ids,
         ARRAY(
-            SELECT key FROM jsonb_each(p.consents) WHERE value = 'true' ORDER BY key COLLATE "C"
+            SELECT key FROM jsonb_each(consents) WHERE value = 'true' ORDER BY key COLLATE "C"
         ) AS consents_true,
         ARRAY(
-            SELECT key FROM jsonb_each(p.consents) WHERE value = 'false' ORDER BY key COLLATE "C"
+            SELECT key FROM jsonb_each(consents) WHERE value = 'false' ORDER BY key COLLATE "C"
         ) AS consents_false,
-        reachable_channels(p.consents, p.sms_status, p.email_status, p.push_status) AS channels,
+        reachable_channels(consents, sms_status, email_status, push_status) AS channels
+    FROM (
+        SELECT consents, sms_status, email_status, push_status, array_agg(profile_id) AS profile_ids
+        FROM requested_profiles
+        GROUP BY consents, sms_status, email_status, push_status
+    ) AS equal
+),
+reachable AS MATERIALIZED (
+    SELECT
+        profile_ids, consents_true, consents_false,
+        CASE WHEN channels = '{}' THEN channels ELSE channels || 'anything'::text END AS marketing
+    FROM answers
+),
+grouped_answers AS MATERIALIZED (
+    SELECT
+        unnest(profile_ids) AS profile_id, consents_true, consents_false, marketing,
+        ARRAY(SELECT 'consent_true:' || name FROM unnest(consents_true) AS name)
+        || ARRAY(SELECT 'consent_false:' || name FROM unnest(consents_false) AS name)
+        || ARRAY(
+            SELECT CASE WHEN name = ANY (marketing) THEN 'marketing_true:' ELSE 'marketing_false:' END || name
+            FROM unnest(ARRAY['sms', 'email', 'push', 'anything']) AS name
+        ) AS groups
+    FROM reachable
+),
+profile_values AS MATERIALIZED (
+    SELECT
+        p.*, grouped_answers.consents_true, grouped_answers.consents_false, grouped_answers.marketing,
+        grouped_answers.groups AS answer_groups,
+        optin_platform(p.optin_channel) AS optin_platform,
+        10000 * p.birth_year + 100 * coalesce(p.birth_month, 1) + coalesce(p.birth_day, 1) AS birth_date,
         coalesce(
             (
                 SELECT country
@@ -70,25 +111,12 @@ profile_values AS MATERIALIZED (
                 WHERE regexp_replace(lower(key), '[^[:alnum:]]', '', 'g') <> ALL ($5::text[])
             )
         END AS shown_properties
-    FROM requested
-    CROSS JOIN LATERAL (
-        SELECT profile_id, member_id, profile_type, optin_channel, optin_subchannel, gender, birth_year, birth_month,
-               birth_day, phone_country, consents, sms_status, email_status, push_status, subunit_ids, group_ids,
-               favorite_stores, properties, created_at, updated_at
-        FROM profiles
-        WHERE community_id = $1 AND profile_id = requested.profile_id
-        OFFSET 0
-    ) AS p
-),
-reachable AS MATERIALIZED (
-    SELECT
-        profile_values.*,
-        CASE WHEN channels = '{}' THEN channels ELSE channels || 'anything'::text END AS marketing
-    FROM profile_values
+    FROM requested_profiles AS p
+    JOIN grouped_answers ON grouped_answers.profile_id = p.profile_id
 ),
 with_groups AS MATERIALIZED (
     SELECT
-        reachable.*,
+        profile_values.*,
         CASE WHEN NOT counts_as_member(profile_type) THEN '{}' ELSE
             array_remove(ARRAY[
                 'all:',
@@ -99,17 +127,12 @@ with_groups AS MATERIALIZED (
                 'country:' || country,
                 'gender:' || gender
             ], NULL)
-            || ARRAY(SELECT 'consent_true:' || name FROM unnest(consents_true) AS name)
-            || ARRAY(SELECT 'consent_false:' || name FROM unnest(consents_false) AS name)
-            || ARRAY(
-                SELECT CASE WHEN name = ANY (marketing) THEN 'marketing_true:' ELSE 'marketing_false:' END || name
-                FROM unnest(ARRAY['sms', 'email', 'push', 'anything']) AS name
-            )
+            || answer_groups
             || ARRAY(SELECT 'subunit_id:' || id FROM unnest(subunit_ids) AS id)
             || ARRAY(SELECT 'group_id:' || id FROM unnest(group_ids) AS id)
             || ARRAY(SELECT 'favorite_store:' || id FROM unnest(favorite_stores) AS id)
         END AS groups
-    FROM reachable
+    FROM profile_values
 ),
 updated AS MATERIALIZED (
     SELECT

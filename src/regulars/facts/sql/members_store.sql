@@ -6,6 +6,18 @@ inserted_states AS (
     )
     SELECT $1, * FROM ended_states
 ),
+-- New rows conflict with none: their profiles are locked.
+inserted_events AS (
+    INSERT INTO membership_events (
+        community_id, profile_id, membership_id, type, occurred_at, is_counted, optin_channel, optin_subchannel,
+        optin_platform, gender, age, consents_true, consents_false
+    )
+    SELECT $1, e.*
+    FROM events AS e
+    WHERE NOT EXISTS (
+        SELECT FROM stored_events AS t WHERE t.membership_id = e.membership_id AND t.profile_id = e.profile_id
+    )
+),
 upserted_events AS (
     INSERT INTO membership_events (
         community_id, profile_id, membership_id, type, occurred_at, is_counted, optin_channel, optin_subchannel,
@@ -13,7 +25,7 @@ upserted_events AS (
     )
     SELECT $1, e.*
     FROM events AS e
-    LEFT JOIN stored_events AS t ON t.membership_id = e.membership_id AND t.profile_id = e.profile_id
+    JOIN stored_events AS t ON t.membership_id = e.membership_id AND t.profile_id = e.profile_id
     WHERE (
         t.type, t.occurred_at, t.is_counted, t.optin_channel, t.optin_subchannel, t.optin_platform, t.gender, t.age,
         t.consents_true, t.consents_false
@@ -85,6 +97,17 @@ current_members AS MATERIALIZED (
         GROUP BY profile_id
     ) AS upcoming ON upcoming.profile_id = f.profile_id
 ),
+-- New rows conflict with none: their profiles are locked.
+inserted_members AS (
+    INSERT INTO members (
+        community_id, profile_id, member_id, is_member, optin_channel, optin_subchannel, optin_platform, gender,
+        birth_date, subunit_ids, group_ids, favorite_stores, consents_true, consents_false, marketing, sms_status,
+        email_status, push_status, country, properties, created_at, updated_at, groups, valid_from, next_change_at
+    )
+    SELECT $1, p.*
+    FROM current_members AS p
+    WHERE NOT EXISTS (SELECT FROM stored WHERE stored.profile_id = p.profile_id)
+),
 upserted_members AS (
     INSERT INTO members (
         community_id, profile_id, member_id, is_member, optin_channel, optin_subchannel, optin_platform, gender,
@@ -93,7 +116,7 @@ upserted_members AS (
     )
     SELECT $1, p.*
     FROM current_members AS p
-    LEFT JOIN stored AS k ON k.profile_id = p.profile_id
+    JOIN stored AS k ON k.profile_id = p.profile_id
     WHERE (
         k.member_id, k.is_member, k.optin_channel, k.optin_subchannel, k.optin_platform, k.gender, k.birth_date,
         k.subunit_ids, k.group_ids, k.favorite_stores, k.consents_true, k.consents_false, k.marketing, k.sms_status,

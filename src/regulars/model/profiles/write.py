@@ -10,7 +10,7 @@ from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
 from regulars.model.identities import Identity
 from regulars.model.profiles import lookup, name_words
-from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
+from regulars.model.profiles.schema import COLUMN_DEFAULTS, COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -188,20 +188,24 @@ async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
 # Storage ------------------------------------------------------------------------------------------------
 
 _NAMES = ", ".join(COLUMNS)
+_VALUES = {
+    name: f"coalesce(input.{name}, {COLUMN_DEFAULTS[name]})" if name in COLUMN_DEFAULTS else f"input.{name}"
+    for name in COLUMNS
+}
 _INPUT = f"""json_to_recordset($2::json) AS input (
     profile_id uuid, {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())}
 )"""
 
 _INSERT = f"""
 INSERT INTO profiles (community_id, profile_id, {_NAMES}, created_at, updated_at)
-SELECT $1, profile_id, {_NAMES}, $3, $3
+SELECT $1, profile_id, {", ".join(_VALUES.values())}, $3, $3
 FROM {_INPUT}
 ORDER BY external_id COLLATE "C", profile_id
 """
 
 _UPDATE = f"""
 UPDATE profiles AS target
-SET {", ".join(f"{name} = input.{name}" for name in COLUMNS)}, updated_at = $3
+SET {", ".join(f"{name} = {value}" for name, value in _VALUES.items())}, updated_at = $3
 FROM {_INPUT}
 WHERE target.community_id = $1 AND target.profile_id = input.profile_id
 """
