@@ -48,12 +48,12 @@ async def test_few_rows_wait_for_the_running_commit(club: Club) -> None:
     assert queue.take() == few
 
 
-async def test_few_rows_wait_for_the_next_rows_of_those_who_were_answered(
+async def test_rows_wait_for_the_next_rows_of_those_who_were_answered(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_queue, "MAX_GATHERING_SECONDS", 60.0)
     queue = WriteQueue(500, max_writers=1)
-    append(queue, pending(club, "A", "B"))
+    append(queue, pending(club, "A"), pending(club, "B"))
     first = queue.take()
     waiting = [pending(club, "C")]
     append(queue, *waiting)
@@ -61,28 +61,47 @@ async def test_few_rows_wait_for_the_next_rows_of_those_who_were_answered(
     gathering = asyncio.ensure_future(queue.gather(first, 600.0))
     await asyncio.sleep(0)
     await queue.gather(first, 600.0)
-    waiting.append(pending(club, "D"))
+    # Callers count, not their rows.
+    waiting.append(pending(club, "D", "E", "F"))
     assert append(queue, waiting[-1]) == [False]
     await asyncio.sleep(0)
     assert not gathering.done()
-    waiting += [pending(club, "E"), pending(club, "F")]
+    waiting += [pending(club, "G"), pending(club, "H")]
     append(queue, *waiting[2:])
     await gathering
     assert queue.take() == waiting
 
 
+async def test_the_first_who_returns_waits_for_the_others(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_queue, "MAX_GATHERING_SECONDS", 60.0)
+    queue = WriteQueue(500, max_writers=1)
+    append(queue, pending(club, "A"), pending(club, "B"))
+    both = queue.take()
+    queue.finish(both)
+    gathering = asyncio.ensure_future(queue.gather(both, 600.0))
+    await asyncio.sleep(0)
+    append(queue, pending(club, "A"))
+    await asyncio.sleep(0)
+    assert not gathering.done()
+    append(queue, pending(club, "B"))
+    await gathering
+    assert len(queue.take()) == 2
+
+
 async def test_rows_do_not_wait_long_or_needlessly_for_more(club: Club) -> None:
     queue = WriteQueue(500, max_writers=2)
-    append(queue, pending(club, "A"))
-    first = queue.take()
-    queue.finish(first)
-    # Nothing waits.
-    await queue.gather(first, 600.0)
+    append(queue, pending(club, *(f"A{number}" for number in range(LARGE_COMMIT_ROWS + 1))))
+    large = queue.take()
+    queue.finish(large)
+    # A single caller does not wait for itself.
+    await queue.gather(large, 600.0)
     append(queue, pending(club, "B"))
+    # The fixed costs of a large commit do not matter.
+    await queue.gather(large, 600.0)
     second = queue.take()
     append(queue, pending(club, "C"))
     # Another commit is running.
-    await queue.gather(first, 600.0)
+    await queue.gather(second, 600.0)
     queue.finish(second)
     # The time is up.
     await queue.gather(second, 0.0)

@@ -22,7 +22,9 @@ MIN_ROWS_OF_SECOND_COMMIT = 33
 
 GATHERING_PART = 0.5
 MAX_GATHERING_SECONDS = 0.05
-"""The longest time for which a few rows wait for more: a part of what the last commit has taken, and a number of seconds."""
+"""The longest time for which rows wait for those of other callers: a part of what the last commit has taken, and a number
+of seconds.
+"""
 
 LARGE_COMMIT_ROWS = 256
 """No row waits for a commit of more rows than these."""
@@ -88,11 +90,12 @@ class WriteQueue:
         self._max_writers = max_writers
         self._waiting: list[PendingWrite] = []
         self._ready_rows = 0
+        self._ready_callers = 0
         self._rows_by_commit: dict[int, int] = {}
         self._slow_commits: set[int] = set()
         self._locked: set[Hashable] = set()
         self._gathering: asyncio.Future[None] | None = None
-        self._gathered_rows = 0
+        self._gathered_callers = 0
         self.writers = 0
         """The number of writers: each is counted from its start until it has taken an empty batch."""
 
@@ -101,20 +104,26 @@ class WriteQueue:
         self._waiting.append(pending)
         if self._is_ready(pending):
             self._ready_rows += len(pending.writes)
-        if self._gathering is not None and self._ready_rows >= self._gathered_rows and not self._gathering.done():
+            self._ready_callers += 1
+        if self._gathering is not None and self._ready_callers >= self._gathered_callers and not self._gathering.done():
             self._gathering.set_result(None)
 
     async def gather(self, committed: Sequence[PendingWrite], commit_seconds: float) -> None:
-        """Waits after a commit for the next rows of its callers, if other rows wait already, but only a few.
+        """Waits after a commit for the next rows of its callers, unless many rows wait already or there is but one caller.
 
-        Otherwise the callers would form two groups that take turns, and each commit would have half of the rows. Does not
-        wait beside a running commit.
+        Otherwise the first caller to return would be committed alone, and the others would wait for two commits. Does not
+        wait beside a running commit, nor after a large one, whose fixed costs do not matter.
         """
-        if not 0 < self._ready_rows < MIN_ROWS_OF_SECOND_COMMIT or self._rows_by_commit or self._gathering is not None:
+        callers = self._ready_callers + len(committed)
+        if (
+            callers < 2
+            or self._ready_rows >= MIN_ROWS_OF_SECOND_COMMIT
+            or sum(len(each.writes) for each in committed) > LARGE_COMMIT_ROWS
+            or self._rows_by_commit
+            or self._gathering is not None
+        ):
             return
-        self._gathered_rows = min(
-            self._ready_rows + sum(len(each.writes) for each in committed), MIN_ROWS_OF_SECOND_COMMIT
-        )
+        self._gathered_callers = callers
         self._gathering = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(min(commit_seconds * GATHERING_PART, MAX_GATHERING_SECONDS)):
@@ -167,7 +176,7 @@ class WriteQueue:
         if batch:
             self._rows_by_commit[id(batch)] = rows
             self._locked.update(*(each.locked for each in batch))
-        self._count_ready_rows()
+        self._count_ready()
         return batch
 
     def mark_slow(self, batch: Sequence[PendingWrite]) -> None:
@@ -179,10 +188,11 @@ class WriteQueue:
         del self._rows_by_commit[id(batch)]
         self._slow_commits.discard(id(batch))
         self._locked.difference_update(*(each.locked for each in batch))
-        self._count_ready_rows()
+        self._count_ready()
 
     def _is_ready(self, pending: PendingWrite) -> bool:
         return not self._locked or self._locked.isdisjoint(pending.locked)
 
-    def _count_ready_rows(self) -> None:
-        self._ready_rows = sum([len(each.writes) for each in self._waiting if self._is_ready(each)])
+    def _count_ready(self) -> None:
+        ready = [len(each.writes) for each in self._waiting if self._is_ready(each)]
+        self._ready_rows, self._ready_callers = sum(ready), len(ready)
