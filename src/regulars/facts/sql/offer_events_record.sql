@@ -41,12 +41,34 @@ event_deltas AS MATERIALIZED (
     GROUP BY offer_id, bucket, event_type, location_id
 ),
 -- include: buckets
-updated_rollups AS (
-    INSERT INTO offer_rollups AS stored (community_id, granularity, offer_id, bucket, event_type, location_id, count)
-    SELECT $1, b.granularity, d.offer_id, b.bucket, offer_event_name(d.event_type), d.location_id, sum(d.delta)
+last_events AS MATERIALIZED (
+    SELECT counted.offer_id, offer.last_event_at
+    FROM (SELECT DISTINCT offer_id FROM new_events) AS counted
+    CROSS JOIN LATERAL (
+        SELECT last_event_at FROM offers WHERE community_id = $1 AND id = counted.offer_id OFFSET 0
+    ) AS offer
+),
+rollup_deltas AS MATERIALIZED (
+    SELECT
+        b.granularity, d.offer_id, b.bucket, d.event_type, d.location_id, sum(d.delta) AS delta,
+        -- A bucket that begins after the last event has no rows, so its rows conflict with none: the offer is locked.
+        coalesce(b.bucket > min(l.last_event_at), TRUE) AS is_new
     FROM event_deltas AS d
+    JOIN last_events AS l ON l.offer_id = d.offer_id
     JOIN buckets AS b ON b.base_bucket = d.bucket
     GROUP BY b.granularity, d.offer_id, b.bucket, d.event_type, d.location_id
+),
+inserted_rollups AS (
+    INSERT INTO offer_rollups (community_id, granularity, offer_id, bucket, event_type, location_id, count)
+    SELECT $1, granularity, offer_id, bucket, offer_event_name(event_type), location_id, delta
+    FROM rollup_deltas
+    WHERE is_new
+),
+updated_rollups AS (
+    INSERT INTO offer_rollups AS stored (community_id, granularity, offer_id, bucket, event_type, location_id, count)
+    SELECT $1, granularity, offer_id, bucket, offer_event_name(event_type), location_id, delta
+    FROM rollup_deltas
+    WHERE NOT is_new
     ON CONFLICT (community_id, granularity, offer_id, bucket, event_type, location_id) DO UPDATE
     SET count = stored.count + excluded.count
 ),
