@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from regulars.bootstrap import schema_statements
+from regulars.observability.data_health import NEWEST_FACTS
 from regulars.storage.database import SESSION_SETTINGS
 from regulars.storage.migrate import migrate, role_of
 
@@ -57,6 +58,14 @@ def test_the_planner_prefers_the_key(app: psycopg.Connection) -> None:
 def test_purchases_of_a_profile_are_found_by_its_index(app: psycopg.Connection) -> None:
     columns = {"community_id": "integer", "profile_id": "uuid"}
     assert _index(app, "transactions", columns, "NOT is_void AND transacted_at > now()") == "transactions_history"
+
+
+def test_the_newest_member_is_the_last_of_an_index(app: psycopg.Connection) -> None:
+    # Without it all members are sorted, however few blocks the one needs.
+    app.execute("SET enable_sort = off")
+    app.execute(f"PREPARE newest_facts (int, timestamptz) AS {NEWEST_FACTS}".encode())
+    plan = app.execute(b"EXPLAIN (COSTS OFF) EXECUTE newest_facts (NULL, NULL)").fetchall()
+    assert any("Scan Backward using profiles_by_member_id" in line for (line,) in plan), plan
 
 
 def test_values_have_no_statistics_and_the_columns_of_plans_have(app: psycopg.Connection) -> None:
