@@ -12,7 +12,7 @@ from offline.purchase_tables import table
 AT = "2998-01-01T00:00:00Z"
 DAYS = [
     datetime(1905, 6, 1, tzinfo=UTC),
-    datetime(1969, 12, 31, tzinfo=UTC),
+    *(datetime(year, 1, 1, tzinfo=UTC) - timedelta(days=day) for year in (1970, 1990, 2050) for day in (0, 1)),
     *(datetime(2026, month, 1, tzinfo=UTC) + timedelta(days=day) for month in (3, 10, 11) for day in (0, 7, 28)),
     datetime(2026, 3, 29, tzinfo=UTC),
     datetime(2026, 10, 25, tzinfo=UTC),

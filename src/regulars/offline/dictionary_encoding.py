@@ -42,7 +42,7 @@ WHERE brand IS NOT NULL""",
 
 def local_days(club: ClubContext, dialect: CastDialect) -> PlanStep:
     """The two local dates of each UTC day, and the instant at which the second_date one starts; null if the UTC offset
-    changes on that day.
+    changes on that day. Days before 1990 or after 2049 are rare, and computed for each row.
     """
     local = dialect.engine.macros["local_time"]
     day_after = "utc_day + INTERVAL 1 DAY"
@@ -59,7 +59,7 @@ FROM (
     SELECT utc_day,
            {local("utc_day", f"'{club.timezone}'")} - utc_day AS utc_offset,
            {local(day_after, f"'{club.timezone}'")} - ({day_after}) AS next_utc_offset
-    FROM range(TIMESTAMP '1970-01-01', TIMESTAMP '2100-01-01', INTERVAL 1 DAY) AS each(utc_day)
+    FROM range(TIMESTAMP '1990-01-01', TIMESTAMP '2050-01-01', INTERVAL 1 DAY) AS each(utc_day)
 ) AS offsets""",
         is_materialized=True,
     )
