@@ -217,7 +217,8 @@ class Shops:
         references = {"profile_id": owner and owner["id"], "location_id": location_id}
         await create_transaction(self.club, sale(total, now.strftime("%Y-%m-%d %H:%M:%S"), **body, **references))
         columns = {"profile": owner and owner["external_id"], "location": place, "transacted_at": written(now)}
-        self.tables["transactions"].append(body | columns | {"total": total})
+        # As the request has it: a purchase belongs to its day there, not to that of the community.
+        self.tables["transactions"].append(body | columns | {"timezone": "UTC", "total": total})
 
     async def _create(self, what: str, body: Json) -> Json:
         answer = await self.club.http.post(f"{V3}/{what}", json=body)
