@@ -6,7 +6,7 @@ PostgreSQL computes a few profiles at a time, for which one window costs less th
 from dataclasses import replace
 from functools import lru_cache
 
-from regulars.aggregations.aggregation import Aggregation, AggregationRegistry, Relation
+from regulars.aggregations.aggregation import AggregationRegistry, Relation
 from regulars.aggregations.definitions.likely_country import COUNTRIES, COUNTRIES_BY_JOIN
 from regulars.aggregations.definitions.relations import LAST_12M
 from regulars.aggregations.definitions.visits import SHOP_DAYS
@@ -45,23 +45,24 @@ _SQL = {
     COUNTRIES.name: COUNTRIES_BY_JOIN,
 }
 
+_AGGREGATES = {"latest_shop_spend": (_LATEST_DAY, "sum(amount)")}
+"""Values that are aggregates over another relation than the declared one, by name."""
+
 
 @lru_cache(maxsize=256)
 def for_all_profiles(registry: AggregationRegistry) -> AggregationRegistry:
     """The registry with these relations instead of the declared ones."""
-
-    def on_latest_day(each: Aggregation) -> bool:
-        return each.relation is SHOP_DAYS and each.sql.startswith("of_last(net,")
-
-    has_latest_day = any(on_latest_day(each) for each in registry.aggregations)
+    exchanged = {name: _AGGREGATES[name] for name in registry.by_name.keys() & _AGGREGATES.keys()}
     return replace(
         registry,
         aggregations=tuple(
-            replace(each, relation=_LATEST_DAY, sql="sum(amount)") if on_latest_day(each) else each
+            replace(each, relation=exchanged[each.name][0], sql=exchanged[each.name][1])
+            if each.name in exchanged
+            else each
             for each in registry.aggregations
         ),
         relations=(
             *(replace(each, sql=_SQL.get(each.name, each.sql)) for each in registry.relations),
-            *([_LATEST_DAY] if has_latest_day else []),
+            *(relation for relation, _ in exchanged.values()),
         ),
     )
