@@ -41,7 +41,7 @@ WHERE brand IS NOT NULL""",
 
 
 def local_days(club: ClubContext, dialect: CastDialect) -> PlanStep:
-    """The two local dates of each UTC day, and the instant at which the second_date one starts; null if the UTC offset
+    """The two local dates of each UTC day, and the instant at which the second one starts; null if the UTC offset
     changes on that day. Days before 1990 or after 2049 are rare, and computed for each row.
     """
     local = dialect.engine.macros["local_time"]

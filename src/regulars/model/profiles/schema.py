@@ -106,14 +106,6 @@ COLUMNS: Mapping[str, str] = {
 }
 """The types of the columns that are written, by name."""
 
-COLUMN_DEFAULTS: Mapping[str, str] = {
-    "profile_type": "'active'",
-    **dict.fromkeys(("consents", "properties", "attributes"), "'{}'::jsonb"),
-    **dict.fromkeys(("subunit_ids", "group_ids", "favorite_stores"), "'{}'::bigint[]"),
-    **dict.fromkeys(("tags", "statuses", "custom_fields"), "'[]'::jsonb"),
-}
-"""The defaults of a profile as SQL, where they are not null."""
-
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stored profile. Encoded as JSON it has no fields with defaults."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from regulars.core.errors import ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
 from regulars.model.identities import Identity
 from regulars.model.profiles import lookup, name_words
-from regulars.model.profiles.schema import COLUMN_DEFAULTS, COLUMNS, Profile, ProfileRow, apply
+from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -188,10 +190,21 @@ async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
 # Storage ------------------------------------------------------------------------------------------------
 
 _NAMES = ", ".join(COLUMNS)
-_VALUES = {
-    name: f"coalesce(input.{name}, {COLUMN_DEFAULTS[name]})" if name in COLUMN_DEFAULTS else f"input.{name}"
-    for name in COLUMNS
-}
+_BLANK = Profile(profile_id=UUID(int=0))
+
+
+def _value(name: str, kind: str) -> str:
+    """SQL of a column's value. The JSON of a profile has no fields with defaults."""
+    default = getattr(_BLANK, name)
+    if default is None:
+        return f"input.{name}"
+    text = (
+        default if isinstance(default, str) else "{}" if kind.endswith("[]") else msgspec.json.encode(default).decode()
+    )
+    return f"coalesce(input.{name}, '{text}'::{kind})"
+
+
+_VALUES = {name: _value(name, kind) for name, kind in COLUMNS.items()}
 _INPUT = f"""json_to_recordset($2::json) AS input (
     profile_id uuid, {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())}
 )"""
