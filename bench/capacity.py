@@ -56,20 +56,24 @@ def row(members: int, of: Costs) -> Sequence[str]:
     server_cores = peak * (of.write_in_server + READS_A_PURCHASE * of.read_in_server)
     database_cores = peak * (of.write_in_postgresql + READS_A_PURCHASE * of.read_in_postgresql)
     stored = members * (YEARS * PURCHASES_A_YEAR * TRANSACTION_BYTES + PROFILE_BYTES)
-    shards = max(_up(database_cores / (CORES * SHARE)), _up(stored / SHARD_BYTES))
+    shards = max(_round_up(database_cores / (CORES * SHARE)), _round_up(stored / SHARD_BYTES))
     return (
         f"{members:,}",
         f"{a_day:,.0f}",
         f"{peak:,.1f}",
-        f"{server_cores:.2f}",
-        f"{database_cores:.2f}",
+        _cores(server_cores),
+        _cores(database_cores),
         _size(stored),
-        f"{_up(server_cores / (CORES * SHARE))}",
+        f"{_round_up(server_cores / (CORES * SHARE))}",
         f"{shards}",
     )
 
 
-def _up(number: float) -> int:
+def _cores(number: float) -> str:
+    return f"{number:.2f}" if number >= 0.01 else "<0.01"
+
+
+def _round_up(number: float) -> int:
     return max(1, -(-number // 1).__int__())
 
 

@@ -43,8 +43,8 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"regulars: all {len(REGISTRY.aggregations)} values, sorted by profile, of transactions, profiles and "
         f"locations. GROUP BY: DuckDB, count, sum, min and max by profile, unsorted. pandas, Polars and regulars: "
         f"12 values, spend of all time and 12 months, counts, first and last days, frequency and recency, the "
-        f"favourite store, brands; pandas and Polars whole columns at a time, without a check of what they "
-        f"are purchases. The values of all equal to the cent, or the benchmark fails."
+        f"favourite store, brands; pandas and Polars whole columns at a time, without "
+        f"validating their input. The values of all equal to the cent, or the benchmark fails."
     )
     ours = race(purchases, size, findings)
     _growth(environment, purchases, ours, size, findings)

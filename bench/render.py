@@ -33,7 +33,7 @@ def render(results: Mapping[str, Result], comparisons: Mapping[str, Comparison] 
 def _overview(results: Sequence[Result]) -> Iterator[str]:
     yield "## Targets\n"
     rows = [
-        (f"{target.claim}{_size(result)}", target.measured, _verdict(target), f"[{result.name}](#{result.name})")
+        (claim_of(result, target), target.measured, _verdict(target), f"[{result.name}](#{result.name})")
         for result in results
         for target in result.targets
     ]
@@ -43,8 +43,9 @@ def _overview(results: Sequence[Result]) -> Iterator[str]:
         yield f"Not run yet: {', '.join(missing)}.\n"
 
 
-def _size(result: Result) -> str:
-    return "" if result.scale == 1 else f" (at {result.scale:g} of the size: no proof)"
+def claim_of(result: Result, target: Target) -> str:
+    """The claim of a target; it says so if it was measured at a smaller size than that which it refers to."""
+    return target.claim if result.scale == 1 else f"{target.claim} (at {result.scale:g} of the size: no proof)"
 
 
 def _verdict(target: Target) -> str:
