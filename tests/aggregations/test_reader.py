@@ -106,6 +106,24 @@ async def test_a_failure_is_raised_for_all_waiting_reads_and_no_later_one(
     assert shown(await reader.read(community_id, ME), "shop_count") == 1
 
 
+async def test_a_cancelled_task_leaves_no_read_waiting() -> None:
+    started = asyncio.Event()
+
+    async def hang(community_id: int, profile_ids: Sequence[UUID]) -> dict[UUID, int]:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    reads = batched_reads.BatchedReads(hang)
+    waiting = [reads.read(1, ME) for _ in range(2)]
+    await started.wait()
+    (task,) = reads._tasks
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting[0], 10)
+    assert waiting[1].cancelled()
+
+
 async def test_a_cancelled_read_does_not_affect_the_others(database: Database, clock: ManualClock) -> None:
     community_id = await store_world(database, clock)
     reader = ValueReader(database)

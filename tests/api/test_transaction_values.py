@@ -17,6 +17,7 @@ from clubs import Club, ManualClock, create_club
 from regulars.ingest import voided_statuses
 from regulars.model import community as communities
 from regulars.model.community import NewCommunity
+from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
 from reports.club_fixture import ClubFixture
@@ -85,6 +86,28 @@ async def test_new_void_statuses_void_and_restore_stored_transactions(
         assert await voided_statuses.apply(club.database, club.community.id) == 0
         assert club.community.id not in await voided_statuses.list_pending(club.database)
         assert [each async for each in verify(club.database, club.community.id) if not isinstance(each, int)] == []
+
+
+async def test_a_status_that_is_stored_while_void_statuses_are_applied_is_applied_as_well(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await create_profile(club)
+    await create_transaction(club, sale(1, profile_id=member, status="refused"))
+    async with club.database.unscoped_connection() as connection:
+        await communities.set_void_statuses(connection, club.community.slug, ["refused", "late"], club.clock())
+    apply_part = voided_statuses._apply_part
+
+    async def with_late_sale(uow: UnitOfWork, statuses: set[str]) -> tuple[int, set[str]]:
+        if "refused" in statuses and "late" not in statuses:
+            await create_transaction(club, sale(10, profile_id=member, status="late"))
+        return await apply_part(uow, statuses)
+
+    monkeypatch.setattr(voided_statuses, "_apply_part", with_late_sale)
+    assert await voided_statuses.apply(club.database, club.community.id) == 1
+    assert await shop_count_and_spend(club, member) == (0, Decimal("0.00"))
+    assert club.community.id not in await voided_statuses.list_pending(club.database)
+    rows = (await club.http.get(f"{V3}/transactions")).json()["data"]
+    assert [each["is_void"] for each in rows] == [True, True]
 
 
 async def test_a_changed_total_and_time_show_in_the_values(club: Club) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from api.transaction_client import fill_spend
 from clubs import Club
@@ -193,6 +194,39 @@ async def test_on_commit_is_called_with_each_committed_batch(club: Club) -> None
     )
     result = await group_committer.write(club.community.id, [transaction_write(club)])
     assert committed == [result.outcomes]
+
+
+async def test_an_error_of_an_observer_concerns_no_write(club: Club) -> None:
+    def fail(results: object) -> None:
+        raise RuntimeError("observer")
+
+    group_committer = GroupCommitter(club.database, 500, max_writers=1)
+    group_committer.on_commit = fail
+    for _ in range(2):
+        with capture_logs() as logs:
+            await asyncio.wait_for(group_committer.write(club.community.id, [transaction_write(club)]), 10)
+        assert [each["event"] for each in logs] == ["group_commit.observer_failed"]
+    assert len(await stored_rows(club, "id")) == 2
+
+
+async def test_a_cancelled_writer_leaves_no_write_waiting(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    group_committer = GroupCommitter(club.database, 500, max_writers=1)
+    started = asyncio.Event()
+    together = group_commit.commit_group
+
+    async def hang(*arguments: Any, **options: Any) -> Any:
+        started.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(group_commit, "commit_group", hang)
+    writing = asyncio.ensure_future(group_committer.write(club.community.id, [transaction_write(club)]))
+    await started.wait()
+    (writer,) = group_committer._writers
+    writer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(writing, 10)
+    monkeypatch.setattr(group_commit, "commit_group", together)
+    await asyncio.wait_for(group_committer.write(club.community.id, [transaction_write(club)]), 10)
 
 
 async def test_rows_that_create_profiles_are_batched_separately(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from structlog.testing import capture_logs
 
 from clubs import Club, ManualClock, create_club
 from loading.file_loader import FileLoader, outcome_counts, reasons_by_line
@@ -42,6 +43,7 @@ from regulars.loading.batches import LoadStoppedError
 from regulars.loading.load_job import open_load_job
 from regulars.model.community import NewCommunity
 from regulars.model.unit_of_work import UnitOfWork
+from regulars.offline import pipeline
 from regulars.storage import retention
 from regulars.storage.database import Database
 
@@ -262,6 +264,41 @@ async def test_without_temporary_tables_postgresql_refreshes_profiles(
         await load_path(load, write_sales(tmp_path / "sales.parquet"))
         assert await count_outbox(club, "transaction.created") == len(MEMBERS)
         assert await verify_differences(club) == []
+
+
+async def test_postgresql_refreshes_profiles_where_duckdb_can_not(
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_LOCATIONS", 1)
+    await load.profiles(*MEMBERS)
+    with capture_logs() as logs:
+        await load_path(load, write_sales(tmp_path / "sales.parquet"))
+    monkeypatch.undo()
+    assert {each["event"] for each in logs} == {"load.refresh_fallback"}
+    assert await verify_differences(load.club) == []
+
+
+async def test_a_database_that_is_lost_during_the_refresh_stops_the_load(
+    load: FileLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*arguments: Any) -> None:
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    monkeypatch.setattr(refresh_dirty, "_refresh_range", lost)
+    await load.profiles(*MEMBERS)
+    with pytest.raises(LoadStoppedError) as stopped:
+        await load_path(load, write_sales(tmp_path / "sales.parquet"))
+    assert stopped.value.progress == {"line": None, "accepted": 200, "unchanged": 0, "rejected": 0}
+
+
+async def test_blanks_around_an_external_id_are_no_part_of_it(load: FileLoader, tmp_path: Path) -> None:
+    for ids in (["T1", "T2", " T1"], ["T3\u00a0", "T3", "T4"]):
+        path = write_sales(tmp_path / "sales.parquet", 3, external_id=ids, profile=[None] * 3)
+        assert outcome_counts(await load_path(load, path)) == (2, 0, 0)
+        before = await load.transactions()
+        assert outcome_counts(await load_path(load, path)) == (0, 2, 0)
+        assert outcome_counts(await load_path(load, path, by_rows=True)) == (0, 2, 0)
+        assert await load.transactions() == before
 
 
 async def test_rows_that_the_database_rejects_by_columns_are_loaded_row_by_row(

@@ -190,3 +190,25 @@ async def test_a_time_without_an_offset_is_local(load: FileLoader) -> None:
         "twice": "2026-10-25 00:30:00",
         "never": "2026-03-29 01:30:00",
     }
+
+
+async def test_blanks_around_an_external_id_are_no_part_of_it(load: FileLoader) -> None:
+    content = "external_id,profile,transacted_at,total,sku\nT1,,2026-10-01,9,A\nT2,,2026-10-01,1,A\n T1\u00a0,,2026-10-01,9,B\n"
+    assert outcome_counts(await load("transactions", content)) == (2, 0, 0)
+    transactions = await load.transactions()
+    assert [item["sku"] for item in transactions["T1"]["items"]] == ["A", "B"]
+    assert outcome_counts(await load("transactions", content)) == (0, 2, 0)
+    assert await load.transactions() == transactions
+
+
+async def test_an_external_id_of_blanks_is_missing(load: FileLoader) -> None:
+    content = "external_id,profile,transacted_at,total\n ,,2026-10-01,9\n ,,2026-10-02,5\n"
+    for name, text in (
+        ("facts.csv", content),
+        ("facts.ndjson", '{"external_id": " ", "transacted_at": "2026-10-01", "total": 9}\n' * 2),
+    ):
+        summary = await load("transactions", text, name)
+        assert outcome_counts(summary) == (0, 0, 2)
+        assert set(reasons_by_line(summary).values()) == {
+            "external_id is required: it identifies the transaction in later imports"
+        }

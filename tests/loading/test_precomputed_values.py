@@ -113,6 +113,19 @@ async def test_no_value_of_another_club_is_imported(lake: Lake, options: dict[st
     assert await lake.import_count(lake.compute_values(**options)) == 0
 
 
+async def test_values_that_name_one_of_two_locations_with_an_external_id_are_recomputed(lake: Lake) -> None:
+    lake.sales = write_sales(lake.sales, location=["S1" if number < 20 else "S2" for number in range(200)])
+    path = lake.compute_values()
+    named = pq.read_table(path, columns=["transacted_locations"])["transacted_locations"].to_pylist()
+    using_s1 = sum("S1" in each for each in named)
+    assert 0 < using_s1 < len(named)
+    await lake.load("locations", LOCATIONS)
+    location_id = await lake.load.fetchval("SELECT id FROM locations WHERE external_id = $2", "S1")
+    assert (await lake.load.club.http.delete(f"/api/v3/locations/{location_id}")).status_code == 204
+    # Loads the locations again.
+    assert await lake.import_count(path) == len(MEMBERS) - using_s1
+
+
 async def test_profiles_missing_in_the_file_are_refreshed(lake: Lake) -> None:
     path = lake.compute_values()
     pq.write_table(pq.read_table(path).slice(0, 4), path)

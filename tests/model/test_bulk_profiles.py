@@ -186,6 +186,15 @@ async def test_a_batch_matches_profiles_by_its_handle(club: Club) -> None:
     assert len(await _list_profiles(club)) == 4
 
 
+async def test_rows_with_two_spellings_of_one_phone_number_are_of_one_profile(club: Club) -> None:
+    rows = [{"mobile_phone": "912 34 567", "title": "Ms"}, {"mobile_phone": "+4791234567", "first_name": "Kari"}]
+    body = {"match_criteria": "mobile_phone", "profiles": rows}
+    result = (await club.http.post(f"{PROFILES_URL}/batch.json", json=body)).json()["data"]
+    assert (result["accepted"], result["rejected"]) == (2, [])
+    (profile,) = await _list_profiles(club)
+    assert (profile["title"], profile["first_name"]) == ("Ms", "Kari")
+
+
 async def test_rows_of_one_profile_with_two_cards_are_written_in_order(club: Club) -> None:
     cards = [{"handle": "card", "identifier": "1"}, {"handle": "card", "identifier": "2"}]
     profile = await create_profile(club, identities=cards)

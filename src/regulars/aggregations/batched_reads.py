@@ -44,11 +44,13 @@ class BatchedReads(Generic[T]):
                 try:
                     found = await self._fetch_many(community_id, list(batch))
                 except Exception as error:
-                    for futures in batch.values():
-                        for future in futures:
-                            if not future.done():
-                                future.set_exception(error)
+                    for future in _waiting(batch):
+                        future.set_exception(error)
                     continue
+                except BaseException:
+                    for future in _waiting(batch):
+                        future.cancel()
+                    raise
                 for profile_id, futures in batch.items():
                     for future in futures:
                         if not future.done():
@@ -59,3 +61,8 @@ class BatchedReads(Generic[T]):
     async def finish(self) -> None:
         """Waits for running reads."""
         await asyncio.gather(*self._tasks)
+
+
+def _waiting(batch: dict[UUID, list["asyncio.Future[T | None]"]]) -> list["asyncio.Future[T | None]"]:
+    """The futures of reads that no caller has cancelled."""
+    return [future for futures in batch.values() for future in futures if not future.done()]

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
+
 from regulars.core.errors import ValidationError
 from regulars.ingest import idempotency
 from regulars.ingest.batch_write import dry_run, write_valid_rows
@@ -28,6 +30,8 @@ from regulars.model.transactions.new_transactions import serialize_new
 from regulars.model.transactions.schema import TRANSACTIONS, TransactionRow
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.storage.database import Database
+
+_log = structlog.get_logger("regulars.ingest")
 
 MAX_SLOW_PROFILES = 1_000
 """Most profiles that a process remembers as slow to refresh."""
@@ -107,28 +111,40 @@ class GroupCommitter:
             task.add_done_callback(self._writers.discard)
 
     async def _run_writer(self, community_id: int, queue: WriteQueue) -> None:
-        while batch := queue.take():
-            loop = asyncio.get_running_loop()
-            started_at = loop.time()
-            timer = loop.call_later(SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch)
-            try:
-                results = await self._commit(community_id, batch)
-            except Exception as error:
-                self._communities.pop(community_id, None)
-                for pending in batch:
-                    _resolve(pending, error)
-                continue
-            finally:
-                timer.cancel()
-                queue.finish(batch)
+        try:
+            while batch := queue.take():
+                seconds = await self._commit_batch(community_id, queue, batch)
+                await queue.gather(batch, seconds)
+        finally:
+            # Without an await since the batch was found empty, so that the next write starts a new writer.
+            queue.writers -= 1
+
+    async def _commit_batch(self, community_id: int, queue: WriteQueue, batch: Sequence[PendingWrite]) -> float:
+        """Commits a batch and resolves its writes; returns how many seconds it has taken."""
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
+        timer = loop.call_later(SLOW_COMMIT_SECONDS, self._pass_by, community_id, queue, batch)
+        try:
+            results = await self._commit(community_id, batch)
+        except BaseException as error:
+            self._communities.pop(community_id, None)
+            for pending in batch:
+                _resolve(pending, error)
+            if not isinstance(error, Exception):
+                raise
+            return loop.time() - started_at
+        finally:
+            timer.cancel()
+            queue.finish(batch)
+        for pending, result in zip(batch, results, strict=True):
+            if result.is_slow and len(pending.writes) == 1:
+                self._remember_slow(community_id, pending.writes[0].row)
+            _resolve(pending, result)
+        try:
             self.on_commit(results)
-            for pending, result in zip(batch, results, strict=True):
-                if result.is_slow and len(pending.writes) == 1:
-                    self._remember_slow(community_id, pending.writes[0].row)
-                _resolve(pending, result)
-            await queue.gather(batch, loop.time() - started_at)
-        # Without an await since the batch was found empty, so that the next write starts a new writer.
-        queue.writers -= 1
+        except Exception:
+            _log.exception("group_commit.observer_failed")
+        return loop.time() - started_at
 
     async def _commit(self, community_id: int, batch: Sequence[PendingWrite]) -> list[CommitResult]:
         if (community := self._communities.get(community_id)) is not None:
@@ -154,12 +170,15 @@ class GroupCommitter:
             await asyncio.wait(list(self._writers))
 
 
-def _resolve(pending: PendingWrite, result: CommitResult | Exception) -> None:
+def _resolve(pending: PendingWrite, result: CommitResult | BaseException) -> None:
     if pending.result.done():
         # The caller was cancelled; its rows are committed nevertheless.
         return
     if isinstance(result, Exception):
         pending.result.set_exception(result)
+    elif isinstance(result, BaseException):
+        # The writer was cancelled; whether the rows are committed is unknown.
+        pending.result.cancel()
     else:
         pending.result.set_result(result)
 

@@ -16,19 +16,20 @@ FROM transactions
 WHERE community_id = $1 AND details ->> 'status' IS NOT NULL
 """
 
-# The lock also orders concurrent runs; a transaction that another one has changed since no longer qualifies.
+# The lock also orders concurrent runs; a transaction that another one has changed since no longer qualifies. Only
+# statuses $2 have been compared with those that void, $3.
 _APPLY = """
 WITH changed AS (
     SELECT id, NOT coalesce((details ->> 'is_voided_by_status')::boolean, false) AS is_voided_by_status
     FROM transactions
     WHERE community_id = $1
-      AND details ->> 'status' IS NOT NULL
+      AND details ->> 'status' = ANY ($2)
       AND CASE
-              WHEN (details ->> 'is_voided_by_status')::boolean THEN NOT details ->> 'status' = ANY ($2)
-              ELSE NOT is_void AND details ->> 'status' = ANY ($2)
+              WHEN (details ->> 'is_voided_by_status')::boolean THEN NOT details ->> 'status' = ANY ($3)
+              ELSE NOT is_void AND details ->> 'status' = ANY ($3)
           END
     ORDER BY id
-    LIMIT $3
+    LIMIT $4
     FOR NO KEY UPDATE
 )
 UPDATE transactions AS stored
@@ -37,7 +38,7 @@ SET is_void = changed.is_voided_by_status,
         WHEN changed.is_voided_by_status THEN details || '{"is_voided_by_status": true}'
         ELSE details - 'is_voided_by_status'
     END,
-    updated_at = $4
+    updated_at = $5
 FROM changed
 WHERE stored.community_id = $1 AND stored.id = changed.id
 RETURNING stored.id, stored.profile_id
@@ -58,22 +59,28 @@ async def apply(database: Database, community_id: int) -> int:
     """
     async with database.read_transaction(community_id) as scope:
         is_pending = await scope.fetchval("SELECT has_new_void_statuses FROM communities WHERE id = $1", community_id)
-        statuses = [row["status"] for row in await scope.fetch(_STATUSES, community_id)] if is_pending else []
+    statuses: set[str] = set()
     total = 0
     while is_pending:
-        changed = await commit(database, community_id, partial(_apply_part, statuses=statuses))
+        changed, stored_statuses = await commit(database, community_id, partial(_apply_part, statuses=statuses))
         total += changed
-        is_pending = changed == TRANSACTIONS_PER_COMMIT
+        # A status may have been stored for the first time meanwhile.
+        is_pending = changed == TRANSACTIONS_PER_COMMIT or not stored_statuses <= statuses
+        statuses |= stored_statuses
     return total
 
 
-async def _apply_part(uow: UnitOfWork, statuses: list[str]) -> int:
+async def _apply_part(uow: UnitOfWork, statuses: set[str]) -> tuple[int, set[str]]:
+    """Changes a part of the transactions with these statuses; returns how many, and after the last part all statuses."""
     void = [each for each in statuses if is_void_status(each, uow.community.void_statuses)]
-    rows = await uow.fetch(_APPLY, uow.community_id, void, TRANSACTIONS_PER_COMMIT, uow.now)
+    rows = await uow.fetch(_APPLY, uow.community_id, list(statuses), void, TRANSACTIONS_PER_COMMIT, uow.now)
     uow.changed_transactions.update(row["id"] for row in rows)
     for row in rows:
         uow.record_event("transaction.updated", row["profile_id"], row["id"])
     uow.mark_all_dirty({row["profile_id"] for row in rows if row["profile_id"] is not None}, "transaction.updated")
-    if len(rows) < TRANSACTIONS_PER_COMMIT:
+    if len(rows) == TRANSACTIONS_PER_COMMIT:
+        return len(rows), set()
+    stored_statuses = {row["status"] for row in await uow.fetch(_STATUSES, uow.community_id)}
+    if stored_statuses <= statuses:
         await uow.execute("UPDATE communities SET has_new_void_statuses = false WHERE id = $1", uow.community_id)
-    return len(rows)
+    return len(rows), stored_statuses

@@ -21,7 +21,7 @@ from regulars.facts.columns import Columns
 from regulars.ingest import claims
 from regulars.ingest.transactions import INSERT_STATEMENT, NO_ITEMS, StaleCommunityError
 from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY
-from regulars.loading.plain_columns import PLAIN_COLUMNS, classification_statement
+from regulars.loading.plain_columns import PLAIN_COLUMNS, classification_statement, is_text
 from regulars.loading.readers.parquet import names_of, select_columns
 from regulars.model import locations
 from regulars.model.community import Community
@@ -29,6 +29,7 @@ from regulars.model.profiles import lookup, profiles
 from regulars.model.transactions import line_items
 from regulars.model.transactions.schema import EXTERNAL_ID_OR_ID, zoned_fingerprint
 from regulars.model.unit_of_work import UnitOfWork
+from regulars.offline.text_functions import DUCKDB_TEXT
 from regulars.storage.array_literals import array_literal
 
 ROWS_PER_READ = 40_000
@@ -102,9 +103,11 @@ def _find_duplicates(connection: duckdb.DuckDBPyConnection, parquet: Any, field:
     """Rows with the same external id are one transaction, wherever they are in the file: they are not plain."""
     ids = (batch.rename_columns(["external_id"]) for batch in parquet.iter_batches(columns=[field.name]))
     connection.register("ids", pa.RecordBatchReader.from_batches(pa.schema([field.with_name("external_id")]), ids))
+    # Blanks around an id are no part of it.
+    external_id = DUCKDB_TEXT.trim("external_id") if is_text(field.type) else "external_id"
     connection.execute(
-        "CREATE TEMP TABLE duplicates AS SELECT external_id FROM ids WHERE external_id IS NOT NULL "
-        "GROUP BY external_id HAVING count(*) > 1"
+        f"CREATE TEMP TABLE duplicates AS SELECT {external_id} AS external_id FROM ids WHERE external_id IS NOT NULL "
+        "GROUP BY ALL HAVING count(*) > 1"
     )
     connection.unregister("ids")
 

@@ -55,7 +55,7 @@ def _name(column: str, data_type: pa.DataType, community: Community) -> _Cell | 
 
 
 def _text(column: str, data_type: pa.DataType, is_plain: str) -> _Cell | None:
-    if not _is_text(data_type):
+    if not is_text(data_type):
         return None
     return _Cell({column: column}, _quoted(column), f"{_matches(column, _CHARACTER + '{1,255}')} AND {is_plain}")
 
@@ -77,7 +77,7 @@ def _transacted_at(column: str, data_type: pa.DataType, community: Community) ->
         json = f"""'"' || strftime({at}, '%Y-%m-%dT%H:%M:%S') || {fraction} || '{"" if is_local else "Z"}"'"""
         values = {"local": at, "at": "NULL"} if is_local else {"at": at, "local": "NULL"}
         return _Cell(values, json, in_range.format(at))
-    if not _is_text(data_type):
+    if not is_text(data_type):
         return None
     is_local_text = _matches(column, f"{_DATE}([ T]{_TIME})?")
     has_offset = _matches(column, f"{_DATE}[ T]{_TIME}{_OFFSET}")
@@ -89,7 +89,7 @@ def _transacted_at(column: str, data_type: pa.DataType, community: Community) ->
 def _total(column: str, data_type: pa.DataType, community: Community) -> _Cell | None:
     is_exact = pa.types.is_decimal(data_type) and data_type.scale <= money.MAX_DECIMALS
     is_number = is_exact or pa.types.is_integer(data_type) or pa.types.is_float64(data_type)
-    if not (is_number or _is_text(data_type)):
+    if not (is_number or is_text(data_type)):
         return None
     text = f"CAST({column} AS VARCHAR)"
     # Only numbers in canonical form are converted, so that nothing overflows.
@@ -110,7 +110,7 @@ def _flag(column: str, data_type: pa.DataType, community: Community) -> _Cell | 
 
 
 def _systems(column: str, data_type: pa.DataType, community: Community) -> _Cell | None:
-    if not (pa.types.is_list(data_type) and _is_text(data_type.value_type)):
+    if not (pa.types.is_list(data_type) and is_text(data_type.value_type)):
         return None
     plain_systems = f"list_filter({column}, lambda each: {_matches('each', _SYSTEM)})"
     bits = " + ".join(
@@ -124,7 +124,8 @@ def _systems(column: str, data_type: pa.DataType, community: Community) -> _Cell
     )
 
 
-def _is_text(data_type: pa.DataType) -> bool:
+def is_text(data_type: pa.DataType) -> bool:
+    """Whether a column has texts that DuckDB reads as they are."""
     return bool(pa.types.is_string(data_type) or pa.types.is_large_string(data_type))
 
 
@@ -191,7 +192,7 @@ def classification_statement(batch: pa.RecordBatch, community: Community) -> str
 
 def _valid_zones(batch: pa.RecordBatch) -> list[str]:
     """The distinct values of `timezone` that are names of time zones."""
-    if "timezone" not in batch.schema.names or not _is_text(batch.schema.field("timezone").type):
+    if "timezone" not in batch.schema.names or not is_text(batch.schema.field("timezone").type):
         return []
     return [each for each in batch.column("timezone").unique().to_pylist() if each and _is_zone(each)]
 

@@ -111,7 +111,8 @@ FROM input
 JOIN dirty ON dirty.external_id = input.profile_id
 JOIN stored ON stored.profile_id = dirty.profile_id
 CROSS JOIN (SELECT map(list(external_id), list(location_id)) AS ids FROM locations) AS location
-WHERE input.fingerprint = '{fingerprint.fingerprint_version()} ' || stored.fingerprint"""
+WHERE input.fingerprint = '{fingerprint.fingerprint_version()} ' || stored.fingerprint
+  AND {" AND ".join(_KNOWN_LOCATIONS)}"""
         )
         return connection.sql(_MATCHING).to_arrow_table()
 
@@ -131,10 +132,27 @@ ORDER BY dirty.profile_id
 """
 
 
+_LOCATION_ID = "list_extract(map_extract(location.ids, {}), 1)"
+
+
+def _is_known(aggregation: Aggregation) -> str:
+    column = f"input.{aggregation.name}"
+    if aggregation.type is FieldType.LOCATION:
+        return f"{_LOCATION_ID.format(column)} IS NOT NULL"
+    return f"NOT list_contains(list_transform({column}, lambda name: {_LOCATION_ID.format('name')} IS NULL), TRUE)"
+
+
+_KNOWN_LOCATIONS = [
+    f"(input.{each.name} IS NULL OR {_is_known(each)})"
+    for each in table_module.STORED_AGGREGATIONS
+    if each.type in (FieldType.LOCATION, FieldType.LOCATION_LIST)
+]
+"""Each location that a profile's values name is one of the store."""
+
+
 def _to_stored(aggregation: Aggregation, digits: int) -> str:
     """The SQL that converts a value from its output form to its stored form."""
     column = f"input.{aggregation.name}"
-    location_id = "list_extract(map_extract(location.ids, {}), 1)"
     match aggregation.type:
         case FieldType.MONEY:
             return f"CAST({column} * {10**digits} AS BIGINT)"
@@ -143,9 +161,9 @@ def _to_stored(aggregation: Aggregation, digits: int) -> str:
         case FieldType.COUNTRY_ALPHA_3:
             return f"(SELECT any_value(alpha_2) FROM codes WHERE alpha_3 = {column})"
         case FieldType.LOCATION:
-            return f"CASE WHEN {column} IS NOT NULL THEN {location_id.format(column)} END"
+            return f"CASE WHEN {column} IS NOT NULL THEN {_LOCATION_ID.format(column)} END"
         case FieldType.LOCATION_LIST:
-            return f"list_transform({column}, lambda name: {location_id.format('name')})"
+            return f"list_transform({column}, lambda name: {_LOCATION_ID.format('name')})"
         case FieldType.TIMESTAMP:
             return f"CAST({column} AS TIMESTAMP)"
         case _:
@@ -187,10 +205,12 @@ WHERE stored.community_id = $1
   AND {dirty_profiles.is_marked_by("$4::bigint", "stored.values_version")}
 """
 
+# Of a deleted location and its successor with the same external id, either may be meant.
 _LOCATIONS = """
-SELECT id AS location_id, external_id
+SELECT CASE WHEN count(*) = 1 THEN min(id) END AS location_id, external_id
 FROM locations
 WHERE community_id = $1 AND external_id IS NOT NULL
+GROUP BY external_id
 """
 
 _DIRTY_COLUMNS = {**refresh_dirty.DIRTY_COLUMNS, "external_id": TEXT}

@@ -17,6 +17,7 @@ from regulars.aggregations import table as table_module
 from regulars.ingest.commit import commit
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
+from regulars.offline.errors import InvalidInputError
 from regulars.storage.database import Database
 from regulars.verify import export
 from regulars.verify.export import INTEGER, TEXT, ExportedFacts, ProfileRange
@@ -101,9 +102,13 @@ async def refresh_dirty(
             await _refresh_range(database, community_id, load_id, profile_range)
             on_refreshed(profiles)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(WORKERS):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        # Callers distinguish system errors by their class.
+        raise errors.exceptions[0] from errors
 
 
 async def dirty_ranges(database: Database, community_id: int, load_id: int) -> AsyncIterator[tuple[ProfileRange, int]]:
@@ -132,8 +137,9 @@ async def _refresh_range(database: Database, community_id: int, load_id: int, pr
         table = await asyncio.to_thread(_compute, facts, dirty, at)
         for start in range(0, len(table), PROFILES_PER_WRITE):
             await write_values(database, community_id, table.slice(start, PROFILES_PER_WRITE))
-    except (duckdb.Error, asyncpg.InsufficientPrivilegeError) as error:
-        # A sum is too large for DuckDB, or the role may not create temporary tables.
+    except (duckdb.Error, InvalidInputError, asyncpg.InsufficientPrivilegeError) as error:
+        # A sum or the number of locations is too large for DuckDB, its disk is full, or the role may not create
+        # temporary tables.
         _log.warning("load.refresh_fallback", error=type(error).__name__)
         await _refresh_in_database(database, community_id, dirty)
 

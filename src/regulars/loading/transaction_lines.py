@@ -12,7 +12,7 @@ from regulars.core.errors import ValidationError
 from regulars.core.row_decoding import decode_row
 from regulars.facts.transactions import ITEM_COLUMNS, TransactionLine
 from regulars.loading.group_lines import MAX_TRANSACTION_LINES, has_too_many_lines
-from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow
+from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, trim_id
 from regulars.model.community import Community
 from regulars.model.transactions import schema
 from regulars.model.transactions.line_items import ItemIn, value_or_none
@@ -73,7 +73,8 @@ def parse_transaction(
 def parse_line(content: bytes) -> TransactionLine:
     """Decodes a line. Raises ValidationError by path."""
     line = decode_row(content, _decoder)
-    if value_or_none(line.external_id) in (None, ""):
+    external_id = value_or_none(line.external_id)
+    if external_id is None or trim_id(str(external_id)) is None:
         raise ValidationError({"external_id": "is required: it identifies the transaction in later imports"})
     if _has_item_columns(line) and value_or_none(line.items):
         raise ValidationError({"items": "must be a list or in columns of their own, not both"})

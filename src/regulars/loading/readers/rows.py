@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from regulars.core.time_forms import BLANKS
+
 
 class RawRow(msgspec.Struct, frozen=True):
     """One row: the number of its first line, from 1, and its content (a line of text, or a JSON object)."""
@@ -47,4 +49,9 @@ def external_id_of(content: bytes) -> str | None:
         external_id = _decoder.decode(content).external_id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return None if external_id is None or external_id == "" else str(external_id)
+    return None if external_id is None else trim_id(str(external_id))
+
+
+def trim_id(external_id: str) -> str | None:
+    """An external id as it is stored, without blanks around it; None if nothing else is in it."""
+    return external_id.strip(BLANKS) or None

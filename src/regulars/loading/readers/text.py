@@ -14,7 +14,7 @@ from regulars.file_dialects.dialect import FileDialect
 from regulars.file_dialects.encodings import UTF_8, describe
 from regulars.file_dialects.limits import MAX_LINE_BYTES, UNLIMITED, FileLimits
 from regulars.file_dialects.spreadsheets import Sheet
-from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of
+from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of, trim_id
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -211,7 +211,7 @@ class _Header:
             cells = _cells(text, self.dialect.delimiter)
         except csv.Error:
             cells = [each.strip('"') for each in text.split(self.dialect.delimiter)]
-        return (cells[self._id_index] if self._id_index < len(cells) else "") or None
+        return trim_id(cells[self._id_index]) if self._id_index < len(cells) else None
 
 
 def _read_header(record: RawRow, columns: Columns, limits: FileLimits, dialect: FileDialect) -> _Header:
@@ -266,7 +266,7 @@ def _row(record: RawRow, header: _Header, columns: Columns) -> FileRow | None:
 
 def _parsed_row(number: int, values: dict[str, object], columns: Columns) -> FileRow:
     """The row of the cells that are not empty, by our names."""
-    external_id = str(values.get("external_id") or "") or None
+    external_id = trim_id(str(values.get("external_id", "")))
     errors: dict[str, str] = {}
     columns.parse_cells(values, errors)
     for name in columns.structured:

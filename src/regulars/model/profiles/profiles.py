@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from regulars.core import phones
 from regulars.core.errors import ValidationError, field_error
 from regulars.core.field_type import FieldType
 from regulars.model import memberships
@@ -322,7 +323,7 @@ async def _write_distinct(
     for index in remaining:
         if index not in results:
             ref = refs[index]
-            key = targets.get(index) or (index if ref is None else (ref[0], ref[1].lower()))
+            key = targets.get(index) or (index if ref is None else _key_of_new(ref, uow.community.country))
             first_by_profile.setdefault(key, index)
     order = list(first_by_profile.values())
     written = await write_rows(uow, [rows[index] for index in order], [targets.get(index) for index in order])
@@ -333,6 +334,12 @@ async def _write_distinct(
             # A concurrent writer created it after the lookup.
             raise UniqueConflictError
     return results | dict(zip(order, written, strict=True))
+
+
+def _key_of_new(ref: ProfileRef, country: str) -> ProfileRef:
+    """Equal for references that will be of one profile, once the first of their rows has created it."""
+    handle, value = ref
+    return handle, (phones.to_e164(value, country) or value) if handle == "mobile_phone" else value.lower()
 
 
 async def _targets(
