@@ -44,11 +44,6 @@ class Session:
     principal: Principal
 
 
-def hash_secret(secret: str) -> str:
-    """Returns the hash under which a session is stored. Secrets are random, so a fast hash is secure."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def form_token(secret: str) -> str:
     """Returns the token that forms of a session carry against cross-site requests."""
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
@@ -85,7 +80,7 @@ async def create(
             RETURNING id
             """,
             organization_id,
-            hash_secret(secret),
+            tokens.hash_secret(secret),
             user_id,
             token_id,
             address[:200],
@@ -154,7 +149,7 @@ async def find(database: Database, secret: str) -> Session | None:
     """Returns the session of a secret, and extends it; None if it is unknown, expired or ended."""
     now = database.clock()
     async with database.unscoped_connection() as connection:
-        row = await connection.fetchrow(_FIND, hash_secret(secret))
+        row = await connection.fetchrow(_FIND, tokens.hash_secret(secret))
     if row is None or row["revoked_at"] is not None or now >= row["expires_at"]:
         return None
     organization_id, expires_at = row["organization_id"], row["expires_at"]

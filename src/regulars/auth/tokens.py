@@ -47,7 +47,7 @@ _COLUMNS = """id, organization_id, community_id, profile_id, name, hint, permits
 
 
 def hash_secret(secret: str) -> str:
-    """Returns the hash under which a token is stored. Secrets are random, so a fast hash is secure."""
+    """Returns the hash under which a secret is stored. Secrets are random, so a fast hash is secure."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

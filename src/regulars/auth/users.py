@@ -1,18 +1,16 @@
 """Users: the people of an organization who sign in."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from regulars.core import validation
 from regulars.core.errors import field_error
 
 MAX_LENGTH = 200
 """Maximum length of a name and of an e-mail address, in characters."""
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ _COLUMNS = """organization_id, id, email, name, role_id, password_hash, created_
 def normalize_email(text: str) -> str:
     """Returns an e-mail address as it is stored. Raises ValidationError for other text."""
     email = text.strip().casefold()
-    if _EMAIL.fullmatch(email) is None or len(email) > MAX_LENGTH or "\0" in email:
+    if not validation.is_email(email) or len(email) > MAX_LENGTH or "\0" in email:
         raise field_error("email", f"{text[:MAX_LENGTH]!r} is not an e-mail address. Example: ada@shop.example.")
     return email
 

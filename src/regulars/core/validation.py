@@ -1,5 +1,6 @@
 """Validation of input fields: types with their limits, and a reader that collects errors by path."""
 
+import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -28,6 +29,9 @@ JsonList = list[Any] | UnsetType | None
 JsonCollection = list[Any] | dict[str, Any] | UnsetType | None
 
 
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
 def check_text(value: str) -> str:
     """Validates a text: PostgreSQL stores no NUL. Raises ValueError."""
     if "\0" in value:
@@ -44,6 +48,11 @@ def check_code(value: str | int) -> str | None:
     if len(text) > MAX_TEXT_LENGTH:
         raise ValueError(f"must be at most {MAX_TEXT_LENGTH} characters")
     return text or None
+
+
+def is_email(text: str) -> bool:
+    """Whether a text has the form of an e-mail address."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 def code_of(text: str, codes: Mapping[str, int]) -> int:

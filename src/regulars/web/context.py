@@ -182,6 +182,12 @@ class ReportRequest:
     request: Request
     audit: RequestAudit
 
+    @property
+    def organization_id(self) -> int:
+        """The organization of the caller, which every caller of the Reporting API has."""
+        assert self.principal.organization_id is not None  # noqa: S101 - callers without one were denied
+        return self.principal.organization_id
+
     def require_permit(self, permit: str) -> None:
         """Raises AccessDenied, 403, if the caller lacks a permit that the endpoint needs for this request only."""
         permits.require_permit(self.principal.permits, permit)

@@ -100,7 +100,7 @@ def _with_secret(schedule: Schedule, described: dict[str, Any]) -> dict[str, Any
 def _list(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
         found = await schedule_table.list_all(
-            context.app.database, _organization(context), {each.community_id for each in context.tenants}
+            context.app.database, context.organization_id, {each.community_id for each in context.tenants}
         )
         visible = [each for each in found if _has_report_permit(context, each)]
         return {"export_schedules": [await _describe(context, each) for each in visible]}
@@ -125,11 +125,6 @@ def _delete(context: ReportRequest) -> PricedQuery:
     return PricedQuery(costs.METADATA_COST, execute)
 
 
-def _organization(context: ReportRequest) -> int:
-    assert context.principal.organization_id is not None  # noqa: S101 - callers without one were denied
-    return context.principal.organization_id
-
-
 async def _find(context: ReportRequest) -> Schedule:
     """The schedule in the path. Raises ApiError, 404, and AccessDenied, 403, as for an export."""
     missing = ApiError(404, "Export schedule not found, or not accessible with this token.")
@@ -137,7 +132,7 @@ async def _find(context: ReportRequest) -> Schedule:
         schedule_id = parse_id(context.path_params["id"])
     except ApiError:
         raise missing from None
-    found = await schedule_table.get(context.app.database, _organization(context), schedule_id)
+    found = await schedule_table.get(context.app.database, context.organization_id, schedule_id)
     if found is None or not set(found.community_ids) <= {each.community_id for each in context.tenants}:
         raise missing
     report = context.app.reports.get(found.request["report"])

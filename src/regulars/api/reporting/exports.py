@@ -49,19 +49,17 @@ async def _create(
     context: ReportRequest, requested: RequestedExport, *, has_customer_columns: bool
 ) -> Mapping[str, Any]:
     require_exportable(requested.query, context.tenants, with_customer_columns=has_customer_columns, now=context.now)
-    organization_id = context.principal.organization_id
-    assert organization_id is not None  # noqa: S101 - callers without an organization were denied
     secret = secrets.token_bytes(_SECRET_BYTES) if requested.webhook_url else None
     key = _hash_key(context, has_customer_columns=has_customer_columns)
     new = NewExport(
-        organization_id=organization_id,
+        organization_id=context.organization_id,
         id=uuid4(),
         request=requested.params,
         community_ids=[each.community_id for each in context.tenants],
         permits=context.principal.permits,
         has_customer_columns=has_customer_columns,
         location=context.app.settings.export_store,
-        folder=str(organization_id),
+        folder=str(context.organization_id),
         token_id=context.principal.token_id,
         key_hash=None if key is None else key.key_hash,
         request_hash=None if key is None else key.request_hash,
@@ -99,7 +97,7 @@ def _hash_key(context: ReportRequest, *, has_customer_columns: bool) -> idempote
 def _list(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
         found = await export_table.list_latest(
-            context.app.database, _organization(context), {each.community_id for each in context.tenants}
+            context.app.database, context.organization_id, {each.community_id for each in context.tenants}
         )
         return {
             "exports": [await describe_export(context, each) for each in found if _has_report_permit(context, each)]
@@ -139,18 +137,13 @@ def _delete(context: ReportRequest) -> PricedQuery:
     return PricedQuery(costs.METADATA_COST, execute)
 
 
-def _organization(context: ReportRequest) -> int:
-    assert context.principal.organization_id is not None  # noqa: S101 - callers without one were denied
-    return context.principal.organization_id
-
-
 async def _find(context: ReportRequest) -> Export:
     """The export in the path.
 
     Raises ApiError, 404, for one that does not exist, belongs to another organization, or contains a customer that the
     token has no access to; AccessDenied, 403, without the permit of its report.
     """
-    export = await export_table.get(context.app.database, _organization(context), parse_id(context.path_params["id"]))
+    export = await export_table.get(context.app.database, context.organization_id, parse_id(context.path_params["id"]))
     if export is None or not set(export.community_ids) <= {each.community_id for each in context.tenants}:
         raise not_found()
     report = context.app.reports.get(export.request["report"])

@@ -32,11 +32,6 @@ _MAX_IDS = 1_000
 """Ids of one label whose names are returned."""
 
 
-def _organization(context: ReportRequest) -> int:
-    assert context.principal.organization_id is not None  # noqa: S101 - callers without one were denied
-    return context.principal.organization_id
-
-
 def _as_json(view: SavedView, context: ReportRequest) -> dict[str, Any]:
     return {
         "id": view.id,
@@ -53,7 +48,7 @@ def _as_json(view: SavedView, context: ReportRequest) -> dict[str, Any]:
 
 async def _visible(context: ReportRequest, connection: Any) -> list[dict[str, Any]]:
     """The views of reports that the caller may query."""
-    found = await saved_views.list_visible(connection, _organization(context), context.principal.user_id)
+    found = await saved_views.list_visible(connection, context.organization_id, context.principal.user_id)
     reports = context.app.reports
     return [
         _as_json(each, context)
@@ -64,7 +59,7 @@ async def _visible(context: ReportRequest, connection: Any) -> list[dict[str, An
 
 def _list(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
-        async with context.app.database.organization_transaction(_organization(context)) as connection:
+        async with context.app.database.organization_transaction(context.organization_id) as connection:
             return {"views": await _visible(context, connection)}
 
     return PricedQuery(costs.METADATA_COST, execute)
@@ -74,9 +69,9 @@ def _create(context: ReportRequest) -> PricedQuery:
     new = _parse(context)
 
     async def execute() -> object:
-        async with context.app.database.organization_transaction(_organization(context)) as connection:
+        async with context.app.database.organization_transaction(context.organization_id) as connection:
             try:
-                view_id = await saved_views.insert(connection, _organization(context), new, context.now)
+                view_id = await saved_views.insert(connection, context.organization_id, new, context.now)
             except TooManyViewsError:
                 raise ApiError(429, f"An organization has at most {MAX_VIEWS} saved views. Delete some.") from None
             context.audit.subject_ids = [str(view_id)]
@@ -137,10 +132,9 @@ def _delete(context: ReportRequest) -> PricedQuery:
         text = context.path_params["id"]
         if not re.fullmatch("[0-9]{1,9}", text):
             raise missing
-        organization_id = _organization(context)
-        async with context.app.database.organization_transaction(organization_id) as connection:
+        async with context.app.database.organization_transaction(context.organization_id) as connection:
             views = {each["id"]: each for each in await _visible(context, connection)}
-            if not await saved_views.delete(connection, organization_id, int(text), context.principal.user_id):
+            if not await saved_views.delete(connection, context.organization_id, int(text), context.principal.user_id):
                 raise missing
             await context.audit.insert(connection)
         context.audit.is_written = True

@@ -1,7 +1,6 @@
 """Profiles: the request, its validation, the stored profile, and the update of one by the other."""
 
 import calendar
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -184,12 +183,10 @@ class ProfileRow:
 
 # Validation -------------------------------------------------------------------------------------------
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-
 
 def _email(text: str) -> str | None:
     found = validation.check_text(text).strip()
-    if found and not _EMAIL.fullmatch(found):
+    if found and not validation.is_email(found):
         raise ValueError("must be an e-mail address")
     return found or None
 
