@@ -159,6 +159,15 @@ def require_external_id(validate: Callable[[Any], Any]) -> Callable[[Any, Commun
     return validate_row
 
 
+def in_community_timezone(validate: Callable[[Any, str], Any]) -> Callable[[Any, Community], Any]:
+    """A validation of rows whose timestamps without an offset are in the community's time zone."""
+
+    def validate_row(row: Any, community: Community) -> Any:
+        return validate(row, community.timezone)
+
+    return validate_row
+
+
 def local_to_utc_text(text: str | UnsetType | None, community: Community) -> str | UnsetType | None:
     """A timestamp of a file in UTC; one without an offset is in the community's time zone.
 

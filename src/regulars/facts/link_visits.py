@@ -17,16 +17,15 @@ from msgspec import UNSET, UnsetType
 from regulars.core import timestamps, urls, validation
 from regulars.facts import links, timed_events
 from regulars.facts.columns import Columns
-from regulars.facts.fact_type import FactType, RowOutcome, RowSchema
+from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, in_community_timezone
 from regulars.facts.links import Link
 from regulars.model import placeholders
-from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import event_statements, partitions, timezones
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
-from regulars.storage.database import Database, Scope
+from regulars.storage.database import Scope
 
 # Rows -------------------------------------------------------------------------------------------------------
 
@@ -109,10 +108,6 @@ def _link(url: urls.ParsedUrl | None, columns: Mapping[str, Any]) -> Link:
         columns.get("path") or parsed.path,
         tuple(columns.get(name) or value for name, value in zip(urls.UTM_PARAMETERS, parsed.utm, strict=True)),
     )
-
-
-def _validate_row(visit: LinkVisitIn, community: Community) -> LinkVisitRow:
-    return validate(visit, community.timezone)
 
 
 # Recording --------------------------------------------------------------------------------------------------
@@ -232,11 +227,6 @@ async def _change_visitors(scope: Scope, numbers: Mapping[int, int]) -> None:
     await scope.execute(_DELETE_UNVISITED_LINKS, scope.community_id, [row["link_id"] for row in rows])
 
 
-async def rebuild_if_stale(database: Database, community_id: int) -> int:
-    """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
-    return await timezones.rebuild_if_changed(database, community_id, _NAME, _rebuild)
-
-
 async def _rebuild(scope: Scope, timezone: str) -> None:
     await lock_writer(scope)
     await scope.execute("DELETE FROM link_rollups WHERE community_id = $1", scope.community_id)
@@ -245,10 +235,8 @@ async def _rebuild(scope: Scope, timezone: str) -> None:
     )
 
 
-async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
-    if as_of is not None:
-        return ()
-    return await scope.fetch(_VERIFY, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
+rebuild_if_stale = partial(timezones.rebuild_if_changed, fact_type=_NAME, rebuild=_rebuild)
+"""Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
 
 
 LINK_VISITS = FactType(
@@ -256,12 +244,12 @@ LINK_VISITS = FactType(
     description="Visits of links that sendings, offers and other sources lead to.",
     schema=RowSchema(
         Columns(LinkVisitIn, (("external_id",), ("url", "host"), ("at",)), {}, times=("at",)),
-        _validate_row,
+        in_community_timezone(validate),
     ),
     write=write_many,
     erase=erase,
     reassign=reassign,
     rebuild=rebuild_if_stale,
     rollup_tables=("link_rollups",),
-    verify=_verify,
+    verify=partial(timed_events.find_discrepancies, _VERIFY),
 )

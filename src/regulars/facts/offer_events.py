@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,16 +16,15 @@ from msgspec import UNSET
 from regulars.core import timestamps, validation
 from regulars.facts import offers, timed_events
 from regulars.facts.columns import Columns
-from regulars.facts.fact_type import FactType, RowOutcome, RowSchema
+from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, in_community_timezone
 from regulars.facts.timed_events import ProfileIds
 from regulars.model import locations, placeholders
-from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import event_statements, partitions, profile_lock, timezones
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
-from regulars.storage.database import Database, Scope
+from regulars.storage.database import Scope
 
 EVENT_TYPES = ("seen", "clicked", "granted", "used")
 """What can happen to an offer, in its usual order."""
@@ -89,10 +87,6 @@ def validate(event: OfferEventIn, timezone: str) -> OfferEventRow:
         columns.get("transaction"),
         columns.get("location"),
     )
-
-
-def _validate_row(event: OfferEventIn, community: Community) -> OfferEventRow:
-    return validate(event, community.timezone)
 
 
 # Recording --------------------------------------------------------------------------------------------------
@@ -192,21 +186,14 @@ async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
         await scope.execute(_REASSIGN, scope.community_id, source_id, destination_id)
 
 
-async def rebuild_if_stale(database: Database, community_id: int) -> int:
-    """Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
-    return await timezones.rebuild_if_changed(database, community_id, _NAME, _rebuild)
-
-
 async def _rebuild(scope: Scope, timezone: str) -> None:
     await scope.execute(_LOCK_ALL, scope.community_id)
     await scope.execute("DELETE FROM offer_rollups WHERE community_id = $1", scope.community_id)
     await scope.execute(_REBUILD, scope.community_id, timezone, GRANULARITIES, partitions.retention_starts(scope.now))
 
 
-async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
-    if as_of is not None:
-        return ()
-    return await scope.fetch(_VERIFY, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
+rebuild_if_stale = partial(timezones.rebuild_if_changed, fact_type=_NAME, rebuild=_rebuild)
+"""Rebuilds all rollups if the community's time zone has changed, and returns 1 then, else 0."""
 
 
 OFFER_EVENTS = FactType(
@@ -214,12 +201,12 @@ OFFER_EVENTS = FactType(
     description="What happens to offers: members see, click, are granted and use them.",
     schema=RowSchema(
         Columns(OfferEventIn, (("external_id",), ("offer",), ("event",), ("at",)), {}, times=("at",)),
-        _validate_row,
+        in_community_timezone(validate),
     ),
     write=write_many,
     erase=erase,
     reassign=reassign,
     rebuild=rebuild_if_stale,
     rollup_tables=("offer_rollups",),
-    verify=_verify,
+    verify=partial(timed_events.find_discrepancies, _VERIFY),
 )

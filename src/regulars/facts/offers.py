@@ -10,9 +10,8 @@ from msgspec import UNSET
 from regulars.core import timestamps, validation
 from regulars.facts import offer_collections
 from regulars.facts.columns import Columns
-from regulars.facts.fact_type import FactType, RowSchema
+from regulars.facts.fact_type import FactType, RowSchema, in_community_timezone
 from regulars.model import locations, placeholders
-from regulars.model.community import Community
 from regulars.model.repository import EntityTable
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -89,10 +88,6 @@ def _codes(values: list[Any]) -> tuple[str, ...]:
     return tuple(sorted({each for each in codes if each is not None}))
 
 
-def _validate_row(offer: OfferIn, community: Community) -> Mapping[str, Any]:
-    return validate(offer, community.timezone)
-
-
 async def upsert_many(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Creates or updates offers by external id, and returns an outcome per row, as `placeholders.upsert` does.
 
@@ -131,7 +126,7 @@ OFFERS = FactType(
                 "usable_until",
             ),
         ),
-        _validate_row,
+        in_community_timezone(validate),
     ),
     write=upsert_many,
 )

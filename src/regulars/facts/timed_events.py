@@ -1,15 +1,17 @@
-"""Events that happened in other systems: looks up their profiles, and rejects timestamps in the future."""
+"""Events that happened in other systems: their profiles, timestamps in the future, and verification of counts."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from regulars.core.errors import ValidationError, field_error
 from regulars.facts.fact_type import RowOutcome
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import profile_lock
+from regulars.rollups import partitions, profile_lock
+from regulars.rollups.intervals import GRANULARITIES
+from regulars.storage.database import Scope
 
 MAX_CLOCK_SKEW = timedelta(days=1)
 """How far the clocks of other systems may be ahead of this one."""
@@ -55,6 +57,13 @@ async def write_valid(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E
     new = await record(uow, valid, profile_ids) if valid else ()
     outcomes = iter("accepted" if index in new else "unchanged" for index in range(len(valid)))
     return [error or next(outcomes) for error in errors]
+
+
+async def find_discrepancies(statement: str, scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+    """Returns the counts that differ from the events, by a statement that recounts them; none as of a timestamp."""
+    if as_of is not None:
+        return ()
+    return await scope.fetch(statement, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
 
 
 async def _resolve_profiles(uow: UnitOfWork, names: set[str | None]) -> ProfileIds:
