@@ -29,11 +29,6 @@ _ARROW_TYPES = {
     FieldType.FLAGS: FLAGS,
     FieldType.OBJECT: pa.string(),
 }
-_ELEMENT_TYPES = {
-    FieldType.INTEGER_LIST: FieldType.INTEGER,
-    FieldType.STRING_LIST: FieldType.STRING,
-    FieldType.FLAGS: FieldType.STRING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +96,8 @@ def field_column(field: ReportField, minor_digits: int) -> ExportColumn:
 
 
 def label_column(label: GroupLabel, minor_digits: int) -> ExportColumn:
-    """The column of a label of groups; lists are grouped by their elements."""
-    type_ = FieldType.BOOLEAN if label.is_status else _ELEMENT_TYPES.get(label.field.type, label.field.type)
-    return ExportColumn(label.key, type_, arrow_type(type_, minor_digits), label.field.description)
+    """The column of a label of groups."""
+    return ExportColumn(label.key, label.type, arrow_type(label.type, minor_digits), label.field.description)
 
 
 def measure_column(measure: ReportMeasure, minor_digits: int) -> ExportColumn:

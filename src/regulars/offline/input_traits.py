@@ -5,10 +5,10 @@ from dataclasses import replace
 from itertools import takewhile
 
 from regulars.core import money, timestamps
-from regulars.offline import casting, schema
+from regulars.facts.transactions import ITEM_COLUMNS
+from regulars.offline import casting
 from regulars.offline.casting import InputColumn, TypeFamily
 from regulars.offline.errors import InvalidInputError
-from regulars.offline.schema import ITEM_COLUMNS
 from regulars.offline.structures import ClubContext, EngineBackend, InputTable, InputTraits, LineLayout
 
 BRAND_AMOUNT = "brand_amount"
@@ -89,7 +89,7 @@ def determine_traits(
     are_numbered = has_numbered_ids(backend, transactions)
     has_repeated_ids = not are_numbered and not has_unique_ids(backend)
     layout = LineLayout.NONE
-    if transactions.has("items", *schema.ITEM_COLUMNS):
+    if transactions.has("items", *ITEM_COLUMNS):
         is_separate = has_repeated_ids or transactions.has("items") or BRAND_AMOUNT in read
         layout = LineLayout.SEPARATE if is_separate else LineLayout.INLINE
     with_timezone = [table for table in inputs.values() if table.has("timezone")]

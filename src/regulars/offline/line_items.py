@@ -1,9 +1,9 @@
 """Line items of transactions: SQL of their prices, discounts and brands."""
 
 from regulars.core.field_type import FieldType
+from regulars.facts.transactions import ITEM_COLUMNS
 from regulars.offline import casting
 from regulars.offline.casting import CastDialect, InputColumn, TypeFamily
-from regulars.offline.schema import ITEM_COLUMNS
 from regulars.offline.structures import ClubContext, InputTable, InputTraits, LineLayout, PlanStep, RowErrors
 
 RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"

@@ -53,8 +53,6 @@ TRANSACTIONS = TableSpec(
 )
 """Purchases and returns; with item columns, rows with the same external id are the lines of one transaction."""
 
-ITEM_COLUMNS = ("sku", "name", "brand", "quantity", "price_sell", "price_current", "discount")
-
 PROFILES = TableSpec(
     "profiles",
     (

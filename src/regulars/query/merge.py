@@ -143,11 +143,4 @@ def _value_sort_key(label: GroupLabel, value: Any, nulls_last: bool) -> tuple[An
 
 def serialize_label(labels: Sequence[GroupLabel], values: Sequence[Any], minor_digits: int) -> dict[str, Any]:
     """Serializes the label of a group."""
-    return {
-        each.key: value if each.is_status else encode_value(value, _element_type(each.field.type), minor_digits)
-        for each, value in zip(labels, values, strict=True)
-    }
-
-
-def _element_type(type_: FieldType) -> FieldType:
-    return FieldType.STRING if type_ in (FieldType.INTEGER_LIST, FieldType.STRING_LIST, FieldType.FLAGS) else type_
+    return {each.key: encode_value(value, each.type, minor_digits) for each, value in zip(labels, values, strict=True)}

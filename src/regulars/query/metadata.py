@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from regulars.core.field_type import FieldType
 from regulars.query.compiler.groups import GroupLabel, labels_for
 from regulars.query.parser.filter_values import OPERATIONS
 from regulars.query.parser.request import AUTO_INTERVAL
@@ -70,14 +69,5 @@ def _aggregation(report: Report, aggregation: Grouping) -> dict[str, Any]:
     return {**found, "returned_fields": [*labels, *measures]}
 
 
-_ELEMENTS = {
-    FieldType.INTEGER_LIST: FieldType.INTEGER,
-    FieldType.STRING_LIST: FieldType.STRING,
-    FieldType.FLAGS: FieldType.STRING,
-}
-
-
 def _type(label: GroupLabel) -> str:
-    if label.is_status:
-        return FieldType.BOOLEAN.report_name
-    return "enum" if label.field.values else _ELEMENTS.get(label.field.type, label.field.type).report_name
+    return "enum" if label.field.values and not label.is_status else label.type.report_name

@@ -11,6 +11,12 @@ from regulars.query.dialects.engines import ENGINES, render_sql
 from regulars.query.query import FilterNode, ReportQuery
 from regulars.reports.report import Grouping, Report, ReportField, ReportFormat, ReportMeasure
 
+_ELEMENT_TYPES = {
+    FieldType.INTEGER_LIST: FieldType.INTEGER,
+    FieldType.STRING_LIST: FieldType.STRING,
+    FieldType.FLAGS: FieldType.STRING,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class GroupLabel:
@@ -19,6 +25,13 @@ class GroupLabel:
     key: str
     field: ReportField
     is_status: bool = False
+
+    @property
+    def type(self) -> FieldType:
+        """The type of its values; rows are grouped by each element of a list."""
+        if self.is_status:
+            return FieldType.BOOLEAN
+        return _ELEMENT_TYPES.get(self.field.type, self.field.type)
 
 
 def group_fields(query: ReportQuery) -> tuple[ReportField, ...]:
