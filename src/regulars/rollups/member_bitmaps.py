@@ -9,7 +9,6 @@ members as bitmaps of the same form.
 GRANULARITIES = ("1d", "1mo")
 
 CHUNK_SQL = "bitmap_chunk({member})"
-BITMAP_SQL = "bit_or(bitmap_bit({member}))"
 
 
 def add_sql(family: str, parts: str) -> str:

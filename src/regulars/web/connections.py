@@ -50,7 +50,6 @@ _OPEN_FILES_FOLDER = "/proc/self/fd"
 # bytes_received; notsent_bytes.
 _INFO = struct.Struct("=B23xI16xI4xI64xQQ8xI")
 _INFO_BYTES = 160
-_LISTENING = 10
 
 _log = structlog.get_logger("regulars.connections")
 
