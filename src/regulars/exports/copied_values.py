@@ -41,7 +41,7 @@ class CopiedRows:
         self._options["read_options"].use_threads = False
 
     def parse(self, rows: bytes, tenant: Tenant) -> list[pa.Array]:
-        """Parses rows of a tenant; gives the values of each column, texts, lists and objects as dictionary arrays."""
+        """Parses rows of a tenant, and returns each column; texts, lists and objects are dictionary arrays."""
         self._options["read_options"].block_size = len(rows)
         table = pyarrow.csv.read_csv(pa.BufferReader(rows), **self._options)
         copied = iter(table.combine_chunks().to_batches()[0].columns)

@@ -95,7 +95,7 @@ def json_arrays(values: pa.Array) -> pa.Array:
 
 
 def lines(parts: Sequence[pa.Array | str], null: str) -> memoryview:
-    """Joins columns and constant texts to lines; gives their bytes, one line after the other."""
+    """Joins columns and constant texts to lines, and returns their bytes, one line after the other."""
     joined = pc.binary_join_element_wise(*parts, "", null_handling="replace", null_replacement=null)
     offsets = memoryview(joined.buffers()[1]).cast("i")
     return memoryview(joined.buffers()[2])[offsets[joined.offset] : offsets[joined.offset + len(joined)]]

@@ -64,7 +64,7 @@ class ReadSnapshot:
         return await asyncio.to_thread(work, *arguments)
 
     async def fetch(self, tenant: Tenant, backend: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
-        """Runs a compiled statement for a tenant; gives its rows."""
+        """Runs a compiled statement for a tenant, and returns its rows."""
         await self._enter(tenant)
         if backend is Backend.POSTGRES:
             found: list[Any] = await self.connection.fetch(statement, *values)

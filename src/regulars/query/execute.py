@@ -16,7 +16,7 @@ _EXECUTORS = {ReportFormat.RECORDS: records, ReportFormat.TIMESERIES: timeseries
 
 
 async def execute(query: ReportQuery, tenants: Sequence[Tenant], backends: Backends, now: datetime) -> dict[str, Any]:
-    """Executes a query on one snapshot at `now`; gives the result as it is serialized.
+    """Executes a query on one snapshot at `now`, and returns the result as it is serialized.
 
     Raises InvalidParametersError, before anything runs, for parameters that are invalid for these tenants.
     """

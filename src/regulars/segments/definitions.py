@@ -66,7 +66,7 @@ class CommunitySegments:
 def parse_filters(
     community_id: int, trees: Mapping[str, Any], report: Report = MEMBERS
 ) -> tuple[dict[str, NamedFilter], dict[str, ErrorCollector]]:
-    """Parses filters by name, which may refer to each other; gives the parsed filters and the errors of each.
+    """Parses filters by name, which may refer to each other, and returns the parsed filters and the errors of each.
 
     A filter with errors has the first as its problem, and so has each that refers to it.
     """

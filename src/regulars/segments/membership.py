@@ -190,7 +190,7 @@ async def record(uow: UnitOfWork, at: datetime) -> None:
 async def store(
     uow: UnitOfWork, batches: Sequence[SegmentBatch], profile_ids: Collection[UUID], at: datetime
 ) -> list[tuple[Any, Segment]]:
-    """Stores which of the profiles have entered or left segments; gives the changes, each with its segment.
+    """Stores which of the profiles have entered or left segments, and returns the changes, each with its segment.
 
     An earlier statement locked the profiles.
     """

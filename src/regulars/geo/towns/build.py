@@ -71,7 +71,7 @@ def to_unit_sphere(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def _texts(called: str, texts: Sequence[str]) -> TownColumns:
-    """Concatenates texts, each after a newline, and gives the start of each."""
+    """Concatenates texts, each after a newline, and returns the start of each."""
     lines = [each.encode() for each in texts]
     starts = np.cumsum([1, *(len(each) + 1 for each in lines)])
     return {

@@ -67,7 +67,7 @@ DUCKDB_FILE_MACROS: Mapping[str, Macro] = {
     "bucket_of": _duckdb_bucket,
     "bucket_number": _duckdb_number,
 }
-"""Macros of rows over facts: `each_of` unnests a list; `each_bucket` gives a row for each bucket with its `starts`,
+"""Macros of rows over facts: `each_of` unnests a list; `each_bucket` returns a row for each bucket with its `starts`,
 `ends` and `place` from 0; `passed` counts the elements of a list of instants that are not after one; `bucket_of` is the
 start of a bucket, except within hours in which the clocks change; `bucket_number` is one number for all instants of a
 bucket, given the starts of the buckets.

@@ -123,7 +123,7 @@ class ReplicaCache:
     async def fetch(
         self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
-        """Runs a statement in DuckDB's dialect over `members`, with values $1, $2, ...; gives its rows.
+        """Runs a statement in DuckDB's dialect over `members`, with values $1, $2, ..., and returns its rows.
 
         The connection is in a repeatable-read transaction within the tenant's community. The result is true at `now`
         for everything that this snapshot sees, and possibly for later commits. Raises ReplicaStaleError.

@@ -62,7 +62,7 @@ class MemberReplica:
         )
 
     def fetch(self, plan: ReplicaPlan, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Runs a statement; gives its rows. Thread-safe."""
+        """Runs a statement, and returns its rows. Thread-safe."""
         with self._connection.cursor() as cursor:
             cursor.execute(*plan.render(self.bitsets, values))
             found: list[tuple[Any, ...]] = []
@@ -153,9 +153,7 @@ class MemberReplica:
         )
 
     def _stage(self, batches: pa.RecordBatchReader, columns: Sequence[ReplicaColumn], extra_columns: str = "") -> int:
-        """Stages rows with the bitsets of their lists, and adds bitset columns that the table lacks; gives the number
-        of rows.
-        """
+        """Stages rows with the bitsets of their lists, and returns their number. Adds bitset columns that the table lacks."""
         lists = [each.name for each in columns if each.element_type]
         for name in lists:
             self.bitsets.setdefault(name, BitsetIndex(name))

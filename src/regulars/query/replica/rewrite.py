@@ -51,7 +51,7 @@ class ReplicaPlan:
         return any(each.name in TIME_DEPENDENT_VALUES for each in self.columns)
 
     def render(self, bitsets: Mapping[str, BitsetIndex], values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
-        """Renders the statement for values of $1, $2, ...; gives it with the values still bound, by number."""
+        """Renders the statement for values of $1, $2, ..., and returns it with the values still bound, by number."""
         text = "".join(
             each if isinstance(each, str) else each.sql(bitsets[each.column], values) for each in self.fragments
         )
