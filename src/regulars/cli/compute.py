@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,90 +88,53 @@ def compute_values(
     -o at-risk.csv`
     """
     stated = (file_options or InputFileOptions()).parse()
-    timezone = stated.timezone or "UTC"
-    reading: dict[str, Any] = {
+    inputs: dict[str, Any] = {
+        "transactions": transactions,
+        "profiles": profiles,
+        "locations": locations,
+        "products": products,
         "columns": _columns(stated),
         **{name: getattr(stated, name) for name in ("delimiter", "decimal", "encoding", "date_format", "sheet")},
         "strict": strict,
         "on_notice": lambda text: sys.stderr.write(f"{text}\n"),
+        "timezone": stated.timezone or "UTC",
+        "currency": _currency(currency),
+        "void_statuses": () if no_void_statuses else void_status or None,
+        "engine": engine,
+        "master": master,
+        "output": output,
     }
-    void_statuses = () if no_void_statuses else void_status or None
-    currency_code = _currency(currency)
     if as_of is not None and entities is not None:
         raise UsageError("Use either --as-of or --entities.")
     if master is not None and engine != "spark":
         raise UsageError("--master requires --engine spark.")
-
     if report is not None:
         if entities is not None:
             raise UsageError("--entities is not supported for reports. Use --as-of.")
-        _report(
-            report,
-            query,
-            transactions=transactions,
-            profiles=profiles,
-            locations=locations,
-            products=products,
-            memberships=memberships,
-            as_of=_instant(as_of),
-            **reading,
-            timezone=timezone,
-            currency=currency_code,
-            void_statuses=void_statuses,
-            community_id=community_id,
-            engine=engine,
-            master=master,
-            output=output,
-        )
-        return
-    if segment is not None:
+        of_report = {"memberships": memberships, "as_of": _instant(as_of), "community_id": community_id}
+        _compute_report(report, query, **inputs, **of_report)
+    elif segment is not None:
         if entities is not None or query != "{}" or profiles is None:
             raise UsageError(
                 "--segment requires --profiles. Use --as-of for another instant; --query requires --report."
             )
-        _segment(
-            segment,
-            profiles=profiles,
-            transactions=transactions,
-            locations=locations,
-            products=products,
-            memberships=memberships,
-            as_of=_instant(as_of),
-            **reading,
-            timezone=timezone,
-            currency=currency_code,
-            void_statuses=void_statuses,
-            engine=engine,
-            master=master,
-            output=output,
-        )
-        return
-    if transactions is None:
-        raise UsageError("Missing option --transactions (or --report or --segment).")
-    if memberships is not None or query != "{}":
-        raise UsageError("--memberships and --query require --report.")
+        _compute_segment(segment, **inputs, memberships=memberships, as_of=_instant(as_of))
+    else:
+        if transactions is None:
+            raise UsageError("Missing option --transactions (or --report or --segment).")
+        if memberships is not None or query != "{}":
+            raise UsageError("--memberships and --query require --report.")
+        instants = _instant(as_of) if entities is None else _table(entities)
+        _compute_values(**inputs, as_of=instants, values=_names(values), with_fingerprints=with_fingerprints)
 
-    # Imported here, because the engines are slow to import.
+
+# The engines are slow to import, so each function imports its own.
+
+
+def _compute_values(**options: Any) -> None:
     from regulars.offline.compute import compute
 
-    with report_progress(output) as progress:
-        compute(
-            transactions,
-            profiles,
-            locations,
-            products,
-            as_of=_instant(as_of) if entities is None else _table(entities),
-            values=_names(values),
-            **reading,
-            timezone=timezone,
-            currency=currency_code,
-            void_statuses=void_statuses,
-            engine=engine,
-            master=master,
-            output=output,
-            with_fingerprints=with_fingerprints,
-            progress=lambda stage: progress.update(None, stage),
-        )
+    _run(partial(compute, **options), options["output"])
 
 
 _QUERY_PARAMETERS = {
@@ -181,7 +146,7 @@ _QUERY_PARAMETERS = {
 }
 
 
-def _report(name: str, query: str, **options: Any) -> None:
+def _compute_report(name: str, query: str, **options: Any) -> None:
     try:
         body = json.loads(query)
     except ValueError as error:
@@ -193,19 +158,20 @@ def _report(name: str, query: str, **options: Any) -> None:
     from regulars.offline.report import compute_report
 
     parameters = {_QUERY_PARAMETERS[key]: value for key, value in body.items()}
-    try:
-        with report_progress(options["output"]) as progress:
-            compute_report(name, **options, **parameters, progress=lambda stage: progress.update(None, stage))
-    except InvalidParametersError as error:
-        raise usage_error(error) from None
+    _run(partial(compute_report, name, **options, **parameters), options["output"])
 
 
-def _segment(segment: str, **options: Any) -> None:
+def _compute_segment(segment: str, **options: Any) -> None:
     from regulars.offline.segment import compute_segment
 
+    _run(partial(compute_segment, segment, **options), options["output"])
+
+
+def _run(compute: Callable[..., object], output: str) -> None:
+    """Computes with a report of the progress. Raises UsageError for an invalid query or filter."""
     try:
-        with report_progress(options["output"]) as progress:
-            compute_segment(segment, **options, progress=lambda stage: progress.update(None, stage))
+        with report_progress(output) as progress:
+            compute(progress=lambda stage: progress.update(None, stage))
     except InvalidParametersError as error:
         raise usage_error(error) from None
 
