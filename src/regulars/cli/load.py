@@ -2,8 +2,9 @@
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from regulars.cli.file_options import InputFileOptions, to_usage_error
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_count, report_progress
 from regulars.core.errors import ValidationError
+from regulars.facts.columns import Columns
 from regulars.file_dialects.options import DialectError
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.loading import catalog
@@ -93,56 +95,76 @@ def load_files(
         raise to_usage_error(error) from None
     form = None if format is None else FileFormat(format)
     sources = [files.inspect_file(path, form, stated) for named in file for path in files.list_files(named)]
-    batch_rows = load_settings(common).commit_max_rows
+    options = LoadOptions(
+        batch_rows=load_settings(common).commit_max_rows,
+        dry_run=dry_run,
+        create_profiles=create_profiles,
+        is_strict=strict,
+        timezone=stated.timezone,
+    )
+    with _open_errors_file(errors_file) as write_rejected:
+        load = _Load(entity, sources, columns, options, write_rejected)
+        work = partial(_run, load=load, community=community, precomputed_values=precomputed_values)
+        return 1 if run_with_database(common, work) else 0
 
-    async def work(database: Database, write: Callable[[str, RejectedRow], None]) -> int:
-        async with database.unscoped_connection() as connection:
-            community_id = 0 if community is None else (await communities.get_by_slug(connection, community)).id
-        with nullcontext() if precomputed_values is None else closing(PrecomputedValues(precomputed_values)) as values:
-            async with open_load_job(database, GroupCommitter(database, batch_rows), community_id) as job:
-                if values is not None:
-                    await job.defer_refresh()
-                rejected = await load_all(job, write)
-                imported = await _finish(job, values)
-            if values is not None:
-                print(f"{precomputed_values}: values of {format_count(imported, 'profile')} imported")
-        return rejected
 
-    async def load_all(job: LoadJob, write: Callable[[str, RejectedRow], None]) -> int:
+@dataclass(frozen=True)
+class _Load:
+    """Files of one entity, with the options that they share, and what receives the name of a file and a rejected row."""
+
+    entity: str
+    sources: Sequence[FileSource]
+    columns: Columns
+    options: LoadOptions
+    write_rejected: Callable[[str, RejectedRow], None]
+
+    async def run(self, job: LoadJob) -> int:
+        """Loads the files in order, prints a summary of each, and returns the number of rejected rows."""
         rejected = 0
-        for source in sources:
-            read = partial(source.rows, columns)
-            with report_progress(str(source.path)) as progress:
-                options = LoadOptions(
-                    batch_rows=batch_rows,
-                    dry_run=dry_run,
-                    create_profiles=create_profiles,
-                    is_strict=strict,
-                    timezone=stated.timezone,
-                    file_name=source.path.name,
-                    on_rejected=partial(write, str(source.path)),
-                    on_progress=lambda summary, source=source, progress=progress: progress.update(  # type: ignore[misc]
-                        source.position / max(source.size, 1), format_count(summary.rows, "row")
-                    ),
-                )
-                try:
-                    if dry_run or not source.dialect(columns).is_default:
-                        print(f"{source.path}: read as {source.describe(columns)}")
-                    if entity == "communities":
-                        summary = await load_communities(job.database, read, options)
-                    else:
-                        summary = await load_file(job, entity, read, options, source)
-                except ValidationError as error:
-                    messages = (f"{field} {text}".strip() for field, text in error.errors.items())
-                    raise ValidationError({str(source.path): "; ".join(messages)}) from None
-                except LoadStoppedError as error:
-                    raise DatabaseUnavailableError(f"{source.path}: {error} Reason: {error.__cause__}.") from error
-            _print_summary(source, summary, dry_run=dry_run)
+        for source in self.sources:
+            summary = await self._load_file(job, source)
+            _print_summary(source, summary, dry_run=self.options.dry_run)
             rejected += summary.rejected
         return rejected
 
-    with _open_errors_file(errors_file) as write:
-        return 1 if run_with_database(common, partial(work, write=write)) else 0
+    async def _load_file(self, job: LoadJob, source: FileSource) -> LoadSummary:
+        read = partial(source.rows, self.columns)
+        with report_progress(str(source.path)) as progress:
+            options = replace(
+                self.options,
+                file_name=source.path.name,
+                on_rejected=partial(self.write_rejected, str(source.path)),
+                on_progress=lambda summary: progress.update(
+                    source.position / max(source.size, 1), format_count(summary.rows, "row")
+                ),
+            )
+            try:
+                if options.dry_run or not source.dialect(self.columns).is_default:
+                    print(f"{source.path}: read as {source.describe(self.columns)}")
+                if self.entity == "communities":
+                    return await load_communities(job.database, read, options)
+                return await load_file(job, self.entity, read, options, source)
+            except ValidationError as error:
+                messages = (f"{field} {text}".strip() for field, text in error.errors.items())
+                raise ValidationError({str(source.path): "; ".join(messages)}) from None
+            except LoadStoppedError as error:
+                raise DatabaseUnavailableError(f"{source.path}: {error} Reason: {error.__cause__}.") from error
+
+
+async def _run(database: Database, load: _Load, community: str | None, precomputed_values: Path | None) -> int:
+    """Loads files into a community, imports or computes its values, and returns the number of rejected rows."""
+    async with database.unscoped_connection() as connection:
+        community_id = 0 if community is None else (await communities.get_by_slug(connection, community)).id
+    committer = GroupCommitter(database, load.options.batch_rows)
+    with nullcontext() if precomputed_values is None else closing(PrecomputedValues(precomputed_values)) as values:
+        async with open_load_job(database, committer, community_id) as job:
+            if values is not None:
+                await job.defer_refresh()
+            rejected = await load.run(job)
+            imported = await _finish(job, values)
+        if values is not None:
+            print(f"{precomputed_values}: values of {format_count(imported, 'profile')} imported")
+    return rejected
 
 
 async def _finish(job: LoadJob, values: PrecomputedValues | None) -> int:
