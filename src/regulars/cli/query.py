@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from regulars.auth.tenants import ALL_CUSTOMERS, Tenant
 from regulars.charts.answer_chart import Subject, answer_chart, can_be_drawn
+from regulars.charts.chart import Chart
 from regulars.charts.label_names import names_of_labels
 from regulars.charts.picture import require_vl_convert
 from regulars.charts.plot import FILE_TYPES, write_chart
@@ -81,49 +82,86 @@ def query(
     if all_ or is_whole:
         return _write_all(text.decode(), customer, output, common)
     output = output or "table"
-    chart = Path(output) if output.endswith(_CHART_ENDINGS) else None
-    if chart is None and output not in _FORMATS:
-        raise UsageError(
-            f"-o is {output!r}. Allowed: {', '.join(_FORMATS)}, {', '.join(f'FILE{each}' for each in _CHART_ENDINGS)}."
-        )
-    if chart is not None and chart.suffix != ".html":
-        # Fails before the query runs if the extra is missing.
-        require_vl_convert()
-    replica_cache_mb = load_settings(common).replica_cache_mb
-
-    async def work(database: Database) -> tuple[ReportQuery, Result, int | None, Sequence[Tenant], Mapping[str, Any]]:
-        tenants = await select_tenants(database, customer)
-        segments = await definitions.filters_of(database, tenants)
-        found = parse_query(msgspec.json.encode(request.at(database.clock(), tenants)), REPORTS_BY_NAME, segments)
-        if chart is not None and not can_be_drawn(found.report, found.aggregate_by):
-            raise UsageError(
-                f"A chart needs a time series, statistics or an aggregate_by, and {found.report.name} has records. "
-                "Use -o table, json or csv."
-            )
-        backends = Backends(database, ReplicaCache(replica_cache_mb))
-        if request.is_page or found.report.format is not ReportFormat.RECORDS:
-            result = dict(await execute.execute(found, tenants, backends, database.clock()))
-            total = None
-        else:
-            result, total = await _pages(found, tenants, backends, database, keeps_all=output != "table")
-        names = await names_of_labels(database, tenants, result) if chart is not None else {}
-        return found, result, total, tenants, names
-
+    chart = _chart_path(output)
+    work = partial(
+        _run,
+        request=request,
+        customer=customer,
+        is_chart=chart is not None,
+        keeps_all=output != "table",
+        replica_cache_mb=load_settings(common).replica_cache_mb,
+    )
     with usage_errors(customer):
-        found, result, total, tenants, names = run_with_database(common, work)
+        answer = run_with_database(common, work)
     if chart is not None:
-        currency = ", ".join(sorted({each.currency for each in tenants}))
-        subject = Subject(found.report, found.aggregate_by, currency, names)
-        write_chart(answer_chart(subject, result), chart)
-        print(f"Chart of {found.report.name} written to {chart}.")
+        write_chart(answer.chart(), chart)
+        print(f"Chart of {answer.query.report.name} written to {chart}.")
         return 0
-    sys.stdout.write(_text(output, found, result, total))
-    next_page = result.get("pagination", {}).get("next_page_info")
+    sys.stdout.write(_text(output, answer))
+    next_page = answer.result.get("pagination", {}).get("next_page_info")
     if request.is_page and next_page and output != "json":
         sys.stderr.write(f'There are more rows. For the next page add "page_info": "{next_page}".\n')
-    if result.get("truncated"):
+    if answer.result.get("truncated"):
         sys.stderr.write("The result has more values than these. -o csv writes all.\n")
     return 0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The result of a query, the number of all records if it has the first ones, and the names of ids in its labels."""
+
+    query: ReportQuery
+    result: Result
+    total: int | None
+    tenants: Sequence[Tenant]
+    names: Mapping[str, Any]
+
+    def chart(self) -> Chart:
+        """The chart of the result."""
+        currency = ", ".join(sorted({each.currency for each in self.tenants}))
+        return answer_chart(Subject(self.query.report, self.query.aggregate_by, currency, self.names), self.result)
+
+
+def _chart_path(output: str) -> Path | None:
+    """The file of a chart, None for other output. Raises UsageError and MissingDependencyError."""
+    if not output.endswith(_CHART_ENDINGS):
+        if output not in _FORMATS:
+            raise UsageError(
+                f"-o is {output!r}. Allowed: {', '.join(_FORMATS)}, {', '.join(f'FILE{each}' for each in _CHART_ENDINGS)}."
+            )
+        return None
+    chart = Path(output)
+    if chart.suffix != ".html":
+        # Fails before the query runs if the extra is missing.
+        require_vl_convert()
+    return chart
+
+
+async def _run(
+    database: Database,
+    *,
+    request: QueryRequest,
+    customer: str,
+    is_chart: bool,
+    keeps_all: bool,
+    replica_cache_mb: int,
+) -> _Answer:
+    tenants = await select_tenants(database, customer)
+    segments = await definitions.filters_of(database, tenants)
+    found = parse_query(msgspec.json.encode(request.at(database.clock(), tenants)), REPORTS_BY_NAME, segments)
+    if is_chart and not can_be_drawn(found.report, found.aggregate_by):
+        raise UsageError(
+            f"A chart needs a time series, statistics or an aggregate_by, and {found.report.name} has records. "
+            "Use -o table, json or csv."
+        )
+    backends = Backends(database, ReplicaCache(replica_cache_mb))
+    total: int | None = None
+    if request.is_page or found.report.format is not ReportFormat.RECORDS:
+        result = dict(await execute.execute(found, tenants, backends, database.clock()))
+    else:
+        result, total = await _pages(found, tenants, backends, database, keeps_all=keeps_all)
+    names = await names_of_labels(database, tenants, result) if is_chart else {}
+    return _Answer(found, result, total, tenants, names)
 
 
 def _is_exported(found: ReportQuery) -> bool:
@@ -148,13 +186,13 @@ async def _pages(
     return first, total
 
 
-def _text(output: str, found: ReportQuery, result: Result, total: int | None) -> str:
+def _text(output: str, answer: _Answer) -> str:
     if output == "json":
-        return to_json(result)
+        return to_json(answer.result)
     if output == "csv":
-        return to_csv(result, header_of(found))
-    table = as_table(result)
-    shown = len(result.get("records", ()))
+        return to_csv(answer.result, header_of(answer.query))
+    table = as_table(answer.result)
+    shown, total = len(answer.result.get("records", ())), answer.total
     more = "" if total is None or total == shown else f"{shown:,} of {total:,} rows; -o csv writes all.\n"
     return table + more
 
