@@ -98,88 +98,21 @@ def transactions(
     Without ids, an invalid one raises InvalidInputError: neither ids nor numbers of errors are sorted and stored.
     `is_trusted` input is valid, or the caller starts again.
     """
-    club = traits.club
-    zone = (
-        f"coalesce(t.timezone, location.timezone, '{club.timezone}')" if traits.has_timezones else f"'{club.timezone}'"
-    )
-    error_cases = ["WHEN t.error_no IS NOT NULL THEN t.error_no"]
-
-    def add_error(when: str, text: str) -> None:
-        error_cases.append(f"WHEN {when} THEN {errors.add(text)}")
-
-    add_error("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location does not exist in locations")
-    if traits.has_rates:
-        add_error(
-            "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
-            f"transactions.currency_rate must be above 0 if the currency is not the club's {club.currency}",
-        )
-    is_incomplete = "t.at IS NULL"
-    add_error(is_incomplete, "transactions.transacted_at is required")
     total = _total(traits, dialect)
-    sign = total if LINE_TOTAL in traits.columns_read else "t.total"
+    is_incomplete = "t.at IS NULL"
     if LINE_TOTAL in traits.columns_read:
         is_incomplete += f" OR {total} IS NULL"
-        add_error(f"{total} IS NULL", "transactions.total is required, or the price_sell of the lines")
-        add_error(f"abs({total}) >= {10**18}", f"transactions.total must be {FieldType.MONEY.input_format}")
-    in_range = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
-    add_error(f"NOT ({in_range})", "transactions.transacted_at must be between the years 1900 and 2999")
-    if traits.has_profiles:
-        add_error("t.profile IS NOT NULL AND p.profile IS NULL", "transactions.profile does not exist in profiles")
-    is_joined = traits.has_profiles or dialect.uses_ordinals
-    join = "LEFT JOIN fact_profiles AS p ON p.profile_id = t.profile\n" if is_joined else ""
-    if traits.line_layout is LineLayout.SEPARATE:
-        join += "LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id\n"
-        error_cases.append("WHEN sold.error_no IS NOT NULL THEN sold.error_no")
-    elif traits.line_layout is LineLayout.INLINE:
-        if traits.has_products:
-            join += "LEFT JOIN fact_products AS product ON product.sku = t.sku\n"
-        if dialect.uses_ordinals:
-            join += f"LEFT JOIN fact_brands AS brand_ids ON brand_ids.name = {line_items.brand_name(traits)}\n"
-    has_local = "CASE WHEN t.transacted_at IS NULL THEN {} ELSE t.transacted_at END"
-    at = has_local.format(dialect.engine.macros["instant_of"]("t.transacted_at_local", zone))
-    transacted_on = dialect.engine.macros["local_date"]("t.at", "t.zone")
-    if _uses_local_days(traits, dialect):
-        join += "LEFT JOIN local_days AS local_day ON local_day.utc_day = CAST(t.at AS DATE)\n"
-        cases = (
-            "WHEN t.at < local_day.midnight_at THEN local_day.first_date "
-            "WHEN t.at >= local_day.midnight_at THEN local_day.second_date"
-        )
-        transacted_on = f"CASE {cases} ELSE {transacted_on} END"
-    channels = dictionary_encoding.channels("t.systems")
-    if dialect.uses_ordinals and "systems" in traits.scales:
-        join += "LEFT JOIN system_channels AS systems ON systems.systems = t.systems\n"
-        channels = "systems.channels"
-    has_days = dialect.uses_ordinals and "transacted_on" in traits.columns_read
-    # Sorting by profile halves the time of later groupings and bounds their memory.
-    order_by = "\nORDER BY profile" if dialect.uses_ordinals else ""
-    profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
-    channels = (
-        f"coalesce({channels}, CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END)"
-    )
-    discount, list_value, brand = line_items.sold_columns(traits, dialect)
-    stored = {
-        "profile": "p.profile" if is_joined else "t.profile",
-        "transacted_at": "t.at",
-        "amount": amount(total, traits, dialect),
-        "direction": f"CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT)",
-        "location_id": "t.location_id",
-    }
+    is_read = f"t.error_no IS NOT NULL OR {is_incomplete} OR ({_is_counted(traits)})"
+    error_no = f"CAST(CASE {' '.join(_error_cases(traits, total, errors))} END AS SMALLINT)"
     # What no value reads is neither computed nor sorted, and a constant is not stored.
-    optional = {
-        "transacted_on": f"CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {transacted_on} END",
-        "channels": f"CAST({channels} AS TINYINT)",
-        "discount": discount,
-        "list_value": list_value,
-    }
-    stored |= {name: sql for name, sql in optional.items() if name in traits.columns_read}
-    constants = dict.fromkeys(sorted(optional.keys() - stored.keys()), "CAST(NULL AS TINYINT)")
+    unread = sorted(_OPTIONAL - traits.columns_read)
+    stored = {name: sql for name, sql in _columns(traits, dialect, total).items() if name not in unread}
+    constants = dict.fromkeys(unread, "CAST(NULL AS TINYINT)")
+    has_days = dialect.uses_ordinals and "transacted_on" in traits.columns_read
     if not has_days:
         constants["opens_day"] = "CAST(NULL AS BOOLEAN)"
-    brands = stored if "brand" in traits.columns_read else constants
-    brands["sold_brand"] = brand
-    error_no = f"CAST(CASE {' '.join(error_cases)} END AS SMALLINT)"
-    is_counted = f"{profile_filter}NOT {_is_void(club)}"
-    is_read = f"t.error_no IS NOT NULL OR {is_incomplete} OR ({is_counted})"
+    if "brand" not in traits.columns_read:
+        constants["sold_brand"] = stored.pop("sold_brand")
     constants["id"] = "CAST(0 AS TINYINT)"
     if has_ids:
         stored |= {"external_id": "t.external_id", "error_no": error_no}
@@ -190,14 +123,9 @@ def transactions(
         }
         # A case, because it evaluates the error for invalid rows only.
         is_read = f"({is_read}) AND CASE WHEN {error_no} IS NULL THEN TRUE ELSE error('a row is invalid') END"
-    rows = f"""SELECT {_named(stored)}
-FROM (
-    SELECT t.*, location.location_id, location.type AS location_type, {at} AS at, {zone} AS zone,
-           {line_items.is_foreign(club)} AS is_foreign
-    FROM headers AS t
-    LEFT JOIN fact_locations AS location ON location.external_id = t.location
-) AS t
-{join}WHERE {is_read}"""
+    rows = f"SELECT {_named(stored)}\n{_located(traits, dialect)}\n{_joins(traits, dialect)}WHERE {is_read}"
+    # Sorting by profile halves the time of later groupings and bounds their memory.
+    order_by = "\nORDER BY profile" if dialect.uses_ordinals else ""
     if has_days:
         rows = in_order_of_days(rows) if is_trusted else with_day_openings(rows) + order_by
     else:
@@ -209,8 +137,122 @@ FROM (
     ]
 
 
+def _error_cases(traits: InputTraits, total: str, errors: RowErrors) -> list[str]:
+    """The cases of the number of a row's first error."""
+    cases = ["WHEN t.error_no IS NOT NULL THEN t.error_no"]
+
+    def add_error(when: str, text: str) -> None:
+        cases.append(f"WHEN {when} THEN {errors.add(text)}")
+
+    add_error("t.location IS NOT NULL AND t.location_id IS NULL", "transactions.location does not exist in locations")
+    if traits.has_rates:
+        add_error(
+            "t.is_foreign AND coalesce(t.currency_rate <= 0, TRUE)",
+            f"transactions.currency_rate must be above 0 if the currency is not the club's {traits.club.currency}",
+        )
+    add_error("t.at IS NULL", "transactions.transacted_at is required")
+    if LINE_TOTAL in traits.columns_read:
+        add_error(f"{total} IS NULL", "transactions.total is required, or the price_sell of the lines")
+        add_error(f"abs({total}) >= {10**18}", f"transactions.total must be {FieldType.MONEY.input_format}")
+    in_range = "t.at >= TIMESTAMP '1900-01-01 00:00:00' AND t.at < TIMESTAMP '3000-01-01 00:00:00'"
+    add_error(f"NOT ({in_range})", "transactions.transacted_at must be between the years 1900 and 2999")
+    if traits.has_profiles:
+        add_error("t.profile IS NOT NULL AND p.profile IS NULL", "transactions.profile does not exist in profiles")
+    if traits.line_layout is LineLayout.SEPARATE:
+        cases.append("WHEN sold.error_no IS NOT NULL THEN sold.error_no")
+    return cases
+
+
+_OPTIONAL = {"transacted_on", "channels", "discount", "list_value"}
+"""Columns of facts that are null where no value reads them."""
+
+
+def _columns(traits: InputTraits, dialect: CastDialect, total: str) -> dict[str, str]:
+    """The columns of facts, with all that values may read."""
+    sign = total if LINE_TOTAL in traits.columns_read else "t.total"
+    discount, list_value, brand = line_items.sold_columns(traits, dialect)
+    return {
+        "profile": "p.profile" if _joins_profiles(traits, dialect) else "t.profile",
+        "transacted_at": "t.at",
+        "amount": amount(total, traits, dialect),
+        "direction": f"CAST(CASE WHEN {sign} > 0 THEN 1 WHEN {sign} < 0 THEN -1 ELSE 0 END AS TINYINT)",
+        "location_id": "t.location_id",
+        "transacted_on": f"CASE WHEN t.zone = 'UTC' THEN CAST(t.at AS DATE) ELSE {_local_day(traits, dialect)} END",
+        "channels": f"CAST({_channels(traits, dialect)} AS TINYINT)",
+        "discount": discount,
+        "list_value": list_value,
+        "sold_brand": brand,
+    }
+
+
+def _local_day(traits: InputTraits, dialect: CastDialect) -> str:
+    local_date = dialect.engine.macros["local_date"]("t.at", "t.zone")
+    if not _uses_local_days(traits, dialect):
+        return local_date
+    return (
+        "CASE WHEN t.at < local_day.midnight_at THEN local_day.first_date "
+        f"WHEN t.at >= local_day.midnight_at THEN local_day.second_date ELSE {local_date} END"
+    )
+
+
+def _channels(traits: InputTraits, dialect: CastDialect) -> str:
+    """The channels of the systems of a transaction, else that of its location."""
+    of_systems = "systems.channels" if _joins_systems(traits, dialect) else dictionary_encoding.channels("t.systems")
+    of_location = "CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END"
+    return f"coalesce({of_systems}, {of_location})"
+
+
+def _located(traits: InputTraits, dialect: CastDialect) -> str:
+    """FROM of the headers `t` with their locations, instants and time zones."""
+    club = traits.club
+    zone = (
+        f"coalesce(t.timezone, location.timezone, '{club.timezone}')" if traits.has_timezones else f"'{club.timezone}'"
+    )
+    local = dialect.engine.macros["instant_of"]("t.transacted_at_local", zone)
+    at = f"CASE WHEN t.transacted_at IS NULL THEN {local} ELSE t.transacted_at END"
+    return f"""FROM (
+    SELECT t.*, location.location_id, location.type AS location_type, {at} AS at, {zone} AS zone,
+           {line_items.is_foreign(club)} AS is_foreign
+    FROM headers AS t
+    LEFT JOIN fact_locations AS location ON location.external_id = t.location
+) AS t"""
+
+
+def _joins(traits: InputTraits, dialect: CastDialect) -> str:
+    """The joins of what the columns and the errors of facts refer to, each on a line of its own."""
+    joins = []
+    if _joins_profiles(traits, dialect):
+        joins.append("LEFT JOIN fact_profiles AS p ON p.profile_id = t.profile")
+    if traits.line_layout is LineLayout.SEPARATE:
+        joins.append("LEFT JOIN line_sums AS sold ON sold.external_id = t.external_id")
+    elif traits.line_layout is LineLayout.INLINE:
+        if traits.has_products:
+            joins.append("LEFT JOIN fact_products AS product ON product.sku = t.sku")
+        if dialect.uses_ordinals:
+            joins.append(f"LEFT JOIN fact_brands AS brand_ids ON brand_ids.name = {line_items.brand_name(traits)}")
+    if _uses_local_days(traits, dialect):
+        joins.append("LEFT JOIN local_days AS local_day ON local_day.utc_day = CAST(t.at AS DATE)")
+    if _joins_systems(traits, dialect):
+        joins.append("LEFT JOIN system_channels AS systems ON systems.systems = t.systems")
+    return "".join(f"{each}\n" for each in joins)
+
+
+def _joins_profiles(traits: InputTraits, dialect: CastDialect) -> bool:
+    return traits.has_profiles or dialect.uses_ordinals
+
+
+def _joins_systems(traits: InputTraits, dialect: CastDialect) -> bool:
+    return dialect.uses_ordinals and "systems" in traits.scales
+
+
 def _named(columns: Mapping[str, str]) -> str:
     return ",\n       ".join(f"{sql} AS {name}" for name, sql in columns.items())
+
+
+def _is_counted(traits: InputTraits) -> str:
+    """Whether a transaction `t` is not void, and of a profile unless the traits include anonymous ones."""
+    profile_filter = "" if traits.has_anonymous else "t.profile IS NOT NULL AND "
+    return f"{profile_filter}NOT {_is_void(traits.club)}"
 
 
 def _is_void(club: ClubContext) -> str:
