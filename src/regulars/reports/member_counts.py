@@ -108,50 +108,7 @@ _RETENTION_START = f"coalesce($now::timestamptz - CASE $interval {_RETENTIONS} E
 _POSITION = f"array_position(ARRAY[{', '.join(map(repr, GROUPING_TYPES))}], grouping_type)"
 
 
-def _over_time(columns: str, which: str) -> str:
-    """The count at the end of each bucket: the current count minus all later deltas.
-
-    A series starts with the first bucket in which its count changes; for changes before the retention of the interval
-    that is derived from months, which are retained forever. Groups are computed lazily and in order, so that a LIMIT
-    does not compute the others.
-    """
-    return f"""
-SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
-FROM (
-    SELECT
-        grouping_type, grouping_value, {_POSITION} AS place, sum(delta) AS count, min(month) AS month,
-        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
-        array_agg(delta) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
-    FROM (
-        SELECT
-            grouping_type, grouping_value, members_count AS delta, CAST(NULL AS timestamptz) AS month,
-            CAST(NULL AS timestamptz) AS bucket
-        FROM group_counts
-        WHERE community_id = $community AND {which}
-        UNION ALL
-        SELECT grouping_type, grouping_value, delta, CAST(NULL AS timestamptz), bucket
-        FROM group_count_deltas
-        WHERE community_id = $community AND {which}
-            AND {UNCOMPACTED}
-        UNION ALL
-        SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
-        FROM (
-            SELECT grouping_type, grouping_value, bucket, delta
-            FROM group_rollups
-            WHERE community_id = $community AND granularity = '1mo' AND {which}
-            UNION ALL
-            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), delta
-            FROM group_count_deltas
-            WHERE community_id = $community AND {which}
-                AND {UNCOMPACTED}
-        ) AS deltas
-        GROUP BY grouping_type, grouping_value, bucket
-        HAVING sum(delta) <> 0
-    ) AS counts
-    GROUP BY grouping_type, grouping_value
-    ORDER BY place, grouping_value
-) AS own
-CROSS JOIN LATERAL (
+_LEVELS = f"""CROSS JOIN LATERAL (
     SELECT
         i,
         own.count - sum(coalesce(later.delta, 0)) OVER (ORDER BY i DESC) AS members_count,
@@ -189,7 +146,59 @@ CROSS JOIN LATERAL (
         ) AS deltas
         GROUP BY 1
     ) AS later USING (i)
-) AS levels
+) AS levels"""
+"""The members of a group at the end of each bucket, and the first bucket in which their number changes."""
+
+
+def _counts(which: str) -> str:
+    """The current count of each group, its first month with a change, and its changes that are not compacted yet."""
+    return f"""FROM (
+    SELECT
+        grouping_type, grouping_value, {_POSITION} AS place, sum(delta) AS count, min(month) AS month,
+        array_agg(bucket) FILTER (WHERE bucket IS NOT NULL) AS pending_buckets,
+        array_agg(delta) FILTER (WHERE bucket IS NOT NULL) AS pending_deltas
+    FROM (
+        SELECT
+            grouping_type, grouping_value, members_count AS delta, CAST(NULL AS timestamptz) AS month,
+            CAST(NULL AS timestamptz) AS bucket
+        FROM group_counts
+        WHERE community_id = $community AND {which}
+        UNION ALL
+        SELECT grouping_type, grouping_value, delta, CAST(NULL AS timestamptz), bucket
+        FROM group_count_deltas
+        WHERE community_id = $community AND {which}
+            AND {UNCOMPACTED}
+        UNION ALL
+        SELECT grouping_type, grouping_value, 0, bucket, CAST(NULL AS timestamptz)
+        FROM (
+            SELECT grouping_type, grouping_value, bucket, delta
+            FROM group_rollups
+            WHERE community_id = $community AND granularity = '1mo' AND {which}
+            UNION ALL
+            SELECT grouping_type, grouping_value, bucket_start(bucket, '1mo', {COMMUNITY_TIMEZONE}), delta
+            FROM group_count_deltas
+            WHERE community_id = $community AND {which}
+                AND {UNCOMPACTED}
+        ) AS deltas
+        GROUP BY grouping_type, grouping_value, bucket
+        HAVING sum(delta) <> 0
+    ) AS counts
+    GROUP BY grouping_type, grouping_value
+    ORDER BY place, grouping_value
+) AS own"""
+
+
+def _over_time(columns: str, which: str) -> str:
+    """The count at the end of each bucket: the current count minus all later deltas.
+
+    A series starts with the first bucket in which its count changes; for changes before the retention of the interval
+    that is derived from months, which are retained forever. Groups are computed lazily and in order, so that a LIMIT
+    does not compute the others.
+    """
+    return f"""
+SELECT {columns} ($starts::timestamptz[])[i] AS bucket, CAST(members_count AS bigint) AS members_count
+{_counts(which)}
+{_LEVELS}
 WHERE ($starts::timestamptz[])[i] <= $now AND (began < ($ends::timestamptz[])[i] OR members_count <> 0)
 """
 

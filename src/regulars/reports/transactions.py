@@ -143,10 +143,10 @@ def _totals(cover: str, label: str, since: str, until: str, field: ReportField |
     shown = ""
     if field is not None:
         shown = f", CAST(dimension_value AS {'bigint' if field.type is FieldType.INTEGER else 'text'}) AS {dimension}"
-    columns = "p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount"
-    read = f"CROSS JOIN LATERAL ({part}) AS part (dimension_value, amount)"
+    parts = f"CROSS JOIN LATERAL ({part}) AS part (dimension_value, amount)"
     condition = f"""p.community_id = $community AND p.is_counted
       AND p.purchased_at >= {since} AND p.purchased_at < {until} AND p.purchased_at <= $now"""
+    label = label.format(at="purchased_at")
     return RowSource(
         Backend.POSTGRES,
         f"""
@@ -154,8 +154,25 @@ WITH cover AS MATERIALIZED ({cover}),
 span AS MATERIALIZED (
     SELECT coalesce(min(bucket), 'infinity') AS since, coalesce(max(ends), 'infinity') AS until FROM cover
 ),
-uncompacted AS MATERIALIZED (
-    SELECT {columns}
+{_corrections(parts, condition)},
+{_sums(dimension, label)},
+{_buyers(dimension, label, parts, condition)}
+SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
+FROM totals
+UNION ALL
+SELECT label{shown}, 0, 0, chunk, bitmap
+FROM bitmaps
+""",
+    )
+
+
+_SINGLE_COLUMNS = "p.purchased_at, p.sales, p.member_id, part.dimension_value, part.amount"
+
+
+def _corrections(parts: str, condition: str) -> str:
+    """CTEs of single purchases that rollups of the cover lack, or count in another version."""
+    return f"""uncompacted AS MATERIALIZED (
+    SELECT {_SINGLE_COLUMNS}
     FROM (
         SELECT * FROM purchases WHERE community_id = $community AND recorded_xid >= {_WATERMARK}
         UNION ALL
@@ -163,24 +180,24 @@ uncompacted AS MATERIALIZED (
         -- Prevents the planner from merging the two index scans into a sequential scan.
         OFFSET 0
     ) AS p
-    {read}
+    {parts}
     WHERE {condition} AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
 outside_cover AS MATERIALIZED (
-    SELECT {columns}
+    SELECT {_SINGLE_COLUMNS}
     FROM purchases AS p
-    {read}
+    {parts}
     WHERE {condition} AND p.purchased_at < (SELECT since FROM span)
     UNION ALL
-    SELECT {columns}
+    SELECT {_SINGLE_COLUMNS}
     FROM purchases AS p
-    {read}
+    {parts}
     WHERE {condition} AND p.purchased_at >= (SELECT until FROM span)
 ),
 superseded AS MATERIALIZED (
-    SELECT {columns}
+    SELECT {_SINGLE_COLUMNS}
     FROM purchase_versions AS p
-    {read}
+    {parts}
     WHERE {condition} AND p.recorded_xid < {_WATERMARK} AND p.superseded_xid >= {_WATERMARK}
       AND p.purchased_at >= (SELECT since FROM span) AND p.purchased_at < (SELECT until FROM span)
 ),
@@ -189,8 +206,12 @@ corrected_buckets AS MATERIALIZED (
     SELECT cover.*
     FROM cover
     WHERE EXISTS (SELECT FROM superseded WHERE purchased_at >= cover.bucket AND purchased_at < cover.ends)
-),
-totals AS (
+)"""
+
+
+def _sums(dimension: str, label: str) -> str:
+    """The CTE of sales and amounts by label and value: rollups and single purchases."""
+    return f"""totals AS (
     SELECT label, dimension_value, sum(sales) AS sales, sum(amount) AS amount
     FROM (
         SELECT cover.label, rollup.dimension_value, rollup.purchases, rollup.sales, rollup.amount
@@ -204,16 +225,20 @@ totals AS (
         ) AS rollup
         WHERE {_WATERMARK} > '0'
         UNION ALL
-        SELECT {label.format(at="purchased_at")}, dimension_value, 1, sales, amount FROM uncompacted
+        SELECT {label}, dimension_value, 1, sales, amount FROM uncompacted
         UNION ALL
-        SELECT {label.format(at="purchased_at")}, dimension_value, 1, sales, amount FROM outside_cover
+        SELECT {label}, dimension_value, 1, sales, amount FROM outside_cover
         UNION ALL
-        SELECT {label.format(at="purchased_at")}, dimension_value, -1, -sales, -amount FROM superseded
+        SELECT {label}, dimension_value, -1, -sales, -amount FROM superseded
     ) AS changes
     GROUP BY label, dimension_value
     HAVING sum(purchases) <> 0
-),
-bitmaps AS (
+)"""
+
+
+def _buyers(dimension: str, label: str, parts: str, condition: str) -> str:
+    """The CTE of the bitmaps of buyers by label and value: rollups, and single purchases where rollups don't count."""
+    return f"""bitmaps AS (
     SELECT cover.label, rollup.dimension_value, rollup.chunk, rollup.bitmap
     FROM cover
     CROSS JOIN LATERAL (
@@ -227,26 +252,19 @@ bitmaps AS (
     UNION ALL
     SELECT label, dimension_value, bitmap_chunk(member_id), bit_or(bitmap_bit(member_id))
     FROM (
-        SELECT {label.format(at="purchased_at")} AS label, dimension_value, member_id FROM uncompacted
+        SELECT {label} AS label, dimension_value, member_id FROM uncompacted
         UNION
-        SELECT {label.format(at="purchased_at")}, dimension_value, member_id FROM outside_cover
+        SELECT {label}, dimension_value, member_id FROM outside_cover
         UNION
         SELECT corrected_buckets.label, part.dimension_value, p.member_id
         FROM corrected_buckets
         JOIN purchases AS p ON p.purchased_at >= corrected_buckets.bucket AND p.purchased_at < corrected_buckets.ends
-        {read}
+        {parts}
         WHERE {condition}
     ) AS buyers
     WHERE member_id IS NOT NULL
     GROUP BY label, dimension_value, bitmap_chunk(member_id)
-)
-SELECT label AS bucket{shown}, sales, amount, CAST(NULL AS bigint) AS chunk, CAST(NULL AS bit(1024)) AS bitmap
-FROM totals
-UNION ALL
-SELECT label{shown}, 0, 0, chunk, bitmap
-FROM bitmaps
-""",
-    )
+)"""
 
 
 def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
