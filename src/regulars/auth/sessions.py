@@ -54,6 +54,30 @@ def is_form_token(secret: str, sent: str) -> bool:
     return hmac.compare_digest(form_token(secret).encode(), sent.encode())
 
 
+_INSERT = """
+INSERT INTO user_sessions (
+    organization_id, hash, user_id, token_id, address, user_agent, created_at, seen_at, expires_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
+RETURNING id
+"""
+
+# Sessions that ended long ago are of no use; those of this user or token beyond the limit end.
+_DELETE_OLD = """
+DELETE FROM user_sessions
+WHERE organization_id = $1
+  AND (expires_at < $4 OR id IN (
+      SELECT id
+      FROM user_sessions
+      WHERE organization_id = $1 AND user_id IS NOT DISTINCT FROM $2 AND token_id IS NOT DISTINCT FROM $3
+      ORDER BY created_at DESC, id DESC
+      OFFSET $5
+  ))
+"""
+
+_UPDATE_SIGNED_IN = "UPDATE users SET signed_in_at = $3 WHERE organization_id = $1 AND id = $2"
+
+
 async def create(
     database: Database,
     organization_id: int,
@@ -72,13 +96,7 @@ async def create(
     secret, now = secrets.token_urlsafe(32), database.clock()
     async with database.organization_transaction(organization_id) as connection:
         session_id = await connection.fetchval(
-            """
-            INSERT INTO user_sessions (
-                organization_id, hash, user_id, token_id, address, user_agent, created_at, seen_at, expires_at
-            )
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
-            RETURNING id
-            """,
+            _INSERT,
             organization_id,
             tokens.hash_secret(secret),
             user_id,
@@ -88,46 +106,22 @@ async def create(
             now,
             now + IDLE_LIFETIME,
         )
-        actor = Actor("token", token_id) if user_id is None else Actor("user", user_id, name)
-        await audit_log.insert(
-            connection,
-            AuditEntry(
-                organization_id,
-                now,
-                actor,
-                AuditAction.SIGN_IN,
-                "session",
-                operation,
-                [str(session_id)],
-                address=address,
-            ),
-        )
-        # Sessions that ended long ago are of no use; those of this user beyond the limit end.
-        await connection.execute(
-            """
-            DELETE FROM user_sessions
-            WHERE organization_id = $1
-              AND (expires_at < $4 OR id IN (
-                  SELECT id
-                  FROM user_sessions
-                  WHERE organization_id = $1 AND user_id IS NOT DISTINCT FROM $2 AND token_id IS NOT DISTINCT FROM $3
-                  ORDER BY created_at DESC, id DESC
-                  OFFSET $5
-              ))
-            """,
+        entry = AuditEntry(
             organization_id,
-            user_id,
-            token_id,
-            now - RETENTION,
-            MAX_SESSIONS_PER_USER,
+            now,
+            Actor("token", token_id) if user_id is None else Actor("user", user_id, name),
+            AuditAction.SIGN_IN,
+            "session",
+            operation,
+            [str(session_id)],
+            address=address,
+        )
+        await audit_log.insert(connection, entry)
+        await connection.execute(
+            _DELETE_OLD, organization_id, user_id, token_id, now - RETENTION, MAX_SESSIONS_PER_USER
         )
         if user_id is not None:
-            await connection.execute(
-                "UPDATE users SET signed_in_at = $3 WHERE organization_id = $1 AND id = $2",
-                organization_id,
-                user_id,
-                now,
-            )
+            await connection.execute(_UPDATE_SIGNED_IN, organization_id, user_id, now)
     return secret
 
 
