@@ -24,7 +24,7 @@ LOCATIONS = [each.name for each in serialization.ALL_AGGREGATIONS if each.type i
 
 def body(size: int = 0) -> Body:
     """A body with a text of this size."""
-    return Body(VERSION, None, [b"x" * size, b"", b""], (), 1)
+    return Body(VERSION, None, (b"x" * size, b"", b""), (), 1)
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,24 @@ async def test_values_without_a_read_are_dropped_in_time(monkeypatch: pytest.Mon
     assert len(cache) == 0
     cache.put(1, profile, body())
     assert len(cache) == 1
+    cache.close()
+
+
+async def test_a_read_is_forgotten_after_two_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "GENERATION_SECONDS", 0.0)
+    monkeypatch.setattr(bodies, "FIRST_READ_BITS", 64)
+    cache, profile = BodyCache(), UUID(int=1)
+    assert not cache.is_worthwhile(1, profile)
+    for _ in range(1_000):
+        if cache._timer is None:
+            break
+        await asyncio.sleep(0)
+    assert cache._timer is None
+    assert not cache.is_worthwhile(1, profile)
+    cache.close()
+
+
+async def test_few_profiles_share_a_bit_of_first_reads() -> None:
+    cache = BodyCache()
+    assert sum(cache.is_worthwhile(community_id, uuid4()) for community_id in (1, 2) for _ in range(5_000)) < 50
     cache.close()
