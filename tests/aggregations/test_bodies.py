@@ -99,7 +99,7 @@ async def test_values_without_a_read_are_dropped_in_time(monkeypatch: pytest.Mon
     cache.close()
 
 
-async def test_a_read_is_forgotten_after_two_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_is_remembered_for_two_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GENERATION_SECONDS", 0.0)
     monkeypatch.setattr(bodies, "FIRST_READ_BITS", 64)
     cache, profile = BodyCache(), UUID(int=1)

@@ -97,7 +97,7 @@ class BodyCache:
     """The bodies of one process that were read last. A caller must compare the version of the row.
 
     A body is stored when its profile is read for the second time, so that reads of ever different profiles do not pay
-    for a cache that they do not use; a few others are stored at once, because first reads share bits. There are two
+    for a cache that they do not use; a few are stored at their first read, because first reads share bits. There are two
     generations: what is read moves to the younger one, and the older one is dropped as a whole when the younger one is
     full, or after GENERATION_SECONDS.
     """
