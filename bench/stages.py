@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 from bench import processes
 from regulars.aggregations.compiled_values import values_statement
@@ -111,16 +112,13 @@ class StageMeter:
     @contextmanager
     def parsing(self) -> Iterator[None]:
         """Records within the block the cost of parsing rows, which a thread does one batch in advance."""
-        plain = transactions._parse
+        parse = transactions._parse
 
         def metered(*arguments: Any) -> Generator[Any, None, None]:
-            yield from self._metered(plain(*arguments))
+            yield from self._metered(parse(*arguments))
 
-        vars(transactions)["_transactions"] = metered
-        try:
+        with patch.object(transactions, parse.__name__, metered):
             yield
-        finally:
-            vars(transactions)["_transactions"] = plain
 
     def _metered(self, batches: Iterator[Any]) -> Iterator[Any]:
         cost = self.costs["parse"]
