@@ -19,7 +19,7 @@ from bench.size import Size
 from regulars.aggregations.table import refresh_statement
 
 PARTS = (8, 32)
-ROUNDS = 5
+ROUNDS = 3
 BATCH = 1_000
 EVERY = 20
 """Before a vacuum, the rows of one profile in so many are updated."""
