@@ -63,7 +63,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     cpu: dict[str, list[float]] = {name: [] for name in rates}
     sums: set[tuple[object, ...]] = set()
 
-    def measured(name: str, work: Callable[[], object]) -> None:
+    def measure(name: str, work: Callable[[], object]) -> None:
         use: Use = used_by(environment, work)
         rates[name].append(rows / use.seconds)
         cpu[name].append(1e6 * (use.here + use.database) / rows)
@@ -72,12 +72,12 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         for name, large in ((LOADED, True), (BATCHED, False)):
             store = environment.database("members")
             club = store.create_club("members")
-            measured(name, partial(_run, store, club, path, large=large))
+            measure(name, partial(_run, store, club, path, large=large))
             with store.owner_connection() as connection:
                 sums.add(fetch_one(connection, _SUMS))
             if large:
                 copies = _write_files(environment, store)
-                measured(COPIED, partial(_copied, store, copies))
+                measure(COPIED, partial(_copied, store, copies))
             with psycopg.connect(environment.owner_url, autocommit=True) as connection:
                 connection.execute("DROP DATABASE members WITH (FORCE)")
     for name, values in rates.items():
@@ -92,7 +92,8 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         LEAST,
         "times",
     )
-    findings.target("Members: both ways store the same numbers", f"{len(sums)} answers", len(sums) == 1)
+    measured = "equal" if len(sums) == 1 else f"{len(sums)} different results"
+    findings.target("Members: both ways store the same numbers", measured, len(sums) == 1)
 
 
 def _lines(rows: int) -> list[bytes]:
