@@ -12,7 +12,7 @@ from bench.load_generator import Load, Request
 from bench.requests import writes
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
-from bench.serving import RunningServer, serve
+from bench.serving import UNLIMITED_REPORTS, RunningServer, serve
 from bench.size import Size
 from regulars.auth import passwords, roles, sessions, users
 from regulars.auth.users import NewUser
@@ -24,9 +24,6 @@ PURCHASES = 100
 PAGES_PER_SECOND = 4
 CONNECTIONS = 32
 ENTRIES = [each for each in PAGES if each.is_entry]
-
-UNLIMITED = {"reporting_burst": "1000000000", "reporting_rate_per_second": "1000000"}
-"""Settings that keep rate limits from deciding the figures."""
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -44,7 +41,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         connection.execute(sql("fill_members").replace("$1", str(club.id)).encode())
     store.vacuum("members")
     secret = asyncio.run(_sign_in(store, club))
-    with serve(environment, store, 1, data_dir=str(environment.folder / "served"), **UNLIMITED) as served:
+    with serve(environment, store, 1, data_dir=str(environment.folder / "served"), **UNLIMITED_REPORTS) as served:
         for entry in ENTRIES:
             _measure(served, entry.path, secret, size, findings)
         _beside(served, club, secret, members, size, findings)

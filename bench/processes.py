@@ -1,8 +1,10 @@
 """CPU seconds and resident memory of processes, from the kernel."""
 
 import os
+import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -40,6 +42,29 @@ def _times(process: int) -> list[int]:
     # The fields after the name, which may hold anything but a closing bracket.
     fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
     return [int(each) for each in fields[11:15]]
+
+
+@dataclass(frozen=True)
+class ResourceUsage:
+    """Seconds that some work took, and CPU seconds of this process and of PostgreSQL meanwhile."""
+
+    seconds: float
+    client_cpu_seconds: float
+    database_cpu_seconds: float
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU of both."""
+        return self.client_cpu_seconds + self.database_cpu_seconds
+
+
+def measure_usage(postmaster: int, work: Callable[[], object]) -> ResourceUsage:
+    """Does the work and returns what it used."""
+    seconds, client, database = time.perf_counter(), time.process_time(), cpu_seconds(postmaster)
+    work()
+    return ResourceUsage(
+        time.perf_counter() - seconds, time.process_time() - client, cpu_seconds(postmaster) - database
+    )
 
 
 def thread_cpu_nanoseconds(process: int) -> int:

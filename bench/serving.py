@@ -15,6 +15,9 @@ from pathlib import Path
 from bench import processes
 from bench.environment import BenchDatabase, BenchEnvironment
 
+UNLIMITED_REPORTS = {"reporting_burst": "1000000000", "reporting_rate_per_second": "1000000"}
+"""Settings with which the rate limits of the Reporting API do not decide the figures."""
+
 _ROOT = Path(__file__).parents[1]
 
 
