@@ -78,15 +78,15 @@ def build(ref: str, root: Path = ROOT, folder: Path = FOLDER) -> Build:
     commit = _run(["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], root).strip()
     if not commit:
         raise AgainstError(f"{ref!r} is not a commit of this repository.")
-    place = folder / commit[:12]
-    checkout, python = place / "checkout", place / "venv" / "bin" / "python"
-    if not (place / "built").exists():
+    build_folder = folder / commit[:12]
+    checkout, python = build_folder / "checkout", build_folder / "venv" / "bin" / "python"
+    if not (build_folder / "built").exists():
         if not checkout.exists():
             _require(["git", "worktree", "add", "--detach", str(checkout), commit], root)
-        _require([sys.executable, "-m", "venv", str(place / "venv")], root)
+        _require([sys.executable, "-m", "venv", str(build_folder / "venv")], root)
         _require([str(python), "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1"], checkout)
         _require([str(python), "-m", "pip", "install", "--quiet", "--editable", ".", "--group", "test"], checkout)
-        (place / "built").touch()
+        (build_folder / "built").touch()
     return Build(commit[:12], checkout, python)
 
 
@@ -131,10 +131,10 @@ def _turn(name: str, build: Build, scale: float) -> Turn:
         results = Path(folder) / "results"
         command = [str(build.python), "-m", "bench", name, "--scale", f"{scale:g}", "--results", str(results)]
         # A missed target is exit code 1 and no failure of the run.
-        done = subprocess.run(command, cwd=build.checkout, capture_output=True, text=True, env=_environment(build))
+        completed = subprocess.run(command, cwd=build.checkout, capture_output=True, text=True, env=_environment(build))
         stored = result.load_results(results) if results.exists() else {}
     if name not in stored:
-        raise AgainstError(f"{name} at {build.name} has no result: {(done.stderr or done.stdout)[-2000:]}")
+        raise AgainstError(f"{name} at {build.name} has no result: {(completed.stderr or completed.stdout)[-2000:]}")
     return Turn(stored[name], (before, os.getloadavg()[0]))
 
 
@@ -207,6 +207,6 @@ def _run(command: Sequence[str], folder: Path) -> str:
 
 
 def _require(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise AgainstError(f"`{' '.join(command)}` failed: {done.stderr[-2000:]}")
+    completed = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if completed.returncode:
+        raise AgainstError(f"`{' '.join(command)}` failed: {completed.stderr[-2000:]}")

@@ -49,7 +49,11 @@ BENCHMARKS = (
         "Reading a profile's values",
         tuple(f"{route}, {n}" for n in ("1 worker", "2 workers") for route in ("empty route", "GET aggregations")),
     ),
-    Benchmark("writes", "Single writes", tuple(f"{way}, {case}" for case in _CASES for way in ("product", "naive"))),
+    Benchmark(
+        "writes",
+        "Single writes",
+        tuple(f"{contender}, {case}" for case in _CASES for contender in ("product", "naive")),
+    ),
     Benchmark(
         "bulk",
         "Bulk writes, by stage",
@@ -113,7 +117,7 @@ BENCHMARKS = (
     Benchmark(
         "recompute",
         "Full recompute",
-        tuple(f"{way}, {n}" for n in ("1 core", "2 cores") for way in ("plain GROUP BY", "full recompute")),
+        tuple(f"{contender}, {n}" for n in ("1 core", "2 cores") for contender in ("plain GROUP BY", "full recompute")),
     ),
     Benchmark(
         "growth",
@@ -124,7 +128,9 @@ BENCHMARKS = (
         "partitions",
         "Tables in parts by a hash of the profile",
         tuple(
-            f"{case} of 1,000, {way}" for case in ("insert", "refresh") for way in ("one table", "8 parts", "32 parts")
+            f"{case} of 1,000, {layout}"
+            for case in ("insert", "refresh")
+            for layout in ("one table", "8 parts", "32 parts")
         ),
     ),
     Benchmark(
@@ -159,9 +165,9 @@ BENCHMARKS = (
         "segments",
         "Ad-hoc counts of members, four concurrent clients",
         tuple(
-            f"{kind}: {way}, p95"
+            f"{kind}: {backend}, p95"
             for kind in ("two scalars", "range and scalar", "array and consent", "or")
-            for way in ("copy", "PostgreSQL", "PostgreSQL, narrow table")
+            for backend in ("copy", "PostgreSQL", "PostgreSQL, narrow table")
         ),
     ),
     Benchmark(
@@ -223,9 +229,9 @@ BENCHMARKS = (
         (
             "reads: bare read",
             *(
-                f"{kind}: {way}"
+                f"{kind}: {contender}"
                 for kind in ("reads", "writes")
-                for way in ("regulars", "Feast on SQLite", "Feast on PostgreSQL")
+                for contender in ("regulars", "Feast on SQLite", "Feast on PostgreSQL")
             ),
         ),
     ),

@@ -27,7 +27,7 @@ from regulars.loading.readers.files import FileFormat, inspect_file
 from regulars.storage.database import Database
 
 ROUNDS = 3
-LEAST = 5_000
+MIN_TRANSACTIONS_PER_SECOND = 5_000
 
 
 def sizes(size: Size) -> tuple[int, int]:
@@ -48,62 +48,66 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     store = environment.database()
     club = store.create_club("bulk")
     seed_database(store, club, profiles, stored)
-    with serve(environment, store) as served:
+    with serve(environment, store) as server:
         for lines in (0, 2):
             case = f"import, {'two lines each' if lines else 'no lines'}"
-            send = partial(_import, served, club, profiles, rows, lines)
-            _rounds(environment, served, case, size.rounds(ROUNDS), send, findings)
+            send = partial(_import, server, club, profiles, rows, lines)
+            _rounds(environment, server, case, size.rounds(ROUNDS), send, findings)
         case = "batch.json of 500, two lines each, 4 clients"
-        send = partial(_batches, served, club, profiles, max(4, rows // 500))
-        _rounds(environment, served, case, size.rounds(ROUNDS), send, findings)
+        send = partial(_batches, server, club, profiles, max(4, rows // 500))
+        _rounds(environment, server, case, size.rounds(ROUNDS), send, findings)
     with store.owner_connection() as connection:
         wait_for_autovacuum(connection)
-    asyncio.run(_by_stage(environment, store.app_url, club, profiles, rows, findings))
+    asyncio.run(_measure_stages(environment, store.app_url, club, profiles, rows, findings))
 
 
-Sent = Callable[[], tuple[int, float]]
-"""Sends a round; gives how many transactions that were, and in how many seconds."""
+SendFunction = Callable[[], tuple[int, float]]
+"""Sends a round; returns the number of transactions and the seconds."""
 
 
 def _rounds(
-    environment: BenchEnvironment, served: RunningServer, case: str, rounds: int, send: Sent, findings: Findings
+    environment: BenchEnvironment, server: RunningServer, case: str, rounds: int, send: SendFunction, findings: Findings
 ) -> None:
-    rates, server, database = [], [], []
-    for place_ in range(rounds + 1):
-        before = served.cpu_seconds()
+    rates, server_cpu, database_cpu = [], [], []
+    for index in range(rounds + 1):
+        before = server.cpu_seconds()
         with postgres_cpu.measure(environment.postmaster_pid) as used:
             rows, seconds = send()
-        if place_ == 0:
+        if index == 0:
             # Connections are opened and statements planned.
             continue
         rates.append(rows / seconds)
-        server.append(1e6 * (served.cpu_seconds() - before) / rows)
-        database.append(used.per(rows))
+        server_cpu.append(1e6 * (server.cpu_seconds() - before) / rows)
+        database_cpu.append(used.per(rows))
     rate = findings.record(case, rates, "transactions/s")
-    findings.record(f"{case}: CPU of the server", server, "µs a transaction")
-    postgres_cpu.record(findings, f"{case}: CPU of PostgreSQL, all its processes", database, "µs a transaction")
-    findings.target_at_least(f"Bulk, {case}: at least {LEAST:,} transactions/s, durable and fresh", rate, LEAST)
+    findings.record(f"{case}: CPU of the server", server_cpu, "µs a transaction")
+    postgres_cpu.record(findings, f"{case}: CPU of PostgreSQL, all its processes", database_cpu, "µs a transaction")
+    findings.target_at_least(
+        f"Bulk, {case}: at least {MIN_TRANSACTIONS_PER_SECOND:,} transactions/s, durable and fresh",
+        rate,
+        MIN_TRANSACTIONS_PER_SECOND,
+    )
 
 
-def _import(served: RunningServer, club: BenchClub, profiles: int, rows: int, lines: int) -> tuple[int, float]:
+def _import(server: RunningServer, club: BenchClub, profiles: int, rows: int, lines: int) -> tuple[int, float]:
     pieces = list(file_lines(club, profiles, rows, lines=lines))
     began = time.perf_counter()
-    answer = upload_import(served.port, club, pieces)
+    response = upload_import(server.port, club, pieces)
     seconds = time.perf_counter() - began
-    assert answer["accepted"] == rows, answer
+    assert response["accepted"] == rows, response
     return rows, seconds
 
 
-def _batches(served: RunningServer, club: BenchClub, profiles: int, number_of: int) -> tuple[int, float]:
-    requests = batches(club, range(1, profiles + 1), number_of, 500)
-    done = load_generator.closed_loop(served.port, iter(requests), 4, 600).require(200)
-    return number_of * 500, done.seconds
+def _batches(server: RunningServer, club: BenchClub, profiles: int, batch_count: int) -> tuple[int, float]:
+    requests = batches(club, range(1, profiles + 1), batch_count, 500)
+    load = load_generator.closed_loop(server.port, iter(requests), 4, 600).require(200)
+    return batch_count * 500, load.seconds
 
 
 # By stage -----------------------------------------------------------------------------------------------
 
 
-async def _by_stage(
+async def _measure_stages(
     environment: BenchEnvironment, url: str, club: BenchClub, profiles: int, rows: int, findings: Findings
 ) -> None:
     findings.describe(
@@ -129,20 +133,22 @@ async def _by_stage(
         case = "two lines each" if lines else "no lines"
         _table(meter, rows, f"Microseconds a transaction by stage, {case}, batches of {BATCH_ROWS:,}", findings)
     async with Database(url, 1) as database:
-        chance = random.Random(5)
-        chosen = [
-            sorted(profile_id(club, each) for each in chance.sample(range(1, profiles + 1), min(1_000, profiles // 2)))
+        generator = random.Random(5)
+        profile_batches = [
+            sorted(
+                profile_id(club, each) for each in generator.sample(range(1, profiles + 1), min(1_000, profiles // 2))
+            )
             for _ in range(5)
         ]
-        cpu_by_part = await refresh_by_part(database, club.id, chosen, sql("one_sale_each"))
+        cpu_by_part = await refresh_by_part(database, club.id, profile_batches, sql("insert_sales"))
 
-    def each(used: list[int]) -> str:
-        return format_number(statistics.median(used) / len(chosen[0]) / 1000)
+    def microseconds_per_profile(nanoseconds: list[int]) -> str:
+        return format_number(statistics.median(nanoseconds) / len(profile_batches[0]) / 1000)
 
     findings.add_table(
-        f"Microseconds of PostgreSQL a profile within the refresh, {len(chosen[0]):,} profiles together",
+        f"Microseconds of PostgreSQL a profile within the refresh, {len(profile_batches[0]):,} profiles together",
         ("part", "CPU"),
-        [(name, each(used)) for name, used in cpu_by_part.items()],
+        [(name, microseconds_per_profile(nanoseconds)) for name, nanoseconds in cpu_by_part.items()],
     )
 
 
@@ -156,10 +162,13 @@ async def _load(database: Database, club: BenchClub, path: Path) -> None:
 
 
 def _table(meter: StageMeter, rows: int, title: str, findings: Findings) -> None:
-    def written(nanoseconds: int) -> str:
+    def microseconds(nanoseconds: int) -> str:
         return format_number(nanoseconds / 1000 / rows)
 
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
-    lines = [(stage, written(cost.client), written(cost.database), written(cost.time)) for stage, cost in costs]
-    total = [written(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("client", "database", "time")]
+    lines = [
+        (stage, microseconds(cost.client), microseconds(cost.database), microseconds(cost.time))
+        for stage, cost in costs
+    ]
+    total = [microseconds(sum(getattr(cost, kind) for _, cost in costs)) for kind in ("client", "database", "time")]
     findings.add_table(title, ("stage", "CPU here", "CPU of PostgreSQL", "time"), [*lines, ("in all", *total)])

@@ -49,17 +49,17 @@ def costs(results: Mapping[str, Result]) -> Costs:
     )
 
 
-def row(members: int, of: Costs) -> Sequence[str]:
+def row(members: int, unit_costs: Costs) -> Sequence[str]:
     """A line of the table."""
-    a_day = members * PURCHASES_A_YEAR / 365
-    peak = PEAK * a_day / 86_400
-    server_cores = peak * (of.write_in_server + READS_A_PURCHASE * of.read_in_server)
-    database_cores = peak * (of.write_in_postgresql + READS_A_PURCHASE * of.read_in_postgresql)
+    purchases_a_day = members * PURCHASES_A_YEAR / 365
+    peak = PEAK * purchases_a_day / 86_400
+    server_cores = peak * (unit_costs.write_in_server + READS_A_PURCHASE * unit_costs.read_in_server)
+    database_cores = peak * (unit_costs.write_in_postgresql + READS_A_PURCHASE * unit_costs.read_in_postgresql)
     stored = members * (YEARS * PURCHASES_A_YEAR * TRANSACTION_BYTES + PROFILE_BYTES)
     shards = max(_round_up(database_cores / (CORES * SHARE)), _round_up(stored / SHARD_BYTES))
     return (
         f"{members:,}",
-        f"{a_day:,.0f}",
+        f"{purchases_a_day:,.0f}",
         f"{peak:,.1f}",
         _cores(server_cores),
         _cores(database_cores),
@@ -83,7 +83,7 @@ def _size(bytes_: float) -> str:
 
 def table(results: Mapping[str, Result]) -> str:
     """The table as Markdown."""
-    of = costs(results)
+    unit_costs = costs(results)
     header = (
         "members",
         "purchases a day",
@@ -94,8 +94,8 @@ def table(results: Mapping[str, Result]) -> str:
         "API machines",
         "PostgreSQL servers",
     )
-    lines = [header, ("---:",) * len(header), *(row(members, of) for members in MEMBERS)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [header, ("---:",) * len(header), *(row(members, unit_costs) for members in MEMBERS)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in rows)
 
 
 def render_page(page: str, results: Mapping[str, Result]) -> str:

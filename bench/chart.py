@@ -23,16 +23,16 @@ def draw(results: dict[str, Result], folder: Path) -> None:
 
 
 def _draw(title: str, bars: Sequence[Figure], path: Path) -> None:
-    drawing = Drawing(figsize=(8, 1.1 + _INCH_A_BAR * len(bars)), layout="constrained")
-    axes = drawing.subplots()
+    canvas = Drawing(figsize=(8, 1.1 + _INCH_A_BAR * len(bars)), layout="constrained")
+    axes = canvas.subplots()
     medians = [each.value for each in bars]
     spread = [[each.value - each.low for each in bars], [each.high - each.value for each in bars]]
-    drawn = axes.barh([each.name for each in bars], medians, xerr=spread, color=_COLOUR, height=0.62, capsize=2)
-    axes.bar_label(drawn, [with_unit(each.value, "") for each in bars], padding=4)
+    bar_container = axes.barh([each.name for each in bars], medians, xerr=spread, color=_COLOUR, height=0.62, capsize=2)
+    axes.bar_label(bar_container, [with_unit(each.value, "") for each in bars], padding=4)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(each.high for each in bars))
     axes.set_title(title, loc="left")
     axes.set_xlabel(bars[0].unit)
     axes.spines[["top", "right"]].set_visible(False)
-    # Without software name and time, so that equal figures give equal files.
-    drawing.savefig(path, dpi=110, metadata={"Software": None})
+    # Without software name and time, so that equal figures produce equal files.
+    canvas.savefig(path, dpi=110, metadata={"Software": None})

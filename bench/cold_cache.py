@@ -19,9 +19,9 @@ from bench.size import Size
 from regulars.aggregations.table import refresh_statement
 from regulars.ingest.commit import _LOCK as LOCK
 
-PROFILES = 500
+BATCH = 500
 ROUNDS = 3
-MOST = 3
+MAX_PAGES = 3
 
 _TYPES = ("int", "uuid[]", "timestamptz[]", "text[]")
 
@@ -30,23 +30,25 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The refresh of 500 random profiles, and a file of transactions, each right after a cold start."""
     profiles, stored = sizes(size)
     rounds = size.rounds(ROUNDS)
-    at_once = min(PROFILES, profiles // 4)
+    batch_size = min(BATCH, profiles // 4)
     rows = size.rows(20_000, 1_000)
     findings.describe(f"{stored:,} transactions of {profiles:,} profiles stored; every other profile has an address.")
     findings.describe(
         f"Pages: PostgreSQL is restarted and the machine's caches are dropped; the catalogue is in use, as it "
         f"always is, and so are the roots of the indexes (50 other profiles are read first); then one sale is inserted "
-        f"for each of {at_once} random profiles, the profiles are locked, and the product's refresh runs under "
+        f"for each of {batch_size} random profiles, the profiles are locked, and the product's refresh runs under "
         f"EXPLAIN (ANALYZE, BUFFERS). What a statement reads from disk counts; all is undone."
     )
     store = environment.database()
     club = store.create_club("cold")
     seed_database(store, club, profiles, stored)
     in_order = [
-        _pages(environment, store, club, profiles, at_once, findings, seed, alone=False) for seed in range(rounds)
+        _pages(environment, store, club, profiles, batch_size, findings, seed, alone=False) for seed in range(rounds)
     ]
-    alone = [_pages(environment, store, club, profiles, at_once, findings, seed, alone=True) for seed in range(rounds)]
-    _report(in_order, alone, at_once, findings)
+    alone = [
+        _pages(environment, store, club, profiles, batch_size, findings, seed, alone=True) for seed in range(rounds)
+    ]
+    _report(in_order, alone, batch_size, findings)
     _speed(environment, store, club, profiles, rows, rounds, findings)
 
 
@@ -55,7 +57,7 @@ def _pages(
     store: BenchDatabase,
     club: BenchClub,
     profiles: int,
-    at_once: int,
+    batch_size: int,
     findings: Findings,
     seed: int,
     *,
@@ -64,18 +66,18 @@ def _pages(
     """Pages read from disk by statement and, within the refresh, by relation."""
     if not environment.restart_cold() and seed == 0 and not alone:
         findings.describe("The machine's own caches could not be dropped here: only PostgreSQL's were.")
-    chance = random.Random(seed)
-    numbers = chance.sample(range(1, profiles + 1), at_once + 50)
-    chosen = sorted(profile_id(club, each) for each in numbers[50:])
+    generator = random.Random(seed)
+    numbers = generator.sample(range(1, profiles + 1), batch_size + 50)
+    profile_ids = sorted(profile_id(club, each) for each in numbers[50:])
     others = sorted(profile_id(club, each) for each in numbers[:50])
     pages_by_step: dict[str, int] = {}
     with store.app_connection(club) as connection:
         connection.execute("BEGIN")
         _refresh(connection, club, others)
         if not alone:
-            pages_by_step["insert"] = _read(_explained(connection, sql("one_sale_each"), [club.id, chosen]))
-            pages_by_step["lock"] = _read(_explained(connection, LOCK, [club.id, chosen]))
-        plan = _refresh(connection, club, chosen)
+            pages_by_step["insert"] = _read(_explain(connection, sql("insert_sales"), [club.id, profile_ids]))
+            pages_by_step["lock"] = _read(_explain(connection, LOCK, [club.id, profile_ids]))
+        plan = _refresh(connection, club, profile_ids)
         pages_by_step["refresh"] = _read(plan)
         for relation, pages in _by_relation(plan).items():
             pages_by_step[f"refresh: {relation}"] = pages
@@ -83,31 +85,31 @@ def _pages(
     return pages_by_step
 
 
-def _refresh(connection: psycopg.Connection, club: BenchClub, chosen: list[UUID]) -> dict[str, Any]:
+def _refresh(connection: psycopg.Connection, club: BenchClub, profile_ids: list[UUID]) -> dict[str, Any]:
     now = fetch_one(connection, "SELECT now()")[0]
-    values = [club.id, chosen, [now] * len(chosen), ["bench"] * len(chosen)]
-    return _explained(connection, refresh_statement(), values)
+    values = [club.id, profile_ids, [now] * len(profile_ids), ["bench"] * len(profile_ids)]
+    return _explain(connection, refresh_statement(), values)
 
 
-def _explained(connection: psycopg.Connection, statement: str, values: list[Any]) -> dict[str, Any]:
-    """What a statement does, by the plan that the product has: the one without the values."""
+def _explain(connection: psycopg.Connection, statement: str, values: list[Any]) -> dict[str, Any]:
+    """The plan of a statement as the product has it: the generic plan, without the values. Executes the statement."""
     cursor = psycopg.ClientCursor(connection)
     types = ", ".join(_TYPES[: len(values)])
     cursor.execute(f"PREPARE explained ({types}) AS {statement}".encode())
     placeholders = ", ".join(["%s"] * len(values))
     cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({placeholders})".encode(), values)
-    ((explained,),) = cursor.fetchall()
+    ((plans,),) = cursor.fetchall()
     cursor.execute("DEALLOCATE explained")
-    plan: dict[str, Any] = explained[0]
+    plan: dict[str, Any] = plans[0]
     return plan
 
 
-def _read(explained: dict[str, Any]) -> int:
+def _read(plan: dict[str, Any]) -> int:
     """Pages that a whole statement read from disk, planning left out."""
-    return int(explained["Plan"]["Shared Read Blocks"])
+    return int(plan["Plan"]["Shared Read Blocks"])
 
 
-def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
+def _by_relation(plan: dict[str, Any]) -> dict[str, int]:
     """Pages that the scans of a statement read; nodes above a scan include its pages again."""
     blocks: dict[str, int] = defaultdict(int)
 
@@ -118,23 +120,23 @@ def _by_relation(explained: dict[str, Any]) -> dict[str, int]:
         for each in node.get("Plans", []):
             walk(each)
 
-    walk(explained["Plan"])
+    walk(plan["Plan"])
     return {name: pages for name, pages in sorted(blocks.items(), key=lambda each: -each[1]) if pages}
 
 
-def _report(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once: int, findings: Findings) -> None:
+def _report(in_order: list[dict[str, int]], alone: list[dict[str, int]], batch_size: int, findings: Findings) -> None:
     def rounds(results: list[dict[str, int]], name: str) -> list[float]:
-        return [each.get(name, 0) / at_once for each in results]
+        return [each.get(name, 0) / batch_size for each in results]
 
     findings.record("pages read a profile by the insert", rounds(in_order, "insert"), "pages")
     findings.record("pages read a profile by the lock", rounds(in_order, "lock"), "pages")
     pages = findings.record("pages read a profile by the refresh that follows", rounds(in_order, "refresh"), "pages")
     findings.target_at_most(
-        "After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MOST
+        "After dropping caches, refresh within a write: at most 3 pages read a profile", pages, MAX_PAGES
     )
     pages = findings.record("pages read a profile by the refresh alone", rounds(alone, "refresh"), "pages")
     findings.target_at_most(
-        "After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MOST
+        "After dropping caches, refresh with nothing before it: at most 3 pages read a profile", pages, MAX_PAGES
     )
     names = sorted({name for each in (*in_order, *alone) for name in each if name.startswith("refresh: ")})
     findings.add_table(
@@ -143,7 +145,7 @@ def _report(in_order: list[dict[str, int]], alone: list[dict[str, int]], at_once
         [
             (
                 name.removeprefix("refresh: "),
-                *(format_number(each[0].get(name, 0) / at_once) for each in (in_order, alone)),
+                *(format_number(each[0].get(name, 0) / batch_size) for each in (in_order, alone)),
             )
             for name in names
         ],
@@ -165,12 +167,12 @@ def _speed(
     rates: dict[str, list[float]] = {"cold": [], "warm": []}
     for _ in range(rounds):
         environment.restart_cold()
-        with serve(environment, store) as served:
+        with serve(environment, store) as server:
             for name, values in rates.items():
                 pieces = list(file_lines(club, profiles, rows, lines=2))
                 began = time.perf_counter()
-                answer = upload_import(served.port, club, pieces)
+                response = upload_import(server.port, club, pieces)
                 values.append(rows / (time.perf_counter() - began))
-                assert answer["accepted"] == rows, (name, answer)
+                assert response["accepted"] == rows, (name, response)
     for name, values in rates.items():
         findings.record(f"import, two lines each, {name}", values, "transactions/s")

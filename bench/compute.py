@@ -18,16 +18,16 @@ from regulars.aggregations.definitions import REGISTRY
 from regulars.demo import cdnow
 
 ROUNDS = 3
-GROUPED_MOST = 9
-PANDAS_LEAST = 2.2
-POLARS_LEAST = 1.6
-GROWTH_MOST = 1.5
-GIB_MOST = 16
+MAX_GROUP_BY_RATIO = 9
+MIN_PANDAS_RATIO = 2.2
+MIN_POLARS_RATIO = 1.6
+MAX_GROWTH_RATIO = 1.5
+MAX_GIB = 16
 
-OURS, GROUPED = "regulars, all values", "plain GROUP BY"
-OURS_OF_12, POLARS, PANDAS = "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"
+ALL_VALUES, GROUP_BY = "regulars, all values", "plain GROUP BY"
+TWELVE_VALUES, POLARS, PANDAS = "regulars, 12 values", "Polars, 12 values", "pandas, 12 values"
 
-_AT = AS_OF.isoformat()
+_AS_OF = AS_OF.isoformat()
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -46,62 +46,64 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"favourite store, brands; pandas and Polars whole columns at a time, without "
         f"validating their input. The values of all equal to the cent, or the benchmark fails."
     )
-    ours = race(purchases, size, findings)
-    _growth(environment, purchases, ours, size, findings)
+    rounds = compare_engines(purchases, size, findings)
+    _growth(environment, purchases, rounds, size, findings)
     _few_rows(environment, size, findings)
     _featuretools(environment, size, findings)
     _lifetimes(environment, size, findings)
 
 
-def _ours(purchases: Path, output: Path, *names: str, timezone: str = ZONE, currency: str = CURRENCY) -> RunCost:
-    return subprocess_run.run("on_duckdb", purchases, output, _AT, timezone, currency, *names, folder=purchases)
+def _run_regulars(
+    purchases: Path, output: Path, *names: str, timezone: str = ZONE, currency: str = CURRENCY
+) -> RunCost:
+    return subprocess_run.run("on_duckdb", purchases, output, _AS_OF, timezone, currency, *names, folder=purchases)
 
 
-def race(purchases: PurchaseFiles, size: Size, findings: Findings) -> list[RunCost]:
-    """The systems take turns; gives our rounds. Raises AssertionError where a peer's values are not ours."""
+def compare_engines(purchases: PurchaseFiles, size: Size, findings: Findings) -> list[RunCost]:
+    """The engines take turns; returns the rounds of regulars. Raises AssertionError if the values of a peer are different."""
     folder = purchases.folder
-    ran: dict[str, list[RunCost]] = {OURS: [], GROUPED: [], OURS_OF_12: [], POLARS: [], PANDAS: []}
-    our_output, some = folder / "ours.parquet", folder / "some.parquet"
+    runs: dict[str, list[RunCost]] = {ALL_VALUES: [], GROUP_BY: [], TWELVE_VALUES: [], POLARS: [], PANDAS: []}
+    regulars_output, subset_output = folder / "regulars.parquet", folder / "subset.parquet"
     polars, pandas = folder / "polars.parquet", folder / "pandas.parquet"
     for _ in range(size.rounds(ROUNDS)):
-        ran[OURS].append(_ours(folder, our_output, WARM_UP))
-        ran[GROUPED].append(subprocess_run.run("grouped", folder, folder / "grouped.parquet", WARM_UP, folder=folder))
-        ran[OURS_OF_12].append(_ours(folder, some, *COMMON_VALUES, WARM_UP))
-        ran[POLARS].append(subprocess_run.run("on_polars", folder, polars, _AT, ZONE, WARM_UP, folder=folder))
-        ran[PANDAS].append(subprocess_run.run("on_pandas", folder, pandas, _AT, ZONE, WARM_UP, folder=folder))
-    for ours in (our_output, some):
+        runs[ALL_VALUES].append(_run_regulars(folder, regulars_output, WARM_UP))
+        runs[GROUP_BY].append(subprocess_run.run("grouped", folder, folder / "grouped.parquet", WARM_UP, folder=folder))
+        runs[TWELVE_VALUES].append(_run_regulars(folder, subset_output, *COMMON_VALUES, WARM_UP))
+        runs[POLARS].append(subprocess_run.run("on_polars", folder, polars, _AS_OF, ZONE, WARM_UP, folder=folder))
+        runs[PANDAS].append(subprocess_run.run("on_pandas", folder, pandas, _AS_OF, ZONE, WARM_UP, folder=folder))
+    for output in (regulars_output, subset_output):
         for peer in (polars, pandas):
-            assert_equal_values(ours, peer)
-    for name, rounds in ran.items():
+            assert_equal_values(output, peer)
+    for name, rounds in runs.items():
         findings.record(name, [each.seconds for each in rounds], "s")
-    for name, rounds in ran.items():
+    for name, rounds in runs.items():
         findings.record(f"{name}: CPU", [each.cpu_seconds for each in rounds], "s")
         findings.record(f"{name}: highest memory", [each.highest_mib for each in rounds], "MiB")
     # Seconds depend on what else the machine does, CPU hardly.
-    ratio = findings.record(f"{OURS} / {GROUPED}: CPU", _cpu_ratios(ran[OURS], ran[GROUPED]), "")
+    ratio = findings.record(f"{ALL_VALUES} / {GROUP_BY}: CPU", _cpu_ratios(runs[ALL_VALUES], runs[GROUP_BY]), "")
     claim = f"values of {purchases.rows:,} purchases of {purchases.profiles:,} profiles"
     findings.target_at_most(
-        f"All {claim}: within {GROUPED_MOST} times the CPU of a plain GROUP BY", ratio, GROUPED_MOST
+        f"All {claim}: within {MAX_GROUP_BY_RATIO} times the CPU of a plain GROUP BY", ratio, MAX_GROUP_BY_RATIO
     )
-    for name, product, least in ((PANDAS, "pandas", PANDAS_LEAST), (POLARS, "Polars", POLARS_LEAST)):
-        ratio = findings.record(f"{name} / {OURS_OF_12}: CPU", _cpu_ratios(ran[name], ran[OURS_OF_12]), "")
+    for name, product, least in ((PANDAS, "pandas", MIN_PANDAS_RATIO), (POLARS, "Polars", MIN_POLARS_RATIO)):
+        ratio = findings.record(f"{name} / {TWELVE_VALUES}: CPU", _cpu_ratios(runs[name], runs[TWELVE_VALUES]), "")
         findings.target_at_least(f"12 {claim}: CPU of {product} at least {least} times as much", ratio, least)
-    return ran[OURS]
+    return runs[ALL_VALUES]
 
 
-def _cpu_ratios(some: Sequence[RunCost], others: Sequence[RunCost]) -> list[float]:
-    return [one.cpu_seconds / other.cpu_seconds for one, other in zip(some, others, strict=True)]
+def _cpu_ratios(runs: Sequence[RunCost], baseline: Sequence[RunCost]) -> list[float]:
+    return [one.cpu_seconds / other.cpu_seconds for one, other in zip(runs, baseline, strict=True)]
 
 
 def _growth(
-    environment: BenchEnvironment, middle: PurchaseFiles, ours: Sequence[RunCost], size: Size, findings: Findings
+    environment: BenchEnvironment, medium: PurchaseFiles, rounds: Sequence[RunCost], size: Size, findings: Findings
 ) -> None:
     """A tenth of the rows, and at full size ten times as many."""
-    fastest = min(ours, key=lambda each: each.seconds)
-    runs = [(middle.rows, fastest)]
-    for rows in (middle.rows // 10, *([10 * middle.rows] if size.scale >= FULL else [])):
+    fastest = min(rounds, key=lambda each: each.seconds)
+    runs = [(medium.rows, fastest)]
+    for rows in (medium.rows // 10, *([10 * medium.rows] if size.scale >= FULL else [])):
         purchases = purchase_files.write_purchases(environment.folder / f"purchases-{rows}", rows, rows // 10)
-        runs.append((rows, _ours(purchases.folder, purchases.folder / "ours.parquet")))
+        runs.append((rows, _run_regulars(purchases.folder, purchases.folder / "regulars.parquet")))
     runs.sort(key=lambda each: each[0])
     findings.add_table(
         "The same computation as rows grow: the fastest round of the middle size, one round of the others",
@@ -109,25 +111,25 @@ def _growth(
         [
             (
                 f"{rows:,}",
-                format_number(ran.seconds),
-                format_number(1e6 * ran.seconds / rows),
-                format_number(ran.highest_mib / 1024),
+                format_number(run.seconds),
+                format_number(1e6 * run.seconds / rows),
+                format_number(run.highest_mib / 1024),
             )
-            for rows, ran in runs
+            for rows, run in runs
         ],
     )
     if size.scale < FULL:
         findings.describe("Ten times the rows: only at full size.")
         return
     rows, largest = runs[-1]
-    growth = largest.seconds / rows / (fastest.seconds / middle.rows)
+    growth = largest.seconds / rows / (fastest.seconds / medium.rows)
     findings.target_at_most(
-        f"{rows:,} purchases: the time of a purchase within {GROWTH_MOST:g} times that among {middle.rows:,}",
+        f"{rows:,} purchases: the time of a purchase within {MAX_GROWTH_RATIO:g} times that among {medium.rows:,}",
         growth,
-        GROWTH_MOST,
+        MAX_GROWTH_RATIO,
     )
     findings.target_at_most(
-        f"{rows:,} purchases: highest memory within {GIB_MOST} GiB", largest.highest_mib / 1024, GIB_MOST, "GiB"
+        f"{rows:,} purchases: highest memory within {MAX_GIB} GiB", largest.highest_mib / 1024, MAX_GIB, "GiB"
     )
 
 
@@ -135,11 +137,11 @@ def _few_rows(environment: BenchEnvironment, size: Size, findings: Findings) -> 
     """What a computation costs however few rows there are, at any scale."""
     purchases = purchase_files.write_purchases(environment.folder / "few", 100, 10)
     for name, values in (("one value", ("spend_all",)), ("all values", ())):
-        ran = [
-            _ours(purchases.folder, purchases.folder / "few.parquet", *values, WARM_UP)
+        runs = [
+            _run_regulars(purchases.folder, purchases.folder / "few.parquet", *values, WARM_UP)
             for _ in range(size.rounds(ROUNDS))
         ]
-        findings.record(f"100 purchases, {name}: CPU", [each.cpu_seconds for each in ran], "s")
+        findings.record(f"100 purchases, {name}: CPU", [each.cpu_seconds for each in runs], "s")
 
 
 def _featuretools(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -156,15 +158,19 @@ def _featuretools(environment: BenchEnvironment, size: Size, findings: Findings)
     for full in (1_000, 5_000, 20_000):
         profiles = size.rows(full, full // 20)
         purchases = purchase_files.write_purchases(environment.folder / f"features-{full}", 10 * profiles, profiles)
-        peer_output, our_output = purchases.folder / "features.parquet", purchases.folder / "ours.parquet"
+        peer_output, regulars_output = purchases.folder / "features.parquet", purchases.folder / "regulars.parquet"
         peer = subprocess_run.run(
-            "on_featuretools", purchases.folder, peer_output, _AT, folder=purchases.folder, python=PEERS_PYTHON
+            "on_featuretools", purchases.folder, peer_output, _AS_OF, folder=purchases.folder, python=PEERS_PYTHON
         )
-        ran = _ours(purchases.folder, our_output)
-        assert_equal_values(our_output, peer_output, ("spend_all",))
-        ratio = peer.seconds / ran.seconds
-        rows.append((f"{profiles:,}", format_number(peer.seconds), format_number(ran.seconds), format_number(ratio)))
-    findings.add_table("Featuretools as profiles grow", ("profiles", "Featuretools, s", f"{OURS}, s", "ratio"), rows)
+        regulars = _run_regulars(purchases.folder, regulars_output)
+        assert_equal_values(regulars_output, peer_output, ("spend_all",))
+        ratio = peer.seconds / regulars.seconds
+        rows.append(
+            (f"{profiles:,}", format_number(peer.seconds), format_number(regulars.seconds), format_number(ratio))
+        )
+    findings.add_table(
+        "Featuretools as profiles grow", ("profiles", "Featuretools, s", f"{ALL_VALUES}, s", "ratio"), rows
+    )
 
 
 def _lifetimes(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -179,17 +185,17 @@ def _lifetimes(environment: BenchEnvironment, size: Size, findings: Findings) ->
         "make frequency, recency, age and monetary value of each customer, regulars all values. Where no purchase "
         "was free, the number of days and the time from the first to the last agree."
     )
-    peer_output, our_output = folder / "summary.parquet", folder / "ours.parquet"
-    ran: dict[str, list[RunCost]] = {"lifetimes": [], "regulars": []}
+    peer_output, regulars_output = folder / "summary.parquet", folder / "regulars.parquet"
+    runs: dict[str, list[RunCost]] = {"lifetimes": [], "regulars": []}
     for _ in range(size.rounds(ROUNDS)):
         until = AS_OF.date().isoformat()
-        ran["lifetimes"].append(
+        runs["lifetimes"].append(
             subprocess_run.run("on_lifetimes", folder, peer_output, until, folder=folder, python=PEERS_PYTHON)
         )
-        ran["regulars"].append(_ours(folder, our_output, timezone="UTC", currency=cdnow.CURRENCY))
-    assert_equal_days(folder / "transactions.parquet", our_output, peer_output)
-    findings.record("CDNOW: lifetimes, 4 values", [each.seconds for each in ran["lifetimes"]], "s")
-    findings.record(f"CDNOW: {OURS}", [each.seconds for each in ran["regulars"]], "s")
+        runs["regulars"].append(_run_regulars(folder, regulars_output, timezone="UTC", currency=cdnow.CURRENCY))
+    assert_equal_days(folder / "transactions.parquet", regulars_output, peer_output)
+    findings.record("CDNOW: lifetimes, 4 values", [each.seconds for each in runs["lifetimes"]], "s")
+    findings.record(f"CDNOW: {ALL_VALUES}", [each.seconds for each in runs["regulars"]], "s")
 
 
 def _write_cdnow(folder: Path) -> None:

@@ -17,13 +17,13 @@ from bench.size import Size
 
 LOCATION = 7
 ROUNDS = 6
-MOST = 100
+MAX_PUT_MS = 100
 """Milliseconds."""
 
 _SET_LOCATION = """
 UPDATE transactions SET location_id = $2 WHERE community_id = $1 AND transacted_at > now() - interval '18 months'
 """
-"""All purchases of that time, so that they decide the country that is likely."""
+"""All purchases of that time, so that they decide the likely country."""
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -40,55 +40,55 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     seed_database(
         store, club, profiles, 10 * profiles, update_statement=_SET_LOCATION, update_arguments=(club.id, LOCATION)
     )
-    with serve(environment, store) as served:
-        _rounds(store, served, club, profiles, size, findings)
+    with serve(environment, store) as server:
+        _rounds(store, server, club, profiles, size, findings)
 
 
 def _rounds(
-    store: BenchDatabase, served: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings
+    store: BenchDatabase, server: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings
 ) -> None:
-    took: list[float] = []
-    first: list[float] = []
-    meanwhile: list[float] = []
-    refreshed: list[float] = []
-    wrong = 0
+    put_times: list[float] = []
+    first_reads: list[float] = []
+    busy_reads: list[float] = []
+    refresh_times: list[float] = []
+    wrong_reads = 0
     rounds = size.rounds(ROUNDS)
-    _update_country(served, club, "IT")
+    _update_country(server, club, "IT")
     _await_refresh(store, club)
-    for round_ in range(rounds):
-        before, country = ("IT", "FR") if round_ % 2 == 0 else ("FR", "IT")
-        chosen = random.Random(round_).sample(_decided(store, club, before), 20)
-        took.append(_update_country(served, club, country))
-        changed = time.perf_counter()
-        for each in chosen:
-            milliseconds, answer = _call(served, club, "GET", f"/api/v3/profiles/{each}/aggregations")
-            first.append(milliseconds)
-            wrong += answer["data"]["likely_country"] != country
-        busy = load_generator.open_loop(served.port, reads(club, profiles, 2_000), 64, size.seconds(5), 100).require(
+    for round_number in range(rounds):
+        before, country = ("IT", "FR") if round_number % 2 == 0 else ("FR", "IT")
+        profile_ids = random.Random(round_number).sample(_decided_profiles(store, club, before), 20)
+        put_times.append(_update_country(server, club, country))
+        changed_at = time.perf_counter()
+        for each in profile_ids:
+            milliseconds, response = _call(server, club, "GET", f"/api/v3/profiles/{each}/aggregations")
+            first_reads.append(milliseconds)
+            wrong_reads += response["data"]["likely_country"] != country
+        load = load_generator.open_loop(server.port, reads(club, profiles, 2_000), 64, size.seconds(5), 100).require(
             200
         )
-        meanwhile.append(busy.percentile(99))
+        busy_reads.append(load.percentile(99))
         _await_refresh(store, club)
-        refreshed.append(time.perf_counter() - changed)
-    slow = findings.record("PUT of the country", took, "ms")
-    findings.record("first read of a profile after it", first, "ms")
-    findings.record("reads at 100 a second while the refresh job works, p99", meanwhile, "ms")
-    findings.record("until the refresh job has brought every profile up to date", refreshed, "s")
+        refresh_times.append(time.perf_counter() - changed_at)
+    put_median = findings.record("PUT of the country", put_times, "ms")
+    findings.record("first read of a profile after it", first_reads, "ms")
+    findings.record("reads at 100 a second while the refresh job works, p99", busy_reads, "ms")
+    findings.record("until the refresh job has brought every profile up to date", refresh_times, "s")
     findings.target_at_most(
-        f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MOST} ms",
-        slow,
-        MOST,
+        f"Changing the country of a location that {profiles:,} profiles bought at: the PUT under {MAX_PUT_MS} ms",
+        put_median,
+        MAX_PUT_MS,
         "ms",
     )
-    findings.target("... and right in the next read", f"{wrong} of {20 * rounds} reads wrong", wrong == 0)
+    findings.target("... and right in the next read", f"{wrong_reads} of {20 * rounds} reads wrong", wrong_reads == 0)
 
 
-def _update_country(served: RunningServer, club: BenchClub, country: str) -> float:
-    return _call(served, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0]
+def _update_country(server: RunningServer, club: BenchClub, country: str) -> float:
+    return _call(server, club, "PUT", f"/api/v3/locations/{LOCATION}", {"address": {"country": country}})[0]
 
 
-def _decided(store: BenchDatabase, club: BenchClub, country: str) -> list[str]:
-    """Profiles for whom the location decides: no other place is in that country."""
+def _decided_profiles(store: BenchDatabase, club: BenchClub, country: str) -> list[str]:
+    """Profiles whose country the location decides: no other location of theirs is in that country."""
     with store.owner_connection() as connection:
         rows = connection.execute(
             "SELECT profile_id::text FROM profile_aggregations WHERE community_id = %s AND likely_country = %s LIMIT 500",
@@ -109,9 +109,9 @@ def _await_refresh(store: BenchDatabase, club: BenchClub) -> None:
 
 
 def _call(
-    served: RunningServer, club: BenchClub, method: str, path: str, body: object = None
+    server: RunningServer, club: BenchClub, method: str, path: str, body: object = None
 ) -> tuple[float, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=600)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
     began = time.perf_counter()
     connection.request(
         method,
@@ -124,5 +124,5 @@ def _call(
     milliseconds = 1000 * (time.perf_counter() - began)
     connection.close()
     assert response.status == 200, content
-    answer: dict[str, Any] = msgspec.json.decode(content)
-    return milliseconds, answer
+    decoded: dict[str, Any] = msgspec.json.decode(content)
+    return milliseconds, decoded

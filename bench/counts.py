@@ -1,9 +1,9 @@
-"""Counts of groups, balance and history: what they cost does not follow from how many members there are."""
+"""Counts of groups, balance and history: their cost does not depend on the number of members."""
 
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 
 from bench.environment import ZONE, BenchClub, BenchDatabase, BenchEnvironment
+from bench.latency import Query, measure_latencies, measure_latency, percentile
 from bench.result import Findings, format_number
 from bench.seed_data import sql
 from bench.size import Size
@@ -56,8 +57,6 @@ BALANCES: dict[str, dict[str, Any]] = {
 TWO_FIELDS = "of one gender and age"
 """Needs rollups by all fields, so it has no target."""
 
-Ask = Callable[[], Awaitable[Any]]
-
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Communities of few and of very many members; then a community of many joins a day."""
@@ -76,14 +75,14 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
             cursor.execute(sql("fill_counted").replace("$1", str(club.id)).replace("$2", str(members)).encode())
             cursor.execute(sql("fill_counts").replace("$1", str(club.id)).encode())
     store.vacuum("members", "group_counts")
-    asyncio.run(_counts(store, clubs, size, findings))
-    _in_duckdb(store, clubs[many], environment.folder, size, findings)
-    joins = size.rows(2_000, 20)
+    asyncio.run(_measure_counts(store, clubs, size, findings))
+    _measure_duckdb(store, clubs[many], environment.folder, size, findings)
+    joins_per_day = size.rows(2_000, 20)
     findings.describe(
-        f"Balance and history: a club in which {joins:,} a day joined on the last {DAYS} days, nearly each unlike all "
+        f"Balance and history: a club in which {joins_per_day:,} a day joined on the last {DAYS} days, nearly each unlike all "
         f"others; from then on as above."
     )
-    asyncio.run(_over_time(store, store.create_club("balance"), joins, size, findings))
+    asyncio.run(_measure_balance(store, store.create_club("balance"), joins_per_day, size, findings))
 
 
 async def _create_partitions(store: BenchDatabase) -> None:
@@ -91,35 +90,35 @@ async def _create_partitions(store: BenchDatabase) -> None:
         await partitions.ensure(database)
 
 
-def _customer(club: BenchClub) -> Tenant:
+def _tenant(club: BenchClub) -> Tenant:
     return Tenant(club.id, club.id, 1, 1, "counts", "Counts", ZONE, "NOK", 2, {})
 
 
-def _requester(database: Database, club: BenchClub, answer: Any, body: dict[str, Any]) -> Ask:
-    stores, content = Backends(database), json.dumps(body).encode()
+def _report_query(database: Database, club: BenchClub, execute: Any, body: dict[str, Any]) -> Query:
+    backends, content = Backends(database), json.dumps(body).encode()
 
-    async def ask() -> bytes:
-        response = await answer(parse_query(content, REPORTS_BY_NAME), [_customer(club)], stores, database.clock())
+    async def query() -> bytes:
+        response = await execute(parse_query(content, REPORTS_BY_NAME), [_tenant(club)], backends, database.clock())
         return msgspec.json.encode(response)
 
-    return ask
+    return query
 
 
 # Now ----------------------------------------------------------------------------------------------------
 
 
-async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size, findings: Findings) -> None:
+async def _measure_counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size, findings: Findings) -> None:
     few, many = clubs
     requests = size.rows(200, 10)
     async with Database(store.app_url, 2) as database:
-        requests_by_size = {
-            members: _requester(database, club, records, {"report": "members_grouped_count"})
+        queries = {
+            members: _report_query(database, club, records, {"report": "members_grouped_count"})
             for members, club in clubs.items()
         }
-        answers = {members: msgspec.json.decode(await ask())["records"] for members, ask in requests_by_size.items()}
-        assert len(answers[few]) == len(answers[many]), [len(each) for each in answers.values()]
-        times = await _in_turns(requests_by_size, requests, size.rounds(ROUNDS))
-        costs = {
+        records_by_size = {members: msgspec.json.decode(await query())["records"] for members, query in queries.items()}
+        assert len(records_by_size[few]) == len(records_by_size[many]), [len(each) for each in records_by_size.values()]
+        times = await _round_medians(queries, requests, size.rounds(ROUNDS))
+        medians = {
             members: findings.record(f"members_grouped_count, {name} members", times[members], "ms")
             for members, name in ((few, "few"), (many, "many"))
         }
@@ -128,51 +127,57 @@ async def _counts(store: BenchDatabase, clubs: dict[int, BenchClub], size: Size,
         claim = f"members_grouped_count costs the same for {few:,} and for {many:,} members, within 20 percent"
         findings.target(claim, f"{format_number(ratio)} times", 1 / 1.2 <= ratio <= 1.2)
         for name, (statement, title) in GROUPED.items():
-            ask = _scanning(database, clubs[many], statement)
-            took = findings.record(f"{title}, PostgreSQL, many members", await _each(ask, size.rounds(3)), "ms")
+            query = _scan_query(database, clubs[many], statement)
+            median = findings.record(
+                f"{title}, PostgreSQL, many members", await measure_latencies(query, size.rounds(3)), "ms"
+            )
             findings.target_at_least(
                 f"members_grouped_count: at least 50 times less than a GROUP BY in PostgreSQL, {name}",
-                took / costs[many],
+                median / medians[many],
                 50,
                 "times",
             )
         with store.owner_connection() as connection:
-            moves = compaction.MAX_UNCOMPACTED
-            statement = sql("appended_moves").replace("$1", str(clubs[many].id)).replace("$2", str(moves))
+            uncompacted_rows = compaction.MAX_UNCOMPACTED
+            statement = (
+                sql("append_group_deltas").replace("$1", str(clubs[many].id)).replace("$2", str(uncompacted_rows))
+            )
             connection.execute(statement.encode())
-        uncompacted = await _each(requests_by_size[many], size.rounds(ROUNDS))
-        findings.record(f"members_grouped_count with {moves:,} rows that are not compacted yet", uncompacted, "ms")
+        latencies = await measure_latencies(queries[many], size.rounds(ROUNDS))
+        findings.record(
+            f"members_grouped_count with {uncompacted_rows:,} rows that are not compacted yet", latencies, "ms"
+        )
 
 
-def _scanning(database: Database, club: BenchClub, statement: str) -> Ask:
+def _scan_query(database: Database, club: BenchClub, statement: str) -> Query:
     text = statement.format(where=f"WHERE community_id = {club.id} AND is_member")
 
-    async def ask() -> None:
+    async def query() -> None:
         async with database.read_transaction(club.id) as scope:
             await scope.fetch(text)
 
-    return ask
+    return query
 
 
-def _in_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, findings: Findings) -> None:
+def _measure_duckdb(store: BenchDatabase, club: BenchClub, folder: Path, size: Size, findings: Findings) -> None:
     values_by_name = {figure.name: figure.value for figure in findings.figures}
-    with _copied(store, club, folder) as copy:
+    with _copy_to_duckdb(store, club, folder) as connection:
         for statement, title in GROUPED.values():
             text = statement.format(where="")
-            copy.execute(text).fetchall()
+            connection.execute(text).fetchall()
             times = []
             for _ in range(size.rounds(ROUNDS)):
                 began = time.perf_counter()
-                copy.execute(text).fetchall()
+                connection.execute(text).fetchall()
                 times.append(1e3 * (time.perf_counter() - began))
-            took = findings.record(f"{title}, DuckDB, many members", times, "ms")
+            median = findings.record(f"{title}, DuckDB, many members", times, "ms")
             from_rollups = values_by_name["members_grouped_count, many members"]
-            findings.record(f"{title}, DuckDB / members_grouped_count", took / from_rollups, "times")
+            findings.record(f"{title}, DuckDB / members_grouped_count", median / from_rollups, "times")
 
 
 @contextmanager
-def _copied(store: BenchDatabase, club: BenchClub, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that has the columns of a club's members."""
+def _copy_to_duckdb(store: BenchDatabase, club: BenchClub, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection with the columns of a club's members."""
     path = folder / "members.csv"
     statement = f"SELECT gender, array_to_string(groups, '|') FROM members WHERE community_id = {club.id} AND is_member"
     with (
@@ -181,27 +186,29 @@ def _copied(store: BenchDatabase, club: BenchClub, folder: Path) -> Iterator[duc
         path.open("wb") as file,
         cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)".encode()) as rows,
     ):
-        for piece in rows:
-            file.write(piece)
-    with duckdb.connect() as copy:
-        copy.execute(
+        for chunk in rows:
+            file.write(chunk)
+    with duckdb.connect() as duckdb_connection:
+        duckdb_connection.execute(
             "CREATE TABLE members AS SELECT gender, string_split(names, '|') AS groups FROM "
             f"read_csv('{path}', header = false, columns = {{'gender': 'VARCHAR', 'names': 'VARCHAR'}})"
         )
         path.unlink()
-        yield copy
+        yield duckdb_connection
 
 
 # Over time ----------------------------------------------------------------------------------------------
 
 
-async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Size, findings: Findings) -> None:
+async def _measure_balance(
+    store: BenchDatabase, club: BenchClub, joins_per_day: int, size: Size, findings: Findings
+) -> None:
     async with Database(store.app_url, 2) as database:
         for part in range(2):
             with store.owner_connection() as connection:
-                statement = sql("appended_joins").replace("$1", str(club.id)).replace("$2", str(DAYS))
+                statement = sql("append_joins").replace("$1", str(club.id)).replace("$2", str(DAYS))
                 connection.execute(
-                    statement.replace("$3", str(joins // 2)).replace("(day, '-'", f"({part}, day").encode()
+                    statement.replace("$3", str(joins_per_day // 2)).replace("(day, '-'", f"({part}, day").encode()
                 )
             await compaction.compact(database, club.id)
         with store.owner_connection() as connection:
@@ -215,45 +222,31 @@ async def _over_time(store: BenchDatabase, club: BenchClub, joins: int, size: Si
             "to": now.isoformat(),
         }
         requests = size.rows(100, 5)
-        for name, more in BALANCES.items():
-            ask = _requester(database, club, timeseries, body | more)
-            assert msgspec.json.decode(await ask())["data_points"], name
-            rounds = [await _each(ask, requests) for _ in range(size.rounds(3))]
+        for name, parameters in BALANCES.items():
+            query = _report_query(database, club, timeseries, body | parameters)
+            assert msgspec.json.decode(await query())["data_points"], name
+            rounds = [await measure_latencies(query, requests) for _ in range(size.rounds(3))]
             findings.record(
-                f"{DAYS} days of member_balance, {name}, p50", [_percentile(each, 50) for each in rounds], "ms"
+                f"{DAYS} days of member_balance, {name}, p50", [percentile(each, 50) for each in rounds], "ms"
             )
-            slow = findings.record(
-                f"{DAYS} days of member_balance, {name}, p95", [_percentile(each, 95) for each in rounds], "ms"
+            p95 = findings.record(
+                f"{DAYS} days of member_balance, {name}, p95", [percentile(each, 95) for each in rounds], "ms"
             )
             if name != TWO_FIELDS:
-                findings.target_at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", slow, 20, "ms")
+                findings.target_at_most(f"{DAYS} days of daily member_balance, {name}: p95 under 20 ms", p95, 20, "ms")
 
 
 # Requests -------------------------------------------------------------------------------------------------
 
 
-async def _in_turns(requests_by_size: dict[int, Ask], requests: int, rounds: int) -> dict[int, list[float]]:
+async def _round_medians(queries: dict[int, Query], requests: int, rounds: int) -> dict[int, list[float]]:
     """The median of each round, in milliseconds; requests of all take turns."""
-    medians: dict[int, list[float]] = {key: [] for key in requests_by_size}
+    medians: dict[int, list[float]] = {key: [] for key in queries}
     for _ in range(rounds):
-        times: dict[int, list[float]] = {key: [] for key in requests_by_size}
+        times: dict[int, list[float]] = {key: [] for key in queries}
         for _ in range(requests):
-            for key, ask in requests_by_size.items():
-                times[key] += await _each(ask, 1)
-        for key, of_round in times.items():
-            medians[key].append(_percentile(of_round, 50))
+            for key, query in queries.items():
+                times[key].append(await measure_latency(query))
+        for key, latencies in times.items():
+            medians[key].append(percentile(latencies, 50))
     return medians
-
-
-async def _each(ask: Ask, requests: int) -> list[float]:
-    """How long each of some requests took, one after the other, in milliseconds."""
-    times = []
-    for _ in range(requests):
-        began = time.perf_counter()
-        await ask()
-        times.append(1e3 * (time.perf_counter() - began))
-    return times
-
-
-def _percentile(times: Sequence[float], percent: int) -> float:
-    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]

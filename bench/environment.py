@@ -97,8 +97,8 @@ class BenchEnvironment:
 
     def start(self) -> None:
         """Starts the server."""
-        running = self._running.enter_context(embedded.run_server(self.folder / "data"))
-        self.owner_url, self.app_url = running
+        urls = self._running.enter_context(embedded.run_server(self.folder / "data"))
+        self.owner_url, self.app_url = urls
 
     def stop(self) -> None:
         """Stops the server; its data stay."""
@@ -126,11 +126,11 @@ class BenchEnvironment:
         os.sync()
         try:
             _DROP_CACHES.write_text("3")
-            emptied = True
+            dropped = True
         except OSError:
-            emptied = False
+            dropped = False
         self.start()
-        return emptied
+        return dropped
 
 
 @contextmanager

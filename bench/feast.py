@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import load_generator, subprocess_run
+from bench.application import BARE
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
 from bench.load_generator import Load, Request
 from bench.requests import profile_id, reads, request, writes
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
-from bench.served import BARE
 from bench.serving import RunningServer, free_port, run_server, serve
 from bench.size import Size
 from bench.subprocess_run import HAS_PEERS_PYTHON, PEERS_PYTHON
@@ -29,18 +29,18 @@ from regulars.aggregations.definitions import REGISTRY
 
 CONNECTIONS = 64
 ROUNDS = 5
-FEAST_LEAST = 5
-BARE_MOST = 2
+MIN_FEAST_RATIO = 5
+MAX_BARE_READ_RATIO = 2
 
-OURS, BARE_READ, SQLITE, POSTGRESQL = "regulars", "bare read", "Feast on SQLite", "Feast on PostgreSQL"
+REGULARS, BARE_READ, SQLITE, POSTGRESQL = "regulars", "bare read", "Feast on SQLite", "Feast on PostgreSQL"
 
 
 @dataclass
-class _Way:
-    """One way to read or to write: a server, and requests without end."""
+class _Contender:
+    """One way to read or to write: a server, and an endless iterator of requests."""
 
     name: str
-    served: RunningServer
+    server: RunningServer
     requests: Iterator[Request]
     status: int = 200
     connections: int = CONNECTIONS
@@ -48,12 +48,12 @@ class _Way:
 
     def measure(self, seconds: float) -> None:
         """One round."""
-        done = load_generator.closed_loop(self.served.port, self.requests, self.connections, seconds)
-        self.loads.append(done.require(self.status))
+        load = load_generator.closed_loop(self.server.port, self.requests, self.connections, seconds)
+        self.loads.append(load.require(self.status))
 
     @property
     def per_second(self) -> list[float]:
-        """Answers a second, by round."""
+        """Responses a second, by round."""
         return [each.per_second for each in self.loads]
 
 
@@ -71,7 +71,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     values = environment.folder / "values.parquet"
     _write_values(store, club, values)
     with ExitStack() as running:
-        ours = running.enter_context(serve(environment, store))
+        regulars = running.enter_context(serve(environment, store))
         online_stores: dict[str, Mapping[str, object]] = {
             SQLITE: {"type": "sqlite", "path": str(environment.folder / "online.db")},
             POSTGRESQL: _postgresql(environment.database("feast")),
@@ -81,9 +81,9 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
             for name, online_store in online_stores.items()
         }
         for feast in feasts.values():
-            _agreed(feast, values)
-        _reads(ours, feasts, club, profiles, size, findings)
-        _writes(ours, feasts, club, profiles, values, size, findings)
+            _assert_features_equal(feast, values)
+        _reads(regulars, feasts, club, profiles, size, findings)
+        _writes(regulars, feasts, club, profiles, values, size, findings)
 
 
 # The feature stores --------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def _feast(
     return run_server(command, port, environment.folder / f"feast-{port}.log", variables, "/health")
 
 
-def _agreed(feast: RunningServer, values: Path) -> None:
+def _assert_features_equal(feast: RunningServer, values: Path) -> None:
     """Asserts that the features of a few profiles equal their values."""
     for row in pq.read_table(values).slice(0, 20).to_pylist():
         body = {"feature_service": "all_values", "entities": {"profile_id": [row["profile_id"]]}}
@@ -162,20 +162,20 @@ def _agreed(feast: RunningServer, values: Path) -> None:
             msgspec.json.encode(body),
             {"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - of this machine
-            response = msgspec.json.decode(answer.read())
-        names = response["metadata"]["feature_names"]
-        features = dict(zip(names, (each["values"][0] for each in response["results"]), strict=True))
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - of this machine
+            content = msgspec.json.decode(response.read())
+        names = content["metadata"]["feature_names"]
+        features = dict(zip(names, (each["values"][0] for each in content["results"]), strict=True))
         for name, value in row.items():
             if name != "event_timestamp" and not isinstance(value, datetime):
                 assert features[name] == value, (name, features[name], value)
 
 
-# The race ------------------------------------------------------------------------------------------------
+# The comparison ------------------------------------------------------------------------------------------
 
 
 def _reads(
-    ours: RunningServer,
+    regulars: RunningServer,
     feasts: dict[str, RunningServer],
     club: BenchClub,
     profiles: int,
@@ -192,28 +192,32 @@ def _reads(
     )
     findings.describe(
         "Bare read: a route of the same server as regulars that reads one row of a table of values by its key and "
-        "gives it as JSON, without token, community, embedded locations, or whether the row is true by now. What "
+        "returns it as JSON, without token, community, embedded locations, or whether the row is true by now. What "
         "regulars answers is true at that instant; what Feast answers is what was pushed last."
     )
     numbers = range(1, profiles + 1)
-    ways = [
-        _Way(OURS, ours, reads(club, profiles)),
-        _Way(BARE_READ, ours, _cycled(numbers, lambda each: request(club, "GET", f"{BARE}/{profile_id(club, each)}"))),
-        *(_Way(name, served, _feast_reads(club, numbers)) for name, served in feasts.items()),
+    contenders = [
+        _Contender(REGULARS, regulars, reads(club, profiles)),
+        _Contender(
+            BARE_READ, regulars, _cycled(numbers, lambda each: request(club, "GET", f"{BARE}/{profile_id(club, each)}"))
+        ),
+        *(_Contender(name, server, _feast_reads(club, numbers)) for name, server in feasts.items()),
     ]
-    _report(ways, "reads", seconds, size.rounds(ROUNDS), findings)
-    own_server, bare, *feast_servers = ways
-    for way in feast_servers:
-        ratio = findings.record(f"reads: {OURS} / {way.name}", _ratios(own_server, way), "")
+    _report(contenders, "reads", seconds, size.rounds(ROUNDS), findings)
+    product, bare, *feast_contenders = contenders
+    for contender in feast_contenders:
+        ratio = findings.record(f"reads: {REGULARS} / {contender.name}", _ratios(product, contender), "")
         findings.target_at_least(
-            f"Live reads: at least {FEAST_LEAST} times the requests/s of {way.name}", ratio, FEAST_LEAST
+            f"Live reads: at least {MIN_FEAST_RATIO} times the requests/s of {contender.name}", ratio, MIN_FEAST_RATIO
         )
-    ratio = findings.record(f"reads: {BARE_READ} / {OURS}", _ratios(bare, own_server), "")
-    findings.target_at_most(f"Live reads: within {BARE_MOST} times of a bare read by key", ratio, BARE_MOST)
+    ratio = findings.record(f"reads: {BARE_READ} / {REGULARS}", _ratios(bare, product), "")
+    findings.target_at_most(
+        f"Live reads: within {MAX_BARE_READ_RATIO} times of a bare read by key", ratio, MAX_BARE_READ_RATIO
+    )
 
 
 def _writes(
-    ours: RunningServer,
+    regulars: RunningServer,
     feasts: dict[str, RunningServer],
     club: BenchClub,
     profiles: int,
@@ -233,36 +237,36 @@ def _writes(
         writes(club, "/api/v3/transactions", numbers, 256) for _ in itertools.count()
     )
     pushes = _pushes(club, values)
-    ways = [
-        _Way(OURS, ours, endless, 201),
+    contenders = [
+        _Contender(REGULARS, regulars, endless, 201),
         # Its threads share one connection to SQLite, and fail where two push concurrently.
-        _Way(SQLITE, feasts[SQLITE], itertools.cycle(pushes), connections=1),
-        _Way(POSTGRESQL, feasts[POSTGRESQL], itertools.cycle(pushes)),
+        _Contender(SQLITE, feasts[SQLITE], itertools.cycle(pushes), connections=1),
+        _Contender(POSTGRESQL, feasts[POSTGRESQL], itertools.cycle(pushes)),
     ]
-    _report(ways, "writes", seconds, size.rounds(ROUNDS), findings)
-    for way in ways[1:]:
-        findings.record(f"writes: {OURS} / {way.name}", _ratios(ways[0], way), "")
+    _report(contenders, "writes", seconds, size.rounds(ROUNDS), findings)
+    for contender in contenders[1:]:
+        findings.record(f"writes: {REGULARS} / {contender.name}", _ratios(contenders[0], contender), "")
 
 
-def _report(ways: list[_Way], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
-    for way in ways:
-        way.measure(seconds / 2)
-        way.loads.clear()
+def _report(contenders: list[_Contender], kind: str, seconds: float, rounds: int, findings: Findings) -> None:
+    for contender in contenders:
+        contender.measure(seconds / 2)
+        contender.loads.clear()
     for _ in range(rounds):
-        for way in ways:
-            way.measure(seconds)
-    for way in ways:
-        findings.record(f"{kind}: {way.name}", way.per_second, "requests/s")
-        findings.record(f"{kind}: {way.name}, p99", [each.percentile(99) for each in way.loads], "ms")
+        for contender in contenders:
+            contender.measure(seconds)
+    for contender in contenders:
+        findings.record(f"{kind}: {contender.name}", contender.per_second, "requests/s")
+        findings.record(f"{kind}: {contender.name}, p99", [each.percentile(99) for each in contender.loads], "ms")
 
 
-def _ratios(some: _Way, other: _Way) -> list[float]:
-    return [one / another for one, another in zip(some.per_second, other.per_second, strict=True)]
+def _ratios(contender: _Contender, baseline: _Contender) -> list[float]:
+    return [one / another for one, another in zip(contender.per_second, baseline.per_second, strict=True)]
 
 
 def _cycled(numbers: range, create: Callable[[int], Request]) -> Iterator[Request]:
-    chance = random.Random(1)
-    return itertools.cycle([create(chance.choice(numbers)) for _ in range(5_000)])
+    generator = random.Random(1)
+    return itertools.cycle([create(generator.choice(numbers)) for _ in range(5_000)])
 
 
 def _feast_reads(club: BenchClub, numbers: range) -> Iterator[Request]:

@@ -12,7 +12,7 @@ from bench.serving import RunningServer, serve
 from bench.size import Size
 
 ROUNDS = 7
-MOST = 25
+MAX_GROWTH_PERCENT = 25
 PATH = "/api/v3/transactions"
 BATCH = 50
 
@@ -20,8 +20,8 @@ BATCH = 50
 class _Side:
     """One of the two databases, with its server."""
 
-    def __init__(self, served: RunningServer, club: BenchClub, profiles: int) -> None:
-        self.served = served
+    def __init__(self, server: RunningServer, club: BenchClub, profiles: int) -> None:
+        self.server = server
         self.club = club
         self.profiles = range(1, profiles + 1)
 
@@ -52,11 +52,11 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
             ("single, 64 clients", 64, 4_000),
             ("batches", 1, 40),
         ):
-            _settled(stores)
+            _wait_for_autovacuum(stores)
             _compare(environment, sides, case, connections, size.rows(number, 64), size.rounds(ROUNDS), findings)
 
 
-def _settled(stores: tuple[BenchDatabase, BenchDatabase]) -> None:
+def _wait_for_autovacuum(stores: tuple[BenchDatabase, BenchDatabase]) -> None:
     for store in stores:
         with store.owner_connection() as connection:
             wait_for_autovacuum(connection)
@@ -74,28 +74,28 @@ def _compare(
     loads: tuple[list[Load], list[Load]] = ([], [])
     cpu: tuple[list[float], list[float]] = ([], [])
     rows = BATCH if case == "batches" else 1
-    for round_ in range(rounds + 1):
+    for round_number in range(rounds + 1):
         # Which goes first changes, for what the first writes is still being written out while the second runs.
-        for place_ in random.Random(round_).sample((0, 1), 2):
-            side = sides[place_]
+        for index in random.Random(round_number).sample((0, 1), 2):
+            side = sides[index]
             requests = side.requests(case, number)
-            before = side.served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid)
-            done = load_generator.closed_loop(side.served.port, iter(requests), connections, 600).require(200, 201)
-            used = side.served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid) - before
-            if round_:
-                loads[place_].append(done)
-                cpu[place_].append(1e6 * used / done.responses / rows)
+            before = side.server.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid)
+            load = load_generator.closed_loop(side.server.port, iter(requests), connections, 600).require(200, 201)
+            cpu_seconds = side.server.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid) - before
+            if round_number:
+                loads[index].append(load)
+                cpu[index].append(1e6 * cpu_seconds / load.responses / rows)
     name = f"batches of {BATCH}, 1 client" if rows > 1 else case
-    for size, size_loads, used_ in zip(("small", "large"), loads, cpu, strict=True):
+    for size, size_loads, cpu_of_size in zip(("small", "large"), loads, cpu, strict=True):
         findings.record(f"{name}, {size}: p50", [each.percentile(50) for each in size_loads], "ms")
         findings.record(f"{name}, {size}: transactions/s", [each.per_second * rows for each in size_loads], "")
-        findings.record(f"{name}, {size}: CPU", used_, "µs a transaction")
+        findings.record(f"{name}, {size}: CPU", cpu_of_size, "µs a transaction")
     slower = [100 * (one.per_second / other.per_second - 1) for one, other in zip(*loads, strict=True)]
     growth = findings.record(f"{name}: time a write, large against small", slower, "percent more")
     findings.target_at_most(
-        f"{name}: a write with {len(sides[1].profiles) * 10:,} transactions stored within {MOST} percent of one with "
-        f"{len(sides[0].profiles) * 10:,}",
+        f"{name}: a write with {len(sides[1].profiles) * 10:,} transactions stored within {MAX_GROWTH_PERCENT} percent of "
+        f"one with {len(sides[0].profiles) * 10:,}",
         growth,
-        MOST,
+        MAX_GROWTH_PERCENT,
         "percent more",
     )

@@ -1,18 +1,16 @@
-"""Years of history from Parquet: as `regulars load` takes it, batch by batch, and as plain COPY takes the same rows."""
+"""Years of history from Parquet: by `regulars load`, batch by batch, and by plain COPY of the same rows."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import duckdb
 import psycopg
 
-from bench import processes
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
+from bench.processes import ResourceUsage, measure_usage
 from bench.result import Findings, format_number
 from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
@@ -24,15 +22,15 @@ from regulars.loading.readers import files
 from regulars.storage.database import Database
 from regulars.verify.verify import verify
 
-COPIED = "plain COPY, without values"
-LOADED = "regulars load, with values"
-BATCHED = "batch by batch, with values"
+PLAIN_COPY = "plain COPY, without values"
+REGULARS_LOAD = "regulars load, with values"
+BATCH_BY_BATCH = "batch by batch, with values"
 
-Load = Callable[[BenchDatabase, BenchClub, Path], Coroutine[None, None, None]]
+LoadFunction = Callable[[BenchDatabase, BenchClub, Path], Coroutine[None, None, None]]
 
 ROUNDS = 3
-LEAST = 5_000
-MOST_OF_COPY = 3
+MIN_TRANSACTIONS_PER_SECOND = 5_000
+MAX_COPY_RATIO = 3
 
 # No write of the product creates the seeded profiles: they have no groups, and no row of values before a transaction.
 _NOT_SEEDED = ("aggregations", "groups")
@@ -68,62 +66,49 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         "that the load has made, as CSV, by the owner into a table of the same columns and indexes without row-level "
         "security."
     )
-    seconds: dict[str, list[float]] = {name: [] for name in (COPIED, LOADED, BATCHED)}
+    seconds: dict[str, list[float]] = {name: [] for name in (PLAIN_COPY, REGULARS_LOAD, BATCH_BY_BATCH)}
     costs: list[tuple[str, str, str]] = []
-    differing = 0
-    for round_ in range(size.rounds(ROUNDS)):
-        for name, load in ((LOADED, _by_columns), (BATCHED, _by_batches)):
-            with _store(environment, profiles) as (store, club):
-                used = used_by(environment, partial(_run, load, store, club, path))
-                seconds[name].append(used.seconds)
-                costs += [used.shown(name, rows)] if not round_ else []
-                if name == LOADED:
-                    differing += asyncio.run(_differences(store, club))
-                    used = _copied(environment, store, rows)
-                    seconds[COPIED].append(used.seconds)
-                    costs += [used.shown(COPIED, rows)] if not round_ else []
+    differences = 0
+    for round_number in range(size.rounds(ROUNDS)):
+        for name, load in ((REGULARS_LOAD, _load_by_columns), (BATCH_BY_BATCH, _load_by_batches)):
+            with _open_store(environment, profiles) as (store, club):
+                usage = measure_usage(environment.postmaster_pid, partial(_run, load, store, club, path))
+                seconds[name].append(usage.seconds)
+                costs += [_cpu_row(name, usage, rows)] if not round_number else []
+                if name == REGULARS_LOAD:
+                    differences += asyncio.run(_count_differences(store, club))
+                    usage = _copy_baseline(environment, store, rows)
+                    seconds[PLAIN_COPY].append(usage.seconds)
+                    costs += [_cpu_row(PLAIN_COPY, usage, rows)] if not round_number else []
     rates = {
         name: findings.record(name, [rows / each for each in times], "transactions/s")
         for name, times in seconds.items()
     }
     findings.add_table("Microseconds of CPU a transaction", ("way", "this process", "PostgreSQL"), costs)
-    mine = rates[LOADED]
-    findings.target_at_least(f"History: at least {LEAST:,} transactions/s, durable and fresh", mine, LEAST)
+    rate = rates[REGULARS_LOAD]
+    findings.target_at_least(
+        f"History: at least {MIN_TRANSACTIONS_PER_SECOND:,} transactions/s, durable and fresh",
+        rate,
+        MIN_TRANSACTIONS_PER_SECOND,
+    )
     findings.target_at_most(
-        f"History: at most {MOST_OF_COPY} times the time of plain COPY, values included",
-        rates[COPIED] / mine,
-        MOST_OF_COPY,
+        f"History: at most {MAX_COPY_RATIO} times the time of plain COPY, values included",
+        rates[PLAIN_COPY] / rate,
+        MAX_COPY_RATIO,
     )
-    findings.target_at_least("History: faster than batch by batch, times", mine / rates[BATCHED], 1)
-    findings.target("History: verify finds no difference", f"{differing} differences", not differing)
+    findings.target_at_least("History: faster than batch by batch, times", rate / rates[BATCH_BY_BATCH], 1)
+    findings.target("History: verify finds no difference", f"{differences} differences", not differences)
 
 
-@dataclass(frozen=True)
-class Use:
-    """What a way took: seconds, and CPU seconds of this process and of PostgreSQL."""
-
-    seconds: float
-    here: float
-    database: float
-
-    def shown(self, name: str, rows: int) -> tuple[str, str, str]:
-        """CPU as a row of a table."""
-        return name, format_number(1e6 * self.here / rows), format_number(1e6 * self.database / rows)
-
-
-def used_by(environment: BenchEnvironment, work: Callable[[], object]) -> Use:
-    before = time.perf_counter(), time.process_time(), processes.cpu_seconds(environment.postmaster_pid)
-    work()
-    return Use(
-        time.perf_counter() - before[0],
-        time.process_time() - before[1],
-        processes.cpu_seconds(environment.postmaster_pid) - before[2],
-    )
+def _cpu_row(name: str, usage: ResourceUsage, rows: int) -> tuple[str, str, str]:
+    """Microseconds of CPU a transaction, as a row of a table."""
+    client, database = (1e6 * each / rows for each in (usage.client_cpu_seconds, usage.database_cpu_seconds))
+    return name, format_number(client), format_number(database)
 
 
 @contextmanager
-def _store(environment: BenchEnvironment, profiles: int) -> Iterator[tuple[BenchDatabase, BenchClub]]:
-    """A store with profiles and stores, and nothing bought."""
+def _open_store(environment: BenchEnvironment, profiles: int) -> Iterator[tuple[BenchDatabase, BenchClub]]:
+    """A database with profiles and locations, without transactions; dropped at the end."""
     store = environment.database("history")
     club = store.create_club("history")
     with store.owner_connection() as connection, psycopg.RawCursor(connection) as cursor:
@@ -140,15 +125,15 @@ def _store(environment: BenchEnvironment, profiles: int) -> Iterator[tuple[Bench
         connection.execute("DROP DATABASE history WITH (FORCE)")
 
 
-def _run(load: Load, store: BenchDatabase, club: BenchClub, path: Path) -> None:
+def _run(load: LoadFunction, store: BenchDatabase, club: BenchClub, path: Path) -> None:
     asyncio.run(load(store, club, path))
 
 
-async def _by_columns(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+async def _load_by_columns(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     await _load(store, club, path, by_columns=True)
 
 
-async def _by_batches(store: BenchDatabase, club: BenchClub, path: Path) -> None:
+async def _load_by_batches(store: BenchDatabase, club: BenchClub, path: Path) -> None:
     refreshed, load_job.EAGER_REFRESH_ROWS = load_job.EAGER_REFRESH_ROWS, 2**62
     try:
         await _load(store, club, path, by_columns=False)
@@ -167,27 +152,27 @@ async def _load(store: BenchDatabase, club: BenchClub, path: Path, *, by_columns
     assert not summary.rejected, summary.rejections[:3]
 
 
-async def _differences(store: BenchDatabase, club: BenchClub) -> int:
+async def _count_differences(store: BenchDatabase, club: BenchClub) -> int:
     async with Database(store.app_url, 1) as database:
-        purchases = [
+        differences = [
             each async for each in verify(database, club.id) if getattr(each, "name", "") not in ("", *_NOT_SEEDED)
         ]
-    return len(purchases)
+    return len(differences)
 
 
-def _copied(environment: BenchEnvironment, store: BenchDatabase, rows: int) -> Use:
+def _copy_baseline(environment: BenchEnvironment, store: BenchDatabase, rows: int) -> ResourceUsage:
     path = environment.folder / "sales.csv"
     with store.owner_connection() as connection:
         with path.open("wb") as file, connection.cursor().copy("COPY transactions TO STDOUT (FORMAT csv)") as copy:
-            for piece in copy:
-                file.write(piece)
+            for chunk in copy:
+                file.write(chunk)
         connection.execute("CREATE TABLE plain (LIKE transactions INCLUDING ALL)")
 
-        def work() -> None:
+        def copy_rows() -> None:
             with path.open("rb") as file, connection.cursor().copy("COPY plain FROM STDIN (FORMAT csv)") as copy:
-                while piece := file.read(1 << 20):
-                    copy.write(piece)
+                while chunk := file.read(1 << 20):
+                    copy.write(chunk)
 
-        used = used_by(environment, work)
+        usage = measure_usage(environment.postmaster_pid, copy_rows)
         assert fetch_one(connection, "SELECT count(*) FROM plain")[0] == rows
-    return used
+    return usage

@@ -1,4 +1,4 @@
-"""Sends a file to the server as it is made: a chunked body of any length."""
+"""Sends a file to the server while it is generated, as a chunked body of any length."""
 
 import http.client
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from bench.load_generator import LoadError
 
 
 def upload_import(port: int, club: BenchClub, pieces: Iterable[bytes]) -> dict[str, Any]:
-    """Streams rows of transactions to /v1/import; gives the answer. Raises LoadError for any that is no success."""
+    """Streams rows of transactions to /v1/import; returns the response. Raises LoadError if its status is not 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=7200)
     try:
         connection.request(
@@ -26,6 +26,6 @@ def upload_import(port: int, club: BenchClub, pieces: Iterable[bytes]) -> dict[s
     finally:
         connection.close()
     if response.status != 200:
-        raise LoadError(f"the import was answered by {response.status}: {content[:500]!r}")
-    body: dict[str, Any] = msgspec.json.decode(content)
-    return body
+        raise LoadError(f"the import returned {response.status}: {content[:500]!r}")
+    summary: dict[str, Any] = msgspec.json.decode(content)
+    return summary

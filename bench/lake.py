@@ -15,8 +15,8 @@ from bench.subprocess_run import RunCost
 FULL_ROWS = 5_000_000
 """Ten times as many would take one executor hours; MODEL_ROWS are computed from the slopes instead."""
 MODEL_ROWS = 50_000_000
-PART = 5
-"""The smaller input has this part of the rows."""
+SMALL_DIVISOR = 5
+"""The smaller input has the rows divided by this."""
 EXECUTOR_MIB = 2048
 ROUNDS = 2
 EXECUTORS = (4, 8, 16, 32)
@@ -26,14 +26,14 @@ _ARGUMENTS = (AS_OF.isoformat(), ZONE, CURRENCY)
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """5 million purchases of half a million profiles, and a fifth of them; shorter runs have fewer."""
     rows = size.rows(FULL_ROWS, 10_000)
-    few, many = (
+    small, large = (
         purchase_files.write_purchases(environment.folder / f"purchases-{number}", number, number // 10)
-        for number in (rows // PART, rows)
+        for number in (rows // SMALL_DIVISOR, rows)
     )
     rounds = size.rounds(ROUNDS)
     cores = os.cpu_count() or 1
     findings.describe(
-        f"{few.rows:,} and {many.rows:,} purchases ({FULL_ROWS:,} at full size) of a tenth as many profiles in Parquet, "
+        f"{small.rows:,} and {large.rows:,} purchases ({FULL_ROWS:,} at full size) of a tenth as many profiles in Parquet, "
         f"{DESCRIPTION}. regulars.compute of all values to Parquet, by Spark in local-cluster[n,1,{EXECUTOR_MIB}] (executors "
         f"are processes of their own, with one core each; the driver is one more), in {PARTITIONS} partitions, and by DuckDB "
         f"on {cores} cores. Times in seconds are of the fewer purchases."
@@ -43,25 +43,25 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         "then; the first time, in which it compiles what it runs, is a figure of its own. Starting the session is not counted. "
         f"On {cores} cores, which two executors and their driver share, this shows that work is split, not how far."
     )
-    on_duckdb = [_on_duckdb(each) for each in (few, many)]
+    on_duckdb = [_on_duckdb(each) for each in (small, large)]
     findings.record("DuckDB", on_duckdb[0].seconds, "s")
-    one = _on_spark(1, [few] * (1 + rounds) + [many], many)
-    two = _on_spark(2, [few] * (1 + rounds), few)
+    one_executor = _on_spark(1, [small] * (1 + rounds) + [large], large)
+    two_executors = _on_spark(2, [small] * (1 + rounds), small)
     medians = []
-    for name, (first, *ran) in (("1 executor", one[:-1]), ("2 executors", two)):
-        medians.append(findings.record(f"Spark, {name}", [each.seconds for each in ran], "s"))
+    for name, (first, *warm_runs) in (("1 executor", one_executor[:-1]), ("2 executors", two_executors)):
+        medians.append(findings.record(f"Spark, {name}", [each.seconds for each in warm_runs], "s"))
         findings.record(f"Spark, {name}, first time", first.seconds, "s")
     findings.target(
-        f"The values of {many.profiles:,} profiles by Spark with one executor, and of {few.profiles:,} with two, are those of "
+        f"The values of {large.profiles:,} profiles by Spark with one executor, and of {small.profiles:,} with two, are those of "
         "DuckDB",
         "all equal",
         True,
     )
     findings.record("Spark, 1 executor / 2 executors", medians[0] / medians[1], "")
-    warm = min(one[1:-1], key=lambda each: each.cpu_seconds)
-    executors = fit((few.rows, warm.cpu_seconds), (many.rows, one[-1].cpu_seconds))
+    warm = min(one_executor[1:-1], key=lambda each: each.cpu_seconds)
+    executors = fit((small.rows, warm.cpu_seconds), (large.rows, one_executor[-1].cpu_seconds))
     spark = Cost(executors.fixed_seconds + warm.driver_cpu_seconds, executors.core_seconds_per_row)
-    duckdb = fit((few.rows, on_duckdb[0].cpu_seconds), (many.rows, on_duckdb[1].cpu_seconds))
+    duckdb = fit((small.rows, on_duckdb[0].cpu_seconds), (large.rows, on_duckdb[1].cpu_seconds))
     compare(spark, duckdb, cores, findings)
 
 
@@ -85,9 +85,9 @@ def compare(spark: Cost, duckdb: Cost, cores: int, findings: Findings) -> None:
     findings.record("executors from which on Spark may take less time", least_executors(spark, duckdb), "")
     rows = []
     for each in EXECUTORS:
-        even = break_even_rows(spark, duckdb, each, cores)
+        rows_needed = break_even_rows(spark, duckdb, each, cores)
         seconds = [spark.seconds(MODEL_ROWS, each * cores), duckdb.seconds(MODEL_ROWS, cores)]
-        size = "never" if even is None else f"{format_number(even)} rows"
+        size = "never" if rows_needed is None else f"{format_number(rows_needed)} rows"
         rows.append([f"{each}", size, *(with_unit(value, "s") for value in seconds)])
     findings.add_table(
         f"Size from which Spark takes less time than DuckDB on one machine, executors of {cores} cores each (model)",
@@ -97,7 +97,7 @@ def compare(spark: Cost, duckdb: Cost, cores: int, findings: Findings) -> None:
 
 
 def _on_duckdb(purchases: PurchaseFiles) -> RunCost:
-    output = purchases.folder / "ours.parquet"
+    output = purchases.folder / "regulars.parquet"
     return subprocess_run.run("on_duckdb", purchases.folder, output, *_ARGUMENTS, folder=purchases.folder)
 
 
@@ -107,6 +107,6 @@ def _on_spark(executors: int, order: list[PurchaseFiles], last: PurchaseFiles) -
     master = f"local-cluster[{executors},1,{EXECUTOR_MIB}]"
     folders = os.pathsep.join(str(each.folder) for each in order)
     costs = subprocess_run.run_rounds("on_spark", output, *_ARGUMENTS, master, folders, folder=last.folder)
-    equal = assert_equal_files(last.folder / "ours.parquet", output / "*.parquet")
+    equal = assert_equal_files(last.folder / "regulars.parquet", output / "*.parquet")
     assert equal == last.profiles, equal
     return costs

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from bench.latency import percentile
+
 Request = tuple[str, bytes]
 """Kind and bytes of a request."""
 
@@ -48,15 +50,15 @@ class Load:
 
     def percentile(self, percent: float, kind: str | None = None) -> float:
         """A percentile of the latency in milliseconds."""
-        latencies = sorted(each for name, values in self.latencies.items() if kind in (None, name) for each in values)
+        latencies = [each for name, values in self.latencies.items() if kind in (None, name) for each in values]
         if not latencies:
             raise LoadError(f"there were no requests of kind {kind}")
-        return 1000 * latencies[min(len(latencies) - 1, int(len(latencies) * percent / 100))]
+        return 1000 * percentile(latencies, percent)
 
     def require(self, *statuses: int) -> "Load":
         """Raises LoadError if a response has another status than these."""
         if set(self.statuses) - set(statuses):
-            raise LoadError(f"the server answered with {dict(self.statuses)}")
+            raise LoadError(f"the server responded with {dict(self.statuses)}")
         return self
 
 
@@ -133,7 +135,7 @@ def closed_loop(port: int, requests: Iterator[Request], connections: int, second
         while busy:
             ready = poll.poll(_TIMEOUT_SECONDS)
             if not ready:
-                raise LoadError(f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds")
+                raise LoadError(f"the server did not respond for {_TIMEOUT_SECONDS:.0f} seconds")
             for number, _ in ready:
                 connection = by_number[number]
                 status = connection.status()
@@ -175,7 +177,7 @@ def open_loop(port: int, requests: Iterator[Request], connections: int, seconds:
                 # Waiting on epoll alone is to the millisecond only.
                 readable, _, _ = select.select([poll], [], [], wait)
                 if not readable and wait == _TIMEOUT_SECONDS:
-                    raise LoadError(f"the server did not answer for {_TIMEOUT_SECONDS:.0f} seconds")
+                    raise LoadError(f"the server did not respond for {_TIMEOUT_SECONDS:.0f} seconds")
             for number, _ in poll.poll(0):
                 connection = by_number[number]
                 if status := connection.status():

@@ -13,6 +13,7 @@ import msgspec
 
 from bench import postgres_cpu
 from bench.environment import BenchDatabase, BenchEnvironment
+from bench.latency import percentile
 from bench.result import Findings, format_number
 from bench.seed_data import LOCATIONS, VARIANTS, sql
 from bench.size import Size
@@ -34,7 +35,7 @@ from regulars.storage.database import Database
 ROUNDS = 3
 BATCH = 1_000
 WRITERS = (1, 4, 8)
-LEAST = 10_000
+MIN_MEMBERS_PER_SECOND = 10_000
 OPEN_SNAPSHOT_COMMITS = 15_000
 
 STAGES = (
@@ -53,10 +54,10 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         f"durable, and the rest is compacted."
     )
     store = environment.database()
-    asyncio.run(_measured(environment, store, rows, size, findings))
+    asyncio.run(_measure_rates(environment, store, rows, size, findings))
 
 
-async def _measured(
+async def _measure_rates(
     environment: BenchEnvironment, store: BenchDatabase, rows: int, size: Size, findings: Findings
 ) -> None:
     async with Database(store.app_url, 1) as database:
@@ -72,14 +73,14 @@ async def _measured(
                 .encode()
             )
         async with Database(store.app_url, writers + 2) as database:
-            joining = await _Joining.of(database, club.id)
-            await _write(joining, writers, writers * BATCH)
+            joins = await _MemberJoins.of(database, club.id)
+            await _write(joins, writers, writers * BATCH)
             rates, in_process, in_postgresql, slowest = [], [], [], []
             for _ in range(size.rounds(ROUNDS)):
                 before = time.process_time(), time.perf_counter()
                 with postgres_cpu.measure(environment.postmaster_pid) as used:
-                    async with _compactor(joining):
-                        slowest.append(_percentile(await _write(joining, writers, rows), 99))
+                    async with _compactor(joins):
+                        slowest.append(percentile(await _write(joins, writers, rows), 99))
                     await compaction.compact(database, club.id)
                 rates.append(rows / (time.perf_counter() - before[1]))
                 in_process.append(1e6 * (time.process_time() - before[0]) / rows)
@@ -89,29 +90,33 @@ async def _measured(
         findings.record(f"{case}: a batch of {BATCH:,}, p99", slowest, "ms")
         findings.record(f"{case}: CPU of the process", in_process, "µs a member")
         postgres_cpu.record(findings, f"{case}: CPU of PostgreSQL, all its processes", in_postgresql, "µs a member")
-        findings.target_at_least(f"Member joins, {case}: at least {LEAST:,}/s with all counts and rollups", rate, LEAST)
-    await _with_an_open_snapshot(store, size, findings)
-    await _by_stage(store, rows, findings)
+        findings.target_at_least(
+            f"Member joins, {case}: at least {MIN_MEMBERS_PER_SECOND:,}/s with all counts and rollups",
+            rate,
+            MIN_MEMBERS_PER_SECOND,
+        )
+    await _measure_open_snapshot(store, size, findings)
+    await _measure_stages(store, rows, findings)
 
 
-class _Joining:
-    """Members who join a community, each once."""
+class _MemberJoins:
+    """Generates members who join a community, each once, and writes them."""
 
     def __init__(self, database: Database, community: Community) -> None:
         self.database = database
         self.community = community
-        self._chance = random.Random(community.id)
+        self._generator = random.Random(community.id)
         self._number = 0
 
     @classmethod
-    async def of(cls, database: Database, community_id: int) -> "_Joining":
-        """Of a community by number."""
+    async def of(cls, database: Database, community_id: int) -> "_MemberJoins":
+        """The members of a community by its id."""
         async with database.unscoped_connection() as connection:
             return cls(database, await communities.get_by_id(connection, community_id))
 
     def content(self) -> bytes:
-        """The next who joins, as a line of a file."""
-        chance = self._chance
+        """The next member, as a line of a file."""
+        generator = self._generator
         self._number += 1
         return msgspec.json.encode(
             {
@@ -119,23 +124,25 @@ class _Joining:
                 "first_name": f"First {self._number % 1000}",
                 "last_name": f"Last {self._number % 5000}",
                 "email": f"j{self._number}@example.com",
-                "gender": chance.choice(("female", "male", "other")),
-                "birth_year": chance.randint(1940, 2008),
-                "birth_month": chance.randint(1, 12),
-                "birth_day": chance.randint(1, 28),
-                "optin_channel": chance.choice(("ios app", "android app", "web", "pos")),
-                "optin_subchannel": f"store {chance.randrange(40)}",
-                "consents": {name: chance.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")},
-                "subunit_ids": [chance.randint(1, 50)],
+                "gender": generator.choice(("female", "male", "other")),
+                "birth_year": generator.randint(1940, 2008),
+                "birth_month": generator.randint(1, 12),
+                "birth_day": generator.randint(1, 28),
+                "optin_channel": generator.choice(("ios app", "android app", "web", "pos")),
+                "optin_subchannel": f"store {generator.randrange(40)}",
+                "consents": {
+                    name: generator.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")
+                },
+                "subunit_ids": [generator.randint(1, 50)],
             }
         )
 
-    def rows(self, number_of: int) -> list[Any]:
-        """The next so many, checked."""
-        return [PROFILE_SCHEMA.parse(self.content(), self.community) for _ in range(number_of)]
+    def rows(self, number: int) -> list[Any]:
+        """The next so many members, parsed."""
+        return [PROFILE_SCHEMA.parse(self.content(), self.community) for _ in range(number)]
 
     async def write(self, rows: Sequence[Any]) -> float:
-        """Has them join in one commit; gives how long that took, in milliseconds."""
+        """Writes rows in one commit; returns the milliseconds that it took."""
         began = time.perf_counter()
         outcomes = await commit(self.database, self.community.id, partial(profiles.upsert_many, rows=rows))
         assert set(outcomes) == {"accepted"}, outcomes[:3]
@@ -143,20 +150,20 @@ class _Joining:
         return 1e3 * (time.perf_counter() - began)
 
 
-async def _write(joining: _Joining, writers: int, rows: int, batch: int = BATCH) -> list[float]:
-    """Has writers share out rows in batches; gives how long each batch took, in milliseconds."""
+async def _write(joins: _MemberJoins, writers: int, rows: int, batch: int = BATCH) -> list[float]:
+    """Writes rows in batches by concurrent writers; returns the milliseconds that each batch took."""
     starts = iter(range(0, rows, batch))
     times: list[float] = []
 
     async def write() -> None:
-        times.extend([await joining.write(joining.rows(batch)) for _ in starts])
+        times.extend([await joins.write(joins.rows(batch)) for _ in starts])
 
     await asyncio.gather(*(write() for _ in range(writers)))
     return times
 
 
 @asynccontextmanager
-async def _compactor(joining: _Joining, on_compaction: Callable[[], Awaitable[None]] | None = None) -> Any:
+async def _compactor(joins: _MemberJoins, on_compaction: Callable[[], Awaitable[None]] | None = None) -> Any:
     """Compacts as the server's job does; `on_compaction` is called before each compaction."""
     stopping = asyncio.Event()
 
@@ -164,19 +171,15 @@ async def _compactor(joining: _Joining, on_compaction: Callable[[], Awaitable[No
         while not stopping.is_set():
             if on_compaction is not None:
                 await on_compaction()
-            await compaction.compact(joining.database, joining.community.id)
+            await compaction.compact(joins.database, joins.community.id)
             await asyncio.wait([asyncio.ensure_future(stopping.wait())], timeout=COMPACTION_INTERVAL_SECONDS)
 
-    working = asyncio.create_task(work())
+    running = asyncio.create_task(work())
     try:
         yield
     finally:
         stopping.set()
-        await working
-
-
-def _percentile(times: Sequence[float], percent: int) -> float:
-    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]
+        await running
 
 
 # A snapshot that is held --------------------------------------------------------------------------------
@@ -189,17 +192,17 @@ WHERE community_id = $1
 """
 
 
-async def _with_an_open_snapshot(store: BenchDatabase, size: Size, findings: Findings) -> None:
-    number_of, writers = size.rows(OPEN_SNAPSHOT_COMMITS, 100), 4
+async def _measure_open_snapshot(store: BenchDatabase, size: Size, findings: Findings) -> None:
+    commit_count, writers = size.rows(OPEN_SNAPSHOT_COMMITS, 100), 4
     findings.describe(
-        f"A snapshot that is held: {writers} writers commit {number_of:,} joins one by one, first by themselves, then "
+        f"A snapshot that is held: {writers} writers commit {commit_count:,} joins one by one, first by themselves, then "
         f"while another connection holds a snapshot from before the first of them. The tail is counted before each "
         f"compaction."
     )
     club = await asyncio.to_thread(store.create_club, "held")
     tails: list[float] = []
     async with Database(store.app_url, writers + 3) as database:
-        joining = await _Joining.of(database, club.id)
+        joins = await _MemberJoins.of(database, club.id)
 
         async def count() -> None:
             async with database.read_transaction(club.id) as scope:
@@ -212,27 +215,27 @@ async def _with_an_open_snapshot(store: BenchDatabase, size: Size, findings: Fin
                     )
                 )
 
-        await _write(joining, writers, number_of // 10, 1)
-        async with _compactor(joining, count):
-            alone = await _write(joining, writers, number_of, 1)
+        await _write(joins, writers, commit_count // 10, 1)
+        async with _compactor(joins, count):
+            latencies_without = await _write(joins, writers, commit_count, 1)
         before = max(tails)
         tails.clear()
-        holder = await asyncpg.connect(store.owner_url)
-        async with holder.transaction(isolation="repeatable_read"):
-            await holder.fetchval("SELECT count(*) FROM communities")
-            async with _compactor(joining, count):
-                held = await _write(joining, writers, number_of, 1)
-        await holder.close()
-    usual = findings.record("a join by itself, p99", _percentile(alone, 99), "ms")
-    slow = findings.record("a join by itself while a snapshot is held, p99", _percentile(held, 99), "ms")
+        snapshot_connection = await asyncpg.connect(store.owner_url)
+        async with snapshot_connection.transaction(isolation="repeatable_read"):
+            await snapshot_connection.fetchval("SELECT count(*) FROM communities")
+            async with _compactor(joins, count):
+                latencies_with = await _write(joins, writers, commit_count, 1)
+        await snapshot_connection.close()
+    p99_without = findings.record("a join by itself, p99", percentile(latencies_without, 99), "ms")
+    p99_with = findings.record("a join by itself while a snapshot is held, p99", percentile(latencies_with, 99), "ms")
     findings.record("rows not compacted yet, at most", before, "")
-    most = findings.record("rows not compacted yet while a snapshot is held, at most", max(tails), "")
+    max_tail = findings.record("rows not compacted yet while a snapshot is held, at most", max(tails), "")
     findings.target_at_most(
-        f"A snapshot held for {number_of:,} commits: p99 at most twice the usual", slow / usual, 2, "times"
+        f"A snapshot held for {commit_count:,} commits: p99 at most twice the usual", p99_with / p99_without, 2, "times"
     )
     findings.target_at_most(
-        f"A snapshot held for {number_of:,} commits: never more than {compaction.MAX_UNCOMPACTED:,} rows are not compacted",
-        most,
+        f"A snapshot held for {commit_count:,} commits: never more than {compaction.MAX_UNCOMPACTED:,} rows are not compacted",
+        max_tail,
         compaction.MAX_UNCOMPACTED,
         "rows",
     )
@@ -256,23 +259,23 @@ def _stage(query: str) -> str:
     return "commit, begin" if query.startswith(("COMMIT", "BEGIN")) else "find and compare"
 
 
-async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None:
+async def _measure_stages(store: BenchDatabase, rows: int, findings: Findings) -> None:
     findings.describe(
         "By stage: one writer, with a compaction after every fifth batch; CPU of the process and of its connection."
     )
     club = await asyncio.to_thread(store.create_club, "stages")
     meter = StageMeter(_stage)
     async with Database(store.app_url, 1) as database:
-        joining = await _Joining.of(database, club.id)
-        await _write(joining, 1, 2 * BATCH)
+        joins = await _MemberJoins.of(database, club.id)
+        await _write(joins, 1, 2 * BATCH)
         await compaction.compact(database, club.id)
         async with database.unscoped_connection() as connection:
             await meter.watch(connection)
-        for place, lines in enumerate(_lines(joining, rows)):
+        for index, lines in enumerate(_lines(joins, rows)):
             with meter.measure("parse and check"):
-                checked = [PROFILE_SCHEMA.parse(line, joining.community) for line in lines]
-            await joining.write(checked)
-            if place % 5 == 4:
+                parsed = [PROFILE_SCHEMA.parse(line, joins.community) for line in lines]
+            await joins.write(parsed)
+            if index % 5 == 4:
                 await compaction.compact(database, club.id)
         await compaction.compact(database, club.id)
     costs = [(stage, meter.costs[stage]) for stage in STAGES]
@@ -291,6 +294,6 @@ async def _by_stage(store: BenchDatabase, rows: int, findings: Findings) -> None
     )
 
 
-def _lines(joining: _Joining, rows: int) -> Iterator[list[bytes]]:
+def _lines(joins: _MemberJoins, rows: int) -> Iterator[list[bytes]]:
     for _ in range(0, rows, BATCH):
-        yield [joining.content() for _ in range(BATCH)]
+        yield [joins.content() for _ in range(BATCH)]

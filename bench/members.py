@@ -1,4 +1,4 @@
-"""Members of years from a file: as `regulars load` takes them, batch by batch, and by plain COPY of the same rows."""
+"""Members of years from a file: by `regulars load`, batch by batch, and by plain COPY of the same rows."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one
-from bench.history import Use, used_by
+from bench.processes import measure_usage
 from bench.result import Findings
 from bench.size import Size
 from regulars.ingest.group_commit import GroupCommitter
@@ -21,15 +21,15 @@ from regulars.loading.readers import files
 from regulars.rollups import compaction, partitions
 from regulars.storage.database import Database
 
-COPIED = "plain COPY, nothing derived"
-LOADED = "regulars load, all reports true"
-BATCHED = "batch by batch, all reports true"
+PLAIN_COPY = "plain COPY, nothing derived"
+REGULARS_LOAD = "regulars load, all reports true"
+BATCH_BY_BATCH = "batch by batch, all reports true"
 
 TABLES = ("profiles", "memberships")
 ROUNDS = 3
-LEAST = 3
+MIN_CPU_RATIO = 3
 MONTHS = 96
-_BEGAN = datetime.fromisoformat("2018-11-01T00:00:00")
+_FIRST_JOIN = datetime.fromisoformat("2018-11-01T00:00:00")
 
 # Sums over all rollups of members, which must not depend on the way of loading.
 _SUMS = """
@@ -59,37 +59,39 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         "rows of profiles and memberships that the load has made, as CSV, by the owner into tables of the same columns "
         "and indexes without row-level security."
     )
-    rates: dict[str, list[float]] = {name: [] for name in (COPIED, LOADED, BATCHED)}
+    rates: dict[str, list[float]] = {name: [] for name in (PLAIN_COPY, REGULARS_LOAD, BATCH_BY_BATCH)}
     cpu: dict[str, list[float]] = {name: [] for name in rates}
     sums: set[tuple[object, ...]] = set()
 
     def measure(name: str, work: Callable[[], object]) -> None:
-        use: Use = used_by(environment, work)
-        rates[name].append(rows / use.seconds)
-        cpu[name].append(1e6 * (use.here + use.database) / rows)
+        usage = measure_usage(environment.postmaster_pid, work)
+        rates[name].append(rows / usage.seconds)
+        cpu[name].append(1e6 * usage.cpu_seconds / rows)
 
     for _ in range(size.rounds(ROUNDS)):
-        for name, large in ((LOADED, True), (BATCHED, False)):
+        for name, large in ((REGULARS_LOAD, True), (BATCH_BY_BATCH, False)):
             store = environment.database("members")
             club = store.create_club("members")
             measure(name, partial(_run, store, club, path, large=large))
             with store.owner_connection() as connection:
                 sums.add(fetch_one(connection, _SUMS))
             if large:
-                copies = _write_files(environment, store)
-                measure(COPIED, partial(_copied, store, copies))
+                csv_files = _write_files(environment, store)
+                measure(PLAIN_COPY, partial(_copy_baseline, store, csv_files))
             with psycopg.connect(environment.owner_url, autocommit=True) as connection:
                 connection.execute("DROP DATABASE members WITH (FORCE)")
     for name, values in rates.items():
         findings.record(name, values, "members/s")
-    shown = {
+    cpu_medians = {
         name: findings.record(f"{name}: CPU of all processes", values, "µs a member") for name, values in cpu.items()
     }
-    findings.record("CPU of regulars load, times that of plain COPY", shown[LOADED] / shown[COPIED], "")
+    findings.record(
+        "CPU of regulars load, times that of plain COPY", cpu_medians[REGULARS_LOAD] / cpu_medians[PLAIN_COPY], ""
+    )
     findings.target_at_least(
-        f"Members: a load costs {LEAST} times less CPU than batch by batch",
-        shown[BATCHED] / shown[LOADED],
-        LEAST,
+        f"Members: a load costs {MIN_CPU_RATIO} times less CPU than batch by batch",
+        cpu_medians[BATCH_BY_BATCH] / cpu_medians[REGULARS_LOAD],
+        MIN_CPU_RATIO,
         "times",
     )
     measured = "equal" if len(sums) == 1 else f"{len(sums)} different results"
@@ -97,27 +99,30 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
 
 
 def _lines(rows: int) -> list[bytes]:
-    chance = random.Random(1)
-    apart = timedelta(days=MONTHS * 30) / rows
-    return [msgspec.json.encode(_member(chance, number, _BEGAN + number * apart)) + b"\n" for number in range(rows)]
+    generator = random.Random(1)
+    interval = timedelta(days=MONTHS * 30) / rows
+    return [
+        msgspec.json.encode(_member(generator, number, _FIRST_JOIN + number * interval)) + b"\n"
+        for number in range(rows)
+    ]
 
 
-def _member(chance: random.Random, number: int, joined_at: datetime) -> dict[str, object]:
+def _member(generator: random.Random, number: int, joined_at: datetime) -> dict[str, object]:
     return {
         "external_id": f"J{number:09}",
         "first_name": f"First {number % 1000}",
         "last_name": f"Last {number % 5000}",
         "email": f"j{number}@example.com",
         "mobile_phone": f"+479{number:07}",
-        "gender": chance.choice(("female", "male", "other")),
-        "birth_year": chance.randint(1940, 2008),
-        "birth_month": chance.randint(1, 12),
-        "birth_day": chance.randint(1, 28),
+        "gender": generator.choice(("female", "male", "other")),
+        "birth_year": generator.randint(1940, 2008),
+        "birth_month": generator.randint(1, 12),
+        "birth_day": generator.randint(1, 28),
         "joined_at": joined_at.isoformat() + "Z",
-        "optin_channel": chance.choice(("ios app", "android app", "web", "pos")),
-        "optin_subchannel": f"store {chance.randrange(40)}",
-        "consents": {name: chance.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")},
-        "subunit_ids": [chance.randint(1, 50)],
+        "optin_channel": generator.choice(("ios app", "android app", "web", "pos")),
+        "optin_subchannel": f"store {generator.randrange(40)}",
+        "consents": {name: generator.random() < 0.6 for name in ("email_marketing", "sms_marketing", "profiling")},
+        "subunit_ids": [generator.randint(1, 50)],
     }
 
 
@@ -145,8 +150,8 @@ def _write_files(environment: BenchEnvironment, store: BenchDatabase) -> dict[st
             columns = ", ".join(_columns(store, table))
             statement = f"COPY {table} ({columns}) TO STDOUT (FORMAT csv)"
             with path.open("wb") as file, connection.cursor().copy(statement.encode()) as copy:
-                for piece in copy:
-                    file.write(piece)
+                for chunk in copy:
+                    file.write(chunk)
             connection.execute(f"CREATE TABLE plain_{table} (LIKE {table} INCLUDING ALL)".encode())
     return paths
 
@@ -162,10 +167,10 @@ def _columns(store: BenchDatabase, table: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _copied(store: BenchDatabase, copies: dict[str, Path]) -> None:
+def _copy_baseline(store: BenchDatabase, csv_files: dict[str, Path]) -> None:
     with store.owner_connection() as connection:
-        for table, path in copies.items():
+        for table, path in csv_files.items():
             statement = f"COPY plain_{table} ({', '.join(_columns(store, table))}) FROM STDIN (FORMAT csv)"
             with path.open("rb") as file, connection.cursor().copy(statement.encode()) as copy:
-                while piece := file.read(1 << 20):
-                    copy.write(piece)
+                while chunk := file.read(1 << 20):
+                    copy.write(chunk)

@@ -12,22 +12,22 @@ from bench.seed_data import seed_database
 from bench.serving import RunningServer, serve
 from bench.size import Size
 
-MOST = 300
+MAX_MIB_PER_WORKER = 300
 """MiB a worker."""
 
 
 class _Watch:
-    """Looks at a server's workers four times a second."""
+    """Samples the memory of a server's workers four times a second."""
 
-    def __init__(self, served: RunningServer) -> None:
-        self._served = served
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._sample)
         self.samples: list[float] = []
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         while not self._done.wait(0.25):
-            self.samples.append(max(processes.resident_mib(self._served.workers)))
+            self.samples.append(max(processes.resident_mib(self._server.workers)))
 
     def __enter__(self) -> "_Watch":
         self._thread.start()
@@ -50,18 +50,23 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     store = environment.database()
     club = store.create_club("memory")
     seed_database(store, club, profiles, profiles)
-    with serve(environment, store, 2) as served:
-        before = max(processes.resident_mib(served.workers))
+    with serve(environment, store, 2) as server:
+        before = max(processes.resident_mib(server.workers))
         began = time.perf_counter()
-        with _Watch(served) as watch:
-            answer = upload_import(served.port, club, file_lines(club, profiles, rows, lines=0))
+        with _Watch(server) as watch:
+            response = upload_import(server.port, club, file_lines(club, profiles, rows, lines=0))
         seconds = time.perf_counter() - began
-        assert answer["accepted"] == rows, answer
-        highest = max(processes.highest_resident_mib(served.workers))
+        assert response["accepted"] == rows, response
+        highest = max(processes.highest_resident_mib(server.workers))
     findings.record("resident memory of a worker before", before, "MiB")
     quarters = [watch.samples[len(watch.samples) * part // 4] for part in range(4)]
     for part, samples in enumerate(quarters):
         findings.record(f"larger worker, {part} quarters of the way", samples, "MiB")
     highest = findings.record("highest of a worker", highest, "MiB")
     findings.record("rows", rows / seconds, "transactions/s")
-    findings.target_at_most(f"Memory while {rows:,} rows stream in: under {MOST} MB a worker", highest, MOST, "MiB")
+    findings.target_at_most(
+        f"Memory while {rows:,} rows stream in: under {MAX_MIB_PER_WORKER} MB a worker",
+        highest,
+        MAX_MIB_PER_WORKER,
+        "MiB",
+    )

@@ -1,4 +1,4 @@
-"""The naive way to keep values true, to compare with: a row trigger that recomputes the profile."""
+"""The naive way to maintain values, to compare with: a row trigger that recomputes the profile."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Transactions and values in one table each, against the same in parts by a hash of (community, profile)."""
+"""Transactions and values in one table each, against tables partitioned by a hash of (community, profile)."""
 
 import random
 import time
@@ -12,7 +12,7 @@ import psycopg
 
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
 from bench.processes import thread_cpu_nanoseconds
-from bench.recompute import recomputed
+from bench.recompute import recompute_seconds
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
 from bench.size import Size
@@ -21,8 +21,8 @@ from regulars.aggregations.table import refresh_statement
 PARTS = (8, 32)
 ROUNDS = 3
 BATCH = 1_000
-EVERY = 20
-"""Before a vacuum, the rows of one profile in so many are updated."""
+UPDATED_MODULUS = 20
+"""Before a vacuum, the rows of one profile in this many are updated."""
 
 _TABLES = ("transactions", "profile_aggregations")
 _UPDATES = {
@@ -33,16 +33,16 @@ _UPDATES = {
 
 
 @dataclass
-class _Way:
-    """One way to keep the rows, and what was measured of it by name: (number, unit) of each round."""
+class _Layout:
+    """A layout of the tables in a database of its own, and its figures of each round by name and unit."""
 
     name: str
     store: BenchDatabase
     club: BenchClub
     figures: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def keep(self, name: str, value: float, unit: str) -> None:
-        """Keeps one number of this round."""
+    def record(self, name: str, value: float, unit: str) -> None:
+        """Records a figure of this round."""
         self.figures[name, unit].append(value)
 
 
@@ -51,34 +51,34 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     profiles = size.rows(1_000_000, 2_000)
     findings.describe(
         f"{10 * profiles:,} transactions of {profiles:,} profiles with their values, in three databases of one server: "
-        f"as the product keeps them, and both tables in {' and in '.join(map(str, PARTS))} parts by a hash of "
+        f"as the product stores them, and both tables in {' and in '.join(map(str, PARTS))} parts by a hash of "
         f"(community_id, profile_id), with the same indexes, but the key and the external id unique within a profile "
         f"only. All take turns. A sale is inserted of random profiles, then the product's own statement "
         f"refreshes their values, which move. Their CPU is that of the connection, a profile."
     )
     findings.describe(
-        f"Vacuum: after an update of the rows of one profile in {EVERY}, without parallel workers, as autovacuum does; "
+        f"Vacuum: after an update of the rows of one profile in {UPDATED_MODULUS}, without parallel workers, as autovacuum does; "
         f"the longest is that of one part. A first write is that of a new connection, which plans it."
     )
-    ways = _ways(environment, profiles)
-    everyone = _everyone(ways[0])
-    with ways[0].store.owner_connection() as connection:
+    layouts = _create_layouts(environment, profiles)
+    profile_ids = _profile_ids(layouts[0])
+    with layouts[0].store.owner_connection() as connection:
         now = fetch_one(connection, "SELECT now()")[0]
-    for round_ in range(size.rounds(ROUNDS)):
-        for way in random.Random(round_).sample(ways, len(ways)):
-            chosen = random.Random(round_)
-            _write(way, everyone, now, chosen, size)
-            seconds = recomputed(way.store, way.club, everyone[: size.rows(200_000, 500)], now, 1)
-            way.keep("recompute, 1 core", seconds, "s")
-            _vacuum(way, round_)
-    _report(ways, findings)
+    for round_number in range(size.rounds(ROUNDS)):
+        for layout in random.Random(round_number).sample(layouts, len(layouts)):
+            generator = random.Random(round_number)
+            _write(layout, profile_ids, now, generator, size)
+            seconds = recompute_seconds(layout.store, layout.club, profile_ids[: size.rows(200_000, 500)], now, 1)
+            layout.record("recompute, 1 core", seconds, "s")
+            _vacuum(layout, round_number)
+    _report(layouts, findings)
 
 
-def _ways(environment: BenchEnvironment, profiles: int) -> list[_Way]:
+def _create_layouts(environment: BenchEnvironment, profiles: int) -> list[_Layout]:
     store = environment.database()
     club = store.create_club("partitions")
     seed_database(store, club, profiles, 10 * profiles)
-    ways = [_Way("one table", store, club)]
+    layouts = [_Layout("one table", store, club)]
     for parts in PARTS:
         name = f"parts_{parts}"
         with psycopg.connect(store.owner_url.replace("/regulars?", "/postgres?"), autocommit=True) as connection:
@@ -86,17 +86,17 @@ def _ways(environment: BenchEnvironment, profiles: int) -> list[_Way]:
         split = BenchDatabase(*(url.replace("/regulars?", f"/{name}?") for url in (store.owner_url, store.app_url)))
         with split.owner_connection() as connection:
             connection.execute(sql("partition").format(parts=parts).encode())
-        # Whose rows are whose, and what the app may do, are said of the new tables too.
-        ways.append(_Way(f"{parts} parts", environment.database(name), club))
-    for way in ways:
-        way.store.vacuum(*_TABLES)
-        with way.store.owner_connection() as connection:
+        # The migration adds row-level security and the permissions of the application to the new tables.
+        layouts.append(_Layout(f"{parts} parts", environment.database(name), club))
+    for layout in layouts:
+        layout.store.vacuum(*_TABLES)
+        with layout.store.owner_connection() as connection:
             wait_for_autovacuum(connection)
-    return ways
+    return layouts
 
 
-def _everyone(way: _Way) -> list[UUID]:
-    with way.store.owner_connection() as connection:
+def _profile_ids(layout: _Layout) -> list[UUID]:
+    with layout.store.owner_connection() as connection:
         rows = connection.execute("SELECT profile_id FROM profiles ORDER BY profile_id").fetchall()
     return [each[0] for each in rows]
 
@@ -104,23 +104,28 @@ def _everyone(way: _Way) -> list[UUID]:
 # Writes --------------------------------------------------------------------------------------------------
 
 
-def _write(way: _Way, everyone: list[UUID], now: datetime, chosen: random.Random, size: Size) -> None:
-    with way.store.app_connection(way.club) as connection:
+def _write(layout: _Layout, profile_ids: list[UUID], now: datetime, generator: random.Random, size: Size) -> None:
+    with layout.store.app_connection(layout.club) as connection:
         began = time.perf_counter()
-        _sale_each(connection, way.club, everyone[:1], now)
-        way.keep("first write of a connection", 1e3 * (time.perf_counter() - began), "ms")
+        _insert_and_refresh(connection, layout.club, profile_ids[:1], now)
+        layout.record("first write of a connection", 1e3 * (time.perf_counter() - began), "ms")
         for profiles, times in ((1, size.rows(500, 5)), (BATCH, size.rows(10, 2))):
-            costs = [_sale_each(connection, way.club, chosen.sample(everyone, profiles), now) for _ in range(times)]
+            costs = [
+                _insert_and_refresh(connection, layout.club, generator.sample(profile_ids, profiles), now)
+                for _ in range(times)
+            ]
             for name, used in zip(("insert", "refresh"), map(sum, zip(*costs, strict=True)), strict=True):
-                way.keep(f"{name} of {profiles:,}", used / 1e3 / times / profiles, "µs")
+                layout.record(f"{name} of {profiles:,}", used / 1e3 / times / profiles, "µs")
 
 
-def _sale_each(connection: psycopg.Connection, club: BenchClub, profiles: list[UUID], now: datetime) -> tuple[int, int]:
-    """Inserts a sale of each profile and refreshes their values; gives the nanoseconds that each used."""
+def _insert_and_refresh(
+    connection: psycopg.Connection, club: BenchClub, profiles: list[UUID], now: datetime
+) -> tuple[int, int]:
+    """Inserts a sale of each profile and refreshes their values; returns the nanoseconds that each of both used."""
     process = connection.info.backend_pid
     connection.execute(b"BEGIN")
     before = thread_cpu_nanoseconds(process)
-    connection.execute(sql("one_sale_each").encode(), [club.id, profiles], prepare=True)
+    connection.execute(sql("insert_sales").encode(), [club.id, profiles], prepare=True)
     between = thread_cpu_nanoseconds(process)
     values: list[Any] = [club.id, profiles, [now] * len(profiles), ["bench"] * len(profiles)]
     connection.execute(refresh_statement().encode(), values, prepare=True)
@@ -138,19 +143,19 @@ FROM pg_class AS whole
 LEFT JOIN pg_inherits AS part ON part.inhparent = whole.oid
 WHERE whole.oid = %s::regclass
 """
-"""The parts of a table; itself where it has none."""
+"""The partitions of a table, or the table itself if it has none."""
 
 
-def _vacuum(way: _Way, round_: int) -> None:
-    with way.store.owner_connection() as connection:
+def _vacuum(layout: _Layout, round_number: int) -> None:
+    with layout.store.owner_connection() as connection:
         for table in _TABLES:
-            some = f"WHERE (hashtextextended(profile_id::text, 0) & 1023) % {EVERY} = {round_}"
-            connection.execute(f"{_UPDATES[table]} {some}".encode())
+            condition = f"WHERE (hashtextextended(profile_id::text, 0) & 1023) % {UPDATED_MODULUS} = {round_number}"
+            connection.execute(f"{_UPDATES[table]} {condition}".encode())
             seconds = [_timed(connection, f"VACUUM (PARALLEL 0) {part}") for part in _parts(connection, table)]
-            way.keep(f"vacuum of {table}", sum(seconds), "s")
-            way.keep(f"vacuum of {table}, longest", max(seconds), "s")
+            layout.record(f"vacuum of {table}", sum(seconds), "s")
+            layout.record(f"vacuum of {table}, longest", max(seconds), "s")
             indexes = f"SELECT sum(pg_indexes_size(part)) / 2 ^ 20 FROM ({_PARTS}) AS parts"
-            way.keep(f"indexes of {table}", float(fetch_one(connection, indexes, [table])[0]), "MiB")
+            layout.record(f"indexes of {table}", float(fetch_one(connection, indexes, [table])[0]), "MiB")
 
 
 def _parts(connection: psycopg.Connection, table: str) -> list[str]:
@@ -163,14 +168,14 @@ def _timed(connection: psycopg.Connection, statement: str) -> float:
     return time.perf_counter() - began
 
 
-def _report(ways: list[_Way], findings: Findings) -> None:
-    unpartitioned, *split = ways
+def _report(layouts: list[_Layout], findings: Findings) -> None:
+    unpartitioned, *split = layouts
     rows = []
     for (name, unit), one in unpartitioned.figures.items():
         values = [findings.record(f"{name}, {unpartitioned.name}", one, unit)]
-        for way in split:
-            values.append(findings.record(f"{name}, {way.name}", way.figures[name, unit], unit))
-            ratios = [other / base for other, base in zip(way.figures[name, unit], one, strict=True)]
-            findings.record(f"{name}: {way.name} / {unpartitioned.name}", ratios, "")
+        for layout in split:
+            values.append(findings.record(f"{name}, {layout.name}", layout.figures[name, unit], unit))
+            ratios = [other / base for other, base in zip(layout.figures[name, unit], one, strict=True)]
+            findings.record(f"{name}: {layout.name} / {unpartitioned.name}", ratios, "")
         rows.append([f"{name}, {unit}", *(f"{each:,.1f}" for each in values)])
-    findings.add_table("Medians", ["", *(way.name for way in ways)], rows)
+    findings.add_table("Medians", ["", *(layout.name for layout in layouts)], rows)

@@ -1,4 +1,4 @@
-"""Generated purchases as Parquet files; the same seed gives the same files."""
+"""Generated purchases as Parquet files; the same seed produces the same files."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,6 @@ def write_purchases(folder: Path, rows: int, profiles: int) -> PurchaseFiles:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         connection.execute("SET temp_directory = ?", [str(folder)])
-        connection.execute(sql("chances"))
+        connection.execute(sql("random_macros"))
         connection.execute(sql("purchases").format(purchases=rows, profiles=profiles, folder=folder))
     return PurchaseFiles(folder, rows, profiles)

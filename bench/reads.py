@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Iterator
 
 from bench import load_generator, postgres_cpu
+from bench.application import EMPTY
 from bench.environment import BenchClub, BenchEnvironment
 from bench.load_generator import Load, Request
 from bench.postgres_cpu import PostgresCpu
 from bench.requests import reads, request
 from bench.result import Findings
 from bench.seed_data import seed_database
-from bench.served import EMPTY
 from bench.serving import RunningServer, serve
 from bench.size import Size
 
@@ -30,19 +30,19 @@ class _Cost:
 
     def __init__(self) -> None:
         self.per_second: list[float] = []
-        self.server: list[float] = []
-        self.database: list[PostgresCpu] = []
+        self.server_cpu: list[float] = []
+        self.database_cpu: list[PostgresCpu] = []
 
     def measure(
-        self, environment: BenchEnvironment, served: RunningServer, requests: Iterator[Request], seconds: float
+        self, environment: BenchEnvironment, server: RunningServer, requests: Iterator[Request], seconds: float
     ) -> Load:
-        server = served.cpu_seconds()
+        cpu_before = server.cpu_seconds()
         with postgres_cpu.measure(environment.postmaster_pid) as database:
-            done = load_generator.closed_loop(served.port, requests, CONNECTIONS, seconds).require(200)
-        self.per_second.append(done.per_second)
-        self.server.append(1e6 * (served.cpu_seconds() - server) / done.responses)
-        self.database.append(database.per(done.responses))
-        return done
+            load = load_generator.closed_loop(server.port, requests, CONNECTIONS, seconds).require(200)
+        self.per_second.append(load.per_second)
+        self.server_cpu.append(1e6 * (server.cpu_seconds() - cpu_before) / load.responses)
+        self.database_cpu.append(database.per(load.responses))
+        return load
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
@@ -60,15 +60,15 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     club = store.create_club("reads")
     seed_database(store, club, profiles, 4 * profiles)
     for workers in (1, 2):
-        with serve(environment, store, workers) as served:
-            _throughput(environment, served, club, profiles, workers, size, findings)
-    with serve(environment, store) as served:
-        _latency(served, club, profiles, size, findings)
+        with serve(environment, store, workers) as server:
+            _throughput(environment, server, club, profiles, workers, size, findings)
+    with serve(environment, store) as server:
+        _latency(server, club, profiles, size, findings)
 
 
 def _throughput(
     environment: BenchEnvironment,
-    served: RunningServer,
+    server: RunningServer,
     club: BenchClub,
     profiles: int,
     workers: int,
@@ -80,22 +80,22 @@ def _throughput(
     empty, values, repeated = _Cost(), _Cost(), _Cost()
     seconds = size.seconds(5)
     for requests in (requests_by_route, repeated_requests):
-        _Cost().measure(environment, served, requests, seconds / 2)
+        _Cost().measure(environment, server, requests, seconds / 2)
     for _ in range(size.rounds(ROUNDS)):
-        empty.measure(environment, served, _empty(club), seconds)
-        values.measure(environment, served, requests_by_route, seconds)
-        repeated.measure(environment, served, repeated_requests, seconds)
+        empty.measure(environment, server, _empty(club), seconds)
+        values.measure(environment, server, requests_by_route, seconds)
+        repeated.measure(environment, server, repeated_requests, seconds)
     kind = f"{workers} worker{'s' if workers > 1 else ''}"
     findings.record(f"empty route, {kind}", empty.per_second, "requests/s")
     findings.record(f"GET aggregations, {kind}", values.per_second, "requests/s")
-    ratios = [value / none for value, none in zip(values.per_second, empty.per_second, strict=True)]
+    ratios = [value / empty for value, empty in zip(values.per_second, empty.per_second, strict=True)]
     ratio = findings.record(f"GET aggregations / empty route, {kind}", ratios, "")
-    findings.record(f"CPU of the server for an empty answer, {kind}", empty.server, "µs")
-    findings.record(f"CPU of the server for a read, {kind}", values.server, "µs")
-    postgres_cpu.record(findings, f"CPU of PostgreSQL for a read, {kind}", values.database, "µs")
+    findings.record(f"CPU of the server for an empty answer, {kind}", empty.server_cpu, "µs")
+    findings.record(f"CPU of the server for a read, {kind}", values.server_cpu, "µs")
+    postgres_cpu.record(findings, f"CPU of PostgreSQL for a read, {kind}", values.database_cpu, "µs")
     findings.record(f"GET aggregations, repeated, {kind}", repeated.per_second, "requests/s")
-    findings.record(f"CPU of the server for a repeated read, {kind}", repeated.server, "µs")
-    postgres_cpu.record(findings, f"CPU of PostgreSQL for a repeated read, {kind}", repeated.database, "µs")
+    findings.record(f"CPU of the server for a repeated read, {kind}", repeated.server_cpu, "µs")
+    postgres_cpu.record(findings, f"CPU of PostgreSQL for a repeated read, {kind}", repeated.database_cpu, "µs")
     findings.target_at_least(
         f"GET aggregations, {kind}: at least half the requests a second of an empty JSON route of the same server",
         ratio,
@@ -103,24 +103,24 @@ def _throughput(
     )
 
 
-def _latency(served: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
+def _latency(server: RunningServer, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
     requests_by_route = {"empty route": _empty(club), "GET aggregations": reads(club, profiles, 100_000)}
     seconds = size.seconds(30)
     rounds: dict[str, list[Load]] = {name: [] for name in requests_by_route}
     load_generator.open_loop(
-        served.port, requests_by_route["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE
+        server.port, requests_by_route["GET aggregations"], CONNECTIONS, max(1, seconds / 10), RATE
     )
     for _ in range(size.rounds(3)):
         for name, requests in requests_by_route.items():
-            done = load_generator.open_loop(served.port, requests, CONNECTIONS, seconds, RATE)
-            rounds[name].append(done.require(200))
+            load = load_generator.open_loop(server.port, requests, CONNECTIONS, seconds, RATE)
+            rounds[name].append(load.require(200))
     findings.describe(
         f"Open loop: {RATE:,} requests a second fall due evenly for {seconds:g} s, three rounds; what the empty route "
         f"needs is the machine's and the load generator's own."
     )
     ratios = [
-        values.percentile(99) / none.percentile(99)
-        for none, values in zip(rounds["empty route"], rounds["GET aggregations"], strict=True)
+        values.percentile(99) / empty.percentile(99)
+        for empty, values in zip(rounds["empty route"], rounds["GET aggregations"], strict=True)
     ]
     ratio = findings.record(f"GET aggregations / empty route at {RATE:,} requests/s, p99", ratios, "")
     findings.target_at_most(

@@ -12,8 +12,8 @@ from bench.seed_data import seed_database
 from bench.size import Size
 from regulars.aggregations.compiled_values import values_statement
 
-AT_ONCE = 5_000
-MOST = 30
+PROFILES_PER_STATEMENT = 5_000
+MAX_RATIO = 30
 ROUNDS = 3
 
 _GROUPED = """
@@ -32,7 +32,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     profiles = size.rows(500_000, 2_000)
     findings.describe(
         f"{10 * profiles:,} transactions of {profiles:,} profiles. Recompute: the product's compiled statement over "
-        f"all profiles, {AT_ONCE:,} at a time in the order of their ids. Plain: SELECT profile_id, count(*), "
+        f"all profiles, {PROFILES_PER_STATEMENT:,} at a time in the order of their ids. Plain: SELECT profile_id, count(*), "
         f"sum(amount), min(transacted_at), max(transacted_at) FROM transactions GROUP BY profile_id. Neither sends its "
         f"rows; both are as the app's role, in turns, once with one core each and once with all cores (two "
         f"connections; parallel workers)."
@@ -44,41 +44,41 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         rows = connection.execute(
             "SELECT profile_id FROM profiles WHERE community_id = %s ORDER BY profile_id", [club.id]
         )
-        everyone = [each[0] for each in rows]
+        profile_ids = [each[0] for each in rows]
         now = fetch_one(connection, "SELECT now()")[0]
     for cores in (1, 2):
-        _compare(store, club, everyone, now, cores, size, findings)
+        _compare(store, club, profile_ids, now, cores, size, findings)
 
 
 def _compare(
     store: BenchDatabase,
     club: BenchClub,
-    everyone: list[UUID],
+    profile_ids: list[UUID],
     now: datetime,
     cores: int,
     size: Size,
     findings: Findings,
 ) -> None:
-    _grouped(store, club, cores)
-    took, grouped, ratios = [], [], []
+    _group_by_seconds(store, club, cores)
+    recompute_times, group_by_times, ratios = [], [], []
     for _ in range(size.rounds(ROUNDS)):
-        grouped.append(_grouped(store, club, cores))
-        took.append(recomputed(store, club, everyone, now, cores))
-        ratios.append(took[-1] / grouped[-1])
+        group_by_times.append(_group_by_seconds(store, club, cores))
+        recompute_times.append(recompute_seconds(store, club, profile_ids, now, cores))
+        ratios.append(recompute_times[-1] / group_by_times[-1])
     kind = f"{cores} core{'s' if cores > 1 else ''}"
-    findings.record(f"plain GROUP BY, {kind}", grouped, "s")
-    seconds = findings.record(f"full recompute, {kind}", took, "s")
-    findings.record(f"full recompute, {kind}, a profile", 1e6 * seconds / len(everyone), "µs")
+    findings.record(f"plain GROUP BY, {kind}", group_by_times, "s")
+    seconds = findings.record(f"full recompute, {kind}", recompute_times, "s")
+    findings.record(f"full recompute, {kind}, a profile", 1e6 * seconds / len(profile_ids), "µs")
     ratio = findings.record(f"full recompute / plain GROUP BY, {kind}", ratios, "")
     findings.target_at_most(
-        f"Full recompute of {10 * len(everyone):,} transactions over {len(everyone):,} profiles, {kind}: within {MOST} "
-        f"times a plain GROUP BY",
+        f"Full recompute of {10 * len(profile_ids):,} transactions over {len(profile_ids):,} profiles, {kind}: within "
+        f"{MAX_RATIO} times a plain GROUP BY",
         ratio,
-        MOST,
+        MAX_RATIO,
     )
 
 
-def _grouped(store: BenchDatabase, club: BenchClub, cores: int) -> float:
+def _group_by_seconds(store: BenchDatabase, club: BenchClub, cores: int) -> float:
     with store.app_connection(club) as connection:
         connection.execute(f"SET max_parallel_workers_per_gather = {cores - 1}".encode())
         began = time.perf_counter()
@@ -86,23 +86,28 @@ def _grouped(store: BenchDatabase, club: BenchClub, cores: int) -> float:
         return time.perf_counter() - began
 
 
-def recomputed(store: BenchDatabase, club: BenchClub, everyone: list[UUID], now: datetime, cores: int) -> float:
-    """Computes all values of these profiles, without sending or storing them; gives the seconds that it takes."""
-    parts = [everyone[start : start + AT_ONCE] for start in range(0, len(everyone), AT_ONCE)]
+def recompute_seconds(
+    store: BenchDatabase, club: BenchClub, profile_ids: list[UUID], now: datetime, cores: int
+) -> float:
+    """Computes all values of these profiles, without sending or storing them; returns the seconds that it takes."""
+    batches = [
+        profile_ids[start : start + PROFILES_PER_STATEMENT]
+        for start in range(0, len(profile_ids), PROFILES_PER_STATEMENT)
+    ]
     began = time.perf_counter()
     with ThreadPoolExecutor(cores) as pool:
-        halves = [parts[number::cores] for number in range(cores)]
-        counted = sum(pool.map(lambda half: _counted(store, club, half, now), halves))
+        shares = [batches[number::cores] for number in range(cores)]
+        count = sum(pool.map(lambda share: _count_profiles(store, club, share, now), shares))
     seconds = time.perf_counter() - began
-    assert counted == len(everyone), counted
+    assert count == len(profile_ids), count
     return seconds
 
 
-def _counted(store: BenchDatabase, club: BenchClub, parts: list[list[UUID]], now: datetime) -> int:
+def _count_profiles(store: BenchDatabase, club: BenchClub, batches: list[list[UUID]], now: datetime) -> int:
     text = f"WITH fresh AS MATERIALIZED (\n{values_statement()}\n) SELECT count(*) FROM fresh"
     total = 0
     with store.app_connection(club) as connection:
-        for part in parts:
-            values: list[Any] = [club.id, part, [now] * len(part)]
+        for batch in batches:
+            values: list[Any] = [club.id, batch, [now] * len(batch)]
             total += fetch_one(connection, text, values)[0]
     return total

@@ -38,7 +38,7 @@ def seed_database(
 ) -> None:
     """Stores profiles with transactions at random, each in three stores of its own; brings all values up to date.
 
-    `changed` is a statement that makes the transactions what a benchmark needs, before there are values.
+    `update_statement` changes the transactions as a benchmark needs them, before values are computed.
     """
     with store.owner_connection() as connection:
         connection.execute("SELECT set_config('regulars.community_id', %s, false)", [str(club.id)])
@@ -97,7 +97,7 @@ def _without_indexes(connection: psycopg.Connection, table: str) -> Iterator[Non
 def refresh_all(store: BenchDatabase, club: BenchClub) -> None:
     """Computes all values that are not there yet by the product's own refresh, and empties the outbox."""
     with store.owner_connection() as connection:
-        waiting = [
+        profile_ids = [
             row[0]
             for row in connection.execute(
                 """
@@ -109,16 +109,17 @@ def refresh_all(store: BenchDatabase, club: BenchClub) -> None:
             )
         ]
         now = fetch_one(connection, "SELECT now()")[0].astimezone(UTC)
-        parts = [
-            waiting[start : start + PROFILES_PER_STATEMENT] for start in range(0, len(waiting), PROFILES_PER_STATEMENT)
+        batches = [
+            profile_ids[start : start + PROFILES_PER_STATEMENT]
+            for start in range(0, len(profile_ids), PROFILES_PER_STATEMENT)
         ]
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda half: _refresh(store, club, half, now), (parts[::2], parts[1::2])))
+            list(pool.map(lambda share: _refresh(store, club, share, now), (batches[::2], batches[1::2])))
         connection.execute("TRUNCATE outbox")
 
 
-def _refresh(store: BenchDatabase, club: BenchClub, parts: list[list[UUID]], now: datetime) -> None:
+def _refresh(store: BenchDatabase, club: BenchClub, batches: list[list[UUID]], now: datetime) -> None:
     with store.app_connection(club) as connection:
-        for part in parts:
-            causes: list[Any] = ["fill"] * len(part)
-            connection.execute(refresh_statement().encode(), [club.id, part, [now] * len(part), causes])
+        for batch in batches:
+            reasons: list[Any] = ["fill"] * len(batch)
+            connection.execute(refresh_statement().encode(), [club.id, batch, [now] * len(batch), reasons])

@@ -1,7 +1,6 @@
 """Commits of purchases in communities with segments: none, ten and a hundred; and a small segment against a large one."""
 
 import asyncio
-import hashlib
 import itertools
 import random
 import time
@@ -9,12 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from bench import processes
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.requests import profile_id
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
 from bench.size import Size
@@ -32,8 +31,8 @@ from regulars.storage.database import Database
 ROUNDS = 5
 SEGMENTS = (0, 10, 100)
 BATCH = 50
-LARGE = 5_000_000
-MOST = 1.1
+LARGE_SEGMENT_MEMBERS = 5_000_000
+MAX_COST_RATIO = 1.1
 """A segment of 5,000,000 members may cost a write this many times what one of ten costs; the rest is noise."""
 
 
@@ -50,8 +49,8 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     clubs = {number: store.create_club(f"segments-{number}") for number in SEGMENTS}
     for club in clubs.values():
         _seed(store, club, profiles)
-    asyncio.run(_by_number(environment, store, clubs, profiles, commits, size, findings))
-    asyncio.run(_by_size(environment, store, clubs[0], profiles, commits, size, findings))
+    asyncio.run(_measure_by_number(environment, store, clubs, profiles, commits, size, findings))
+    asyncio.run(_measure_by_size(environment, store, clubs[0], profiles, commits, size, findings))
 
 
 def _seed(store: BenchDatabase, club: BenchClub, profiles: int) -> None:
@@ -79,7 +78,7 @@ async def _create(database: Database, club: BenchClub, number: int) -> None:
             await changes.create(scope, new, Author(), 1_000)
 
 
-class _Buyer:
+class _PurchaseWriter:
     """Commits purchases of random members."""
 
     def __init__(self, database: Database, club: BenchClub, community: Community, profiles: int) -> None:
@@ -87,23 +86,23 @@ class _Buyer:
         self._community = community
         self._club = club
         self._profiles = profiles
-        self._random = random.Random(club.id)
+        self._generator = random.Random(club.id)
         self._numbers = itertools.count(1)
 
     @classmethod
-    async def of(cls, database: Database, club: BenchClub, profiles: int) -> "_Buyer":
-        """A buyer in a community."""
+    async def of(cls, database: Database, club: BenchClub, profiles: int) -> "_PurchaseWriter":
+        """A writer to a community."""
         async with database.unscoped_connection() as connection:
             return cls(database, club, await communities.get_by_id(connection, club.id), profiles)
 
     def _write(self) -> TransactionWrite:
-        number = self._random.randint(1, self._profiles)
+        number = self._generator.randint(1, self._profiles)
         fields = {
             "external_id": f"B{next(self._numbers)}",
             "transacted_at": (self._database.clock() - timedelta(minutes=1)).isoformat(),
             "timezone": "UTC",
-            "total": Decimal(self._random.randint(1, 900)),
-            "profile_id": str(_profile_id(self._club, number)),
+            "total": Decimal(self._generator.randint(1, 900)),
+            "profile_id": str(profile_id(self._club, number)),
             "items": [],
         }
         row = validate(msgspec.convert(fields, TransactionIn, strict=False), self._community)
@@ -119,20 +118,15 @@ class _Buyer:
         await commit(self._database, self._club.id, work)
 
 
-def _profile_id(club: BenchClub, number: int) -> UUID:
-    """The id of a seeded profile; see fill_profiles.sql."""
-    return UUID(hashlib.md5(f"{club.id}-{number}".encode(), usedforsecurity=False).hexdigest())
-
-
-async def _measure(environment: BenchEnvironment, buyer: _Buyer, commits: int, rows: int) -> float:
+async def _measure(environment: BenchEnvironment, writer: _PurchaseWriter, commits: int, rows: int) -> float:
     """Milliseconds of CPU of one commit."""
     before = time.process_time() + processes.cpu_seconds(environment.postmaster_pid)
     for _ in range(commits):
-        await buyer.commit(rows)
+        await writer.commit(rows)
     return 1_000 * (time.process_time() + processes.cpu_seconds(environment.postmaster_pid) - before) / commits
 
 
-async def _by_number(
+async def _measure_by_number(
     environment: BenchEnvironment,
     store: BenchDatabase,
     clubs: dict[int, BenchClub],
@@ -146,23 +140,25 @@ async def _by_number(
             await _create(database, club, number)
             before = time.process_time() + processes.cpu_seconds(environment.postmaster_pid)
             await SegmentMaintenance(database).run_community(club.id)
-            used = time.process_time() + processes.cpu_seconds(environment.postmaster_pid) - before
+            cpu_seconds = time.process_time() + processes.cpu_seconds(environment.postmaster_pid) - before
             if number:
-                findings.record(f"first computation of {number} segments", 1e6 * used / profiles, "µs of CPU a member")
-        buyers = {number: await _Buyer.of(database, club, profiles) for number, club in clubs.items()}
+                findings.record(
+                    f"first computation of {number} segments", 1e6 * cpu_seconds / profiles, "µs of CPU a member"
+                )
+        writers = {number: await _PurchaseWriter.of(database, club, profiles) for number, club in clubs.items()}
         for rows in (1, BATCH):
             measured: dict[int, list[float]] = {number: [] for number in clubs}
-            for buyer in buyers.values():
-                await _measure(environment, buyer, 10, rows)
+            for writer in writers.values():
+                await _measure(environment, writer, 10, rows)
             for _ in range(size.rounds(ROUNDS)):
-                for number, buyer in buyers.items():
-                    measured[number].append(await _measure(environment, buyer, max(5, commits // rows), rows))
-            noun = "1 purchase" if rows == 1 else f"{rows} purchases"
+                for number, writer in writers.items():
+                    measured[number].append(await _measure(environment, writer, max(5, commits // rows), rows))
+            purchases = "1 purchase" if rows == 1 else f"{rows} purchases"
             for number, values in measured.items():
-                findings.record(f"{noun}, {number} segments", values, "ms of CPU a commit")
+                findings.record(f"{purchases}, {number} segments", values, "ms of CPU a commit")
 
 
-async def _by_size(
+async def _measure_by_size(
     environment: BenchEnvironment,
     store: BenchDatabase,
     club: BenchClub,
@@ -172,13 +168,13 @@ async def _by_size(
     findings: Findings,
 ) -> None:
     """One segment, of ten members and then of millions: the memberships of other profiles are only rows."""
-    members = size.rows(LARGE, 5_000)
+    members = size.rows(LARGE_SEGMENT_MEMBERS, 5_000)
     async with Database(store.app_url, 1) as database:
         await _create(database, club, 1)
         await SegmentMaintenance(database).run_community(club.id)
-        buyer = await _Buyer.of(database, club, profiles)
-        await _measure(environment, buyer, 20, 1)
-        small = await _rounds(lambda: _measure(environment, buyer, commits, 1), size)
+        writer = await _PurchaseWriter.of(database, club, profiles)
+        await _measure(environment, writer, 20, 1)
+        small = await _measure_rounds(lambda: _measure(environment, writer, commits, 1), size)
         with store.owner_connection() as connection:
             connection.execute("SELECT set_config('regulars.community_id', %s, false)", [str(club.id)])
             connection.execute(
@@ -190,17 +186,17 @@ async def _by_size(
                 [club.id, club.id, members],
             )
         store.vacuum("segment_memberships")
-        await _measure(environment, buyer, 20, 1)
-        large = await _rounds(lambda: _measure(environment, buyer, commits, 1), size)
-    few = findings.record("1 purchase, a segment of the seeded members", small, "ms of CPU a commit")
-    many = findings.record(f"1 purchase, a segment of {members:,} more members", large, "ms of CPU a commit")
+        await _measure(environment, writer, 20, 1)
+        large = await _measure_rounds(lambda: _measure(environment, writer, commits, 1), size)
+    small_cost = findings.record("1 purchase, a segment of the seeded members", small, "ms of CPU a commit")
+    large_cost = findings.record(f"1 purchase, a segment of {members:,} more members", large, "ms of CPU a commit")
     findings.target_at_most(
-        f"A commit in a community whose segment has {members:,} members: at most {MOST} times that of a small one",
-        many / few,
-        MOST,
+        f"A commit in a community whose segment has {members:,} members: at most {MAX_COST_RATIO} times that of a small one",
+        large_cost / small_cost,
+        MAX_COST_RATIO,
         "times",
     )
 
 
-async def _rounds(measure: Callable[[], Any], size: Size) -> Sequence[float]:
+async def _measure_rounds(measure: Callable[[], Any], size: Size) -> Sequence[float]:
     return [await measure() for _ in range(size.rounds(ROUNDS))]

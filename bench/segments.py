@@ -1,13 +1,13 @@
-"""Ad-hoc counts of members: the columnar copy against PostgreSQL, four concurrent clients."""
+"""Ad-hoc counts of members: the columnar replica against PostgreSQL, four concurrent clients."""
 
 import asyncio
 import json
 import resource
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment
+from bench.latency import Query, measure_latencies, measure_latency, percentile
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
 from bench.size import Size
@@ -22,8 +22,8 @@ from regulars.storage.database import Database
 
 CLIENTS = 4
 ROUNDS = 3
-DUE = 5_000
-MEGABYTES = 2_000
+DUE_PROFILES = 5_000
+REPLICA_MB = 2_000
 
 FILTERS: dict[str, tuple[Any, str]] = {
     "two scalars": (
@@ -68,16 +68,14 @@ FILTERS: dict[str, tuple[Any, str]] = {
         "dimension_recency = 'RI' OR country = 'NO' OR spend_all > 300000",
     ),
 }
-_JOINED = "members JOIN profile_aggregations USING (community_id, profile_id)"
-
-Ask = Callable[[], Awaitable[None]]
+_JOIN = "members JOIN profile_aggregations USING (community_id, profile_id)"
 
 
 def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """members_count over a million members."""
     profiles = size.rows(1_000_000, 2_000)
     findings.describe(
-        f"{profiles:,} members with {3 * profiles:,} transactions, {min(DUE, profiles // 4):,} of them due by the "
+        f"{profiles:,} members with {3 * profiles:,} transactions, {min(DUE_PROFILES, profiles // 4):,} of them due by the "
         f"clock; {CLIENTS} concurrent clients ask for members_count in one process, each in a snapshot of its own, under "
         f"row-level security. PostgreSQL is queried over as many connections; it counts stored values, not due ones."
     )
@@ -94,112 +92,118 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
         )
         connection.execute("GRANT SELECT ON narrow TO PUBLIC")
     store.vacuum("members", "narrow")
-    asyncio.run(_measured(store, club, profiles, size, findings))
+    asyncio.run(_measure(store, club, profiles, size, findings))
 
 
-async def _measured(store: BenchDatabase, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
+async def _measure(store: BenchDatabase, club: BenchClub, profiles: int, size: Size, findings: Findings) -> None:
     requests = size.rows(60, 5)
     async with Database(store.app_url, CLIENTS + 2) as database:
-        await _copies(_Copied(database, club), store, profiles, requests, size, findings)
+        await _measure_replica(_Replica(database, club), store, profiles, requests, size, findings)
         for name, (_, condition) in FILTERS.items():
-            for table, label in ((_JOINED, "PostgreSQL"), ("narrow", "PostgreSQL, narrow table")):
-                ask = _counting(database, club, f"SELECT count(*) FROM {table} WHERE {condition}")
-                times = await _run_concurrently(ask, max(5, requests // 6))
-                findings.record(f"{name}: {label}, p95", [_percentile(times, 95)], "ms")
+            for table, label in ((_JOIN, "PostgreSQL"), ("narrow", "PostgreSQL, narrow table")):
+                query = _count_query(database, club, f"SELECT count(*) FROM {table} WHERE {condition}")
+                times = await _run_concurrently(query, max(5, requests // 6))
+                findings.record(f"{name}: {label}, p95", [percentile(times, 95)], "ms")
 
 
-class _Copied:
-    """The product, as a request reaches it."""
+class _Replica:
+    """The product with its columnar replica, as a request reaches it."""
 
     def __init__(self, database: Database, club: BenchClub) -> None:
         self.database = database
-        self.copies = ReplicaCache(MEGABYTES)
-        self.customer = Tenant(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
+        self.cache = ReplicaCache(REPLICA_MB)
+        self.tenant = Tenant(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
 
-    def request(self, filter_: Any) -> Ask:
-        query = _query(filter_)
-        stores = Backends(self.database, self.copies)
+    def count_query(self, filter_: Any) -> Query:
+        report_query = _parse(filter_)
+        backends = Backends(self.database, self.cache)
 
-        async def ask() -> None:
+        async def query() -> None:
             while True:
                 try:
-                    await records(query, [self.customer], stores, self.database.clock())
+                    await records(report_query, [self.tenant], backends, self.database.clock())
                     return
                 except ReplicaStaleError:
                     # As a client that reconnects immediately.
                     continue
 
-        return ask
+        return query
 
 
-def _query(filter_: Any) -> ReportQuery:
+def _parse(filter_: Any) -> ReportQuery:
     return parse_query(json.dumps({"report": "members_count", "filter": filter_}).encode(), REPORTS_BY_NAME)
 
 
-async def _copies(
-    copied: _Copied, store: BenchDatabase, profiles: int, requests: int, size: Size, findings: Findings
+async def _measure_replica(
+    replica: _Replica, store: BenchDatabase, profiles: int, requests: int, size: Size, findings: Findings
 ) -> None:
-    before = _resident()
-    findings.record("the first count makes the copy", [await _timed(copied.request(None))], "ms")
-    findings.record("the first filter by recency adds its column", [await _timed(copied.request(_RECENCY))], "ms")
-    findings.record("the first filter by spend adds its column", [await _timed(copied.request(_SPEND))], "ms")
+    before = _highest_resident_mb()
+    findings.record("the first count makes the copy", [await measure_latency(replica.count_query(None))], "ms")
+    findings.record(
+        "the first filter by recency adds its column", [await measure_latency(replica.count_query(_RECENCY))], "ms"
+    )
+    findings.record(
+        "the first filter by spend adds its column", [await measure_latency(replica.count_query(_SPEND))], "ms"
+    )
     with store.owner_connection() as connection:
         connection.execute(
             "UPDATE profile_aggregations SET next_change_at = now() - interval '1 second' WHERE profile_id IN "
-            f"(SELECT profile_id FROM profile_aggregations LIMIT {min(DUE, profiles // 4)})"
+            f"(SELECT profile_id FROM profile_aggregations LIMIT {min(DUE_PROFILES, profiles // 4)})"
         )
-    # Another process would come to them as they fall due.
-    copied.copies = ReplicaCache(MEGABYTES)
-    await copied.request(None)()
+    # A new replica: the existing one recomputes profiles one by one as they become due.
+    replica.cache = ReplicaCache(REPLICA_MB)
+    await replica.count_query(None)()
     findings.record(
         "the first count with all that is due, its columns added too",
-        [await _timed(copied.request(_RECENCY_AND_SPEND))],
+        [await measure_latency(replica.count_query(_RECENCY_AND_SPEND))],
         "ms",
     )
-    table = copied.copies.replica(copied.customer.community_id)
+    table = replica.cache.replica(replica.tenant.community_id)
     findings.record("memory of the copy, by a million members", [table.memory_bytes / profiles], "MB")
-    findings.record("resident memory that the process has gained", [(_resident() - before) / profiles * 1e6], "MB")
+    findings.record(
+        "resident memory that the process has gained", [(_highest_resident_mb() - before) / profiles * 1e6], "MB"
+    )
     for name, (filter_, _) in FILTERS.items():
-        rounds = [await _run_concurrently(copied.request(filter_), requests) for _ in range(size.rounds(ROUNDS))]
+        rounds = [await _run_concurrently(replica.count_query(filter_), requests) for _ in range(size.rounds(ROUNDS))]
         for percent in (50, 95):
-            values = [_percentile(each, percent) for each in rounds]
-            percentile = findings.record(f"{name}: copy, p{percent}", values, "ms")
+            values = [percentile(each, percent) for each in rounds]
+            value = findings.record(f"{name}: copy, p{percent}", values, "ms")
         findings.target_at_most(
             f"members_count, {name}: p95 under 50 ms with {CLIENTS} concurrent clients over {profiles:,} members",
-            percentile,
+            value,
             50,
             "ms",
         )
         spent = time.process_time()
-        times = await _run_concurrently(copied.request(filter_), requests)
+        times = await _run_concurrently(replica.count_query(filter_), requests)
         findings.record(f"{name}: CPU of the process a count", [1e3 * (time.process_time() - spent) / len(times)], "ms")
-    await _caught_up(copied, store, requests, findings)
+    await _measure_staleness(replica, store, requests, findings)
 
 
-async def _caught_up(copied: _Copied, store: BenchDatabase, requests: int, findings: Findings) -> None:
-    ask = copied.request(FILTERS["two scalars"][0])
+async def _measure_staleness(replica: _Replica, store: BenchDatabase, requests: int, findings: Findings) -> None:
+    query = replica.count_query(FILTERS["two scalars"][0])
     with store.owner_connection() as connection:
         for changed in (1, 500, 5_000):
             times = []
             for _ in range(3):
-                connection.execute(_change(changed))
-                times.append(await _timed(ask))
+                connection.execute(_update_statement(changed))
+                times.append(await measure_latency(query))
             findings.record(f"a count after {changed:,} changed members", times, "ms")
         stopping = asyncio.Event()
 
         async def write() -> None:
             while not stopping.is_set():
-                await asyncio.to_thread(connection.execute, _change(1))
+                await asyncio.to_thread(connection.execute, _update_statement(1))
                 await asyncio.sleep(0.02)
 
         writing = asyncio.create_task(write())
-        times = await _run_concurrently(ask, requests)
+        times = await _run_concurrently(query, requests)
         stopping.set()
         await writing
-    findings.record("two scalars: copy while members change, p95", [_percentile(times, 95)], "ms")
+    findings.record("two scalars: copy while members change, p95", [percentile(times, 95)], "ms")
 
 
-def _change(number: int) -> bytes:
+def _update_statement(number: int) -> bytes:
     return (
         "UPDATE members SET gender = 'other', recorded_xid = pg_current_xact_id() WHERE profile_id IN "
         f"(SELECT profile_id FROM members TABLESAMPLE SYSTEM (1) LIMIT {number})"
@@ -211,34 +215,24 @@ _SPEND: Any = {"type": "greater_than", "field": "aggregations.spend_all", "value
 _RECENCY_AND_SPEND: Any = {"type": "and", "operations": [_RECENCY, _SPEND]}
 
 
-def _counting(database: Database, club: BenchClub, statement: str) -> Ask:
-    async def ask() -> None:
+def _count_query(database: Database, club: BenchClub, statement: str) -> Query:
+    async def query() -> None:
         async with database.read_transaction(club.id) as scope:
             await scope.fetchval(statement)
 
-    return ask
+    return query
 
 
-async def _run_concurrently(ask: Ask, requests: int) -> list[float]:
-    """How long each took, in milliseconds, of as many concurrent clients."""
+async def _run_concurrently(query: Query, requests: int) -> list[float]:
+    """The latencies of several concurrent clients, each of which executes the query so many times."""
     times: list[float] = []
 
     async def client() -> None:
-        times.extend([await _timed(ask) for _ in range(requests)])
+        times.extend(await measure_latencies(query, requests))
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return times
 
 
-async def _timed(ask: Ask) -> float:
-    began = time.perf_counter()
-    await ask()
-    return 1e3 * (time.perf_counter() - began)
-
-
-def _percentile(times: list[float], percent: int) -> float:
-    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]
-
-
-def _resident() -> float:
+def _highest_resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

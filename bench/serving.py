@@ -23,14 +23,14 @@ _ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that answers on a port of this machine."""
+    """A server on a port of this machine."""
 
     port: int
     process: int
 
     @property
     def workers(self) -> list[int]:
-        """The processes that answer requests."""
+        """The processes that handle requests."""
         return [each for each in processes.child_processes(self.process) if each != self.process]
 
     def cpu_seconds(self) -> float:
@@ -39,25 +39,26 @@ class RunningServer:
 
 
 @contextmanager
-def serve(place: BenchEnvironment, store: BenchDatabase, workers: int = 1, **settings: str) -> Iterator[RunningServer]:
+def serve(
+    environment: BenchEnvironment, store: BenchDatabase, workers: int = 1, **settings: str
+) -> Iterator[RunningServer]:
     """Serves a database for the duration of the block, with settings by name (`connections="16"`).
 
-    Raises RuntimeError with the end of its log where it does not come up.
+    Raises RuntimeError with the end of its log if it does not start.
     """
     port = free_port()
-    variables = {f"REGULARS_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws"]
-    command += ["--workers", str(workers), "--host", "127.0.0.1", "--port", str(port), "bench.served:app"]
-    environment = {
+    command += ["--workers", str(workers), "--host", "127.0.0.1", "--port", str(port), "bench.application:create"]
+    variables = {
         "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")]),
-        "TMPDIR": str(place.folder),
+        "TMPDIR": str(environment.folder),
         "REGULARS_DATABASE_URL": store.app_url,
         "REGULARS_WORKERS": str(workers),
         "REGULARS_LOG_LEVEL": "warning",
-        **variables,
+        **{f"REGULARS_{name.upper()}": value for name, value in settings.items()},
     }
-    with run_server(command, port, place.folder / f"server-{port}.log", environment, "/api/health") as served:
-        yield served
+    with run_server(command, port, environment.folder / f"server-{port}.log", variables, "/api/health") as server:
+        yield server
 
 
 @contextmanager
@@ -66,14 +67,14 @@ def run_server(
 ) -> Iterator[RunningServer]:
     """Runs a server for the duration of the block, which starts when the server responds at the path `health`.
 
-    Raises RuntimeError with the end of its log where it does not come up.
+    Raises RuntimeError with the end of its log if it does not start.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=_ROOT, env={**os.environ, **variables}, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _await_answer(process, f"http://127.0.0.1:{port}{health}", log)
+        _await_health(process, f"http://127.0.0.1:{port}{health}", log)
         yield RunningServer(port, process.pid)
     finally:
         process.terminate()
@@ -92,7 +93,7 @@ def free_port() -> int:
         return port
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+def _await_health(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -100,4 +101,4 @@ def _await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> No
                 return
         except (OSError, urllib.error.URLError):
             time.sleep(0.05)
-    raise RuntimeError(f"the server did not come up:\n{log.read_text()[-4000:]}")
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")

@@ -16,7 +16,7 @@ from regulars.aggregations.compiled_values import values_statement
 from regulars.aggregations.table import refresh_statement
 from regulars.facts import purchases
 from regulars.ingest import commit as commits
-from regulars.ingest import transactions as puts
+from regulars.ingest import transactions as writes
 from regulars.loading import transactions
 from regulars.storage.database import Database
 
@@ -45,7 +45,7 @@ STAGES = (
 
 
 def _stage(query: str) -> str:
-    if query == puts.INSERT_STATEMENT:
+    if query == writes.INSERT_STATEMENT:
         return "insert"
     if query == commits._LOCK:
         return "lock"
@@ -123,10 +123,10 @@ class StageMeter:
     def _metered(self, batches: Iterator[Any]) -> Iterator[Any]:
         cost = self.costs["parse"]
         while True:
-            here, began = time.thread_time_ns(), time.perf_counter_ns()
+            client_ns, time_ns = time.thread_time_ns(), time.perf_counter_ns()
             batch = next(batches, None)
-            cost.client += time.thread_time_ns() - here
-            cost.time += time.perf_counter_ns() - began
+            cost.client += time.thread_time_ns() - client_ns
+            cost.time += time.perf_counter_ns() - time_ns
             if batch is None:
                 return
             yield batch
@@ -153,27 +153,29 @@ class _RollbackError(Exception):
 
 
 async def refresh_by_part(
-    database: Database, community_id: int, batches: list[list[Any]], moved: str
+    database: Database, community_id: int, batches: list[list[Any]], change_statement: str
 ) -> dict[str, list[int]]:
     """CPU of PostgreSQL in nanoseconds by part and batch; each part is measured on the same state and rolled back.
 
-    `moved` is a statement that makes the stored values of the profiles $2 differ.
+    `change_statement` makes the stored values of the profiles $2 differ.
     """
     parts = refresh_parts()
     cpu_by_part: dict[str, list[int]] = {name: [] for name, _ in parts}
     for profile_ids in batches:
         before = 0
         for name, text in parts:
-            used = await _used(database, community_id, profile_ids, text, moved)
-            cpu_by_part[name].append(used - before)
-            before = used
+            cpu_ns = await _measure_part(database, community_id, profile_ids, text, change_statement)
+            cpu_by_part[name].append(cpu_ns - before)
+            before = cpu_ns
     return cpu_by_part
 
 
-async def _used(database: Database, community_id: int, profile_ids: list[Any], text: str, moved: str) -> int:
+async def _measure_part(
+    database: Database, community_id: int, profile_ids: list[Any], text: str, change_statement: str
+) -> int:
     try:
         async with database.write_transaction(community_id) as scope:
-            await scope.execute(moved, community_id, profile_ids)
+            await scope.execute(change_statement, community_id, profile_ids)
             values: list[Any] = [profile_ids, [scope.now] * len(profile_ids)]
             if "$4" in text:
                 values.append(["bench"] * len(profile_ids))
@@ -183,7 +185,7 @@ async def _used(database: Database, community_id: int, profile_ids: list[Any], t
             await prepared.fetch(community_id, *[each[:1] for each in values])
             before = processes.thread_cpu_nanoseconds(process)
             await prepared.fetch(community_id, *values)
-            used = processes.thread_cpu_nanoseconds(process) - before
+            cpu_ns = processes.thread_cpu_nanoseconds(process) - before
             raise _RollbackError
     except _RollbackError:
-        return used
+        return cpu_ns

@@ -45,14 +45,14 @@ def run_rounds(module: str, *arguments: object, folder: Path, python: Path = OWN
     Raises RuntimeError with the end of what it said where it fails.
     """
     command = [str(python), "-W", "ignore", "-m", f"bench.peers.{module}", *(str(each) for each in arguments)]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
-    if done.returncode:
-        raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stderr.decode()[-4000:]}")
+    completed = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
+    if completed.returncode:
+        raise RuntimeError(f"{module} ended with {completed.returncode}:\n{completed.stderr.decode()[-4000:]}")
     # What a library prints comes before.
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=list[RunCost])
+    return msgspec.json.decode(completed.stdout.splitlines()[-1], type=list[RunCost])
 
 
 def run(module: str, *arguments: object, folder: Path, python: Path = OWN_PYTHON) -> RunCost:
     """Runs a script with one round."""
-    (only,) = run_rounds(module, *arguments, folder=folder, python=python)
-    return only
+    (cost,) = run_rounds(module, *arguments, folder=folder, python=python)
+    return cost

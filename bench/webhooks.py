@@ -15,6 +15,7 @@ import msgspec
 
 from bench import load_generator, postgres_cpu, processes
 from bench.environment import BenchClub, BenchDatabase, BenchEnvironment, fetch_one, wait_for_autovacuum
+from bench.latency import percentile
 from bench.postgres_cpu import PostgresCpu
 from bench.requests import writes
 from bench.result import Findings
@@ -158,10 +159,10 @@ def _store_events(store: BenchDatabase, club: BenchClub, events: int) -> None:
 def _run_sender(name: str, store: BenchDatabase, club: BenchClub) -> Sent:
     path = os.pathsep.join([str(_ROOT), str(_ROOT / "src")])
     command = [sys.executable, "-m", "bench.webhook_senders", name, store.app_url, str(club.id)]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=_ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Sent)
+    return msgspec.json.decode(completed.stdout.splitlines()[-1], type=Sent)
 
 
 def _require_delivered(store: BenchDatabase, club: BenchClub) -> None:
@@ -195,8 +196,8 @@ def _measure_commits(
     entering = store.create_club("entering")
     _seed_segment(store, entering, profiles)
     _listen(store, entering, receiver, "segment.entered")
-    with serve(environment, store, 1, webhook_allowed_networks="127.0.0.0/8") as served:
-        _compare_commits(environment, served, store, clubs, profiles, size, findings)
+    with serve(environment, store, 1, webhook_allowed_networks="127.0.0.0/8") as server:
+        _compare_commits(environment, server, store, clubs, profiles, size, findings)
         findings.describe(
             f"Arrival: {RATE} purchases/s, in one community each with two deliveries (the purchase, the change of "
             f"values), in another with one for each member that enters a segment; from the start of the commit's "
@@ -204,12 +205,12 @@ def _measure_commits(
         )
         listening = clubs["purchases and changes"]
         before = _count_deliveries(store, listening)
-        latencies = _measure_arrival(served, receiver, listening, profiles, size)
+        latencies = _measure_arrival(server, receiver, listening, profiles, size)
         _record_arrival("a purchase", latencies, findings)
         created = _count_deliveries(store, listening) - before
         arrived = f"{len(latencies):,} of {created:,}"
         findings.target("Webhooks: every delivery arrives", arrived, len(latencies) >= created)
-        latencies = _measure_arrival(served, receiver, entering, profiles, size)
+        latencies = _measure_arrival(server, receiver, entering, profiles, size)
         _record_arrival("segment.entered", latencies, findings)
 
 
@@ -240,7 +241,7 @@ def _seed_segment(store: BenchDatabase, club: BenchClub, profiles: int) -> None:
 
 def _compare_commits(
     environment: BenchEnvironment,
-    served: RunningServer,
+    server: RunningServer,
     store: BenchDatabase,
     clubs: dict[str, BenchClub],
     profiles: int,
@@ -249,31 +250,31 @@ def _compare_commits(
 ) -> None:
     seconds = size.seconds(5)
     cpu: dict[str, list[float]] = {case: [] for case in clubs}
-    for place in range(size.rounds(ROUNDS) + 1):
+    for index in range(size.rounds(ROUNDS) + 1):
         for case, club in clubs.items():
             with store.owner_connection() as connection:
                 wait_for_autovacuum(connection)
             requests = writes(club, PATH, range(1, profiles + 1), int(3_000 * seconds) + CLIENTS)
-            before = served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid)
-            load = load_generator.closed_loop(served.port, iter(requests), CLIENTS, seconds).require(201)
-            used = served.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid) - before
+            before = server.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid)
+            load = load_generator.closed_loop(server.port, iter(requests), CLIENTS, seconds).require(201)
+            used = server.cpu_seconds() + processes.cpu_seconds(environment.postmaster_pid) - before
             # The first round plans the statements.
-            if place:
+            if index:
                 cpu[case].append(1e6 * used / load.responses)
     for case, values in cpu.items():
         findings.record(f"a purchase, {case}: CPU of server and PostgreSQL", values, "µs")
-    base, other = cpu["no webhook"], cpu["a webhook of other events"]
-    more = findings.record(
+    without, with_other = cpu["no webhook"], cpu["a webhook of other events"]
+    increase = findings.record(
         "a purchase, with a webhook of other events: more CPU",
-        [100 * (one / two - 1) for one, two in zip(other, base, strict=True)],
+        [100 * (one / two - 1) for one, two in zip(with_other, without, strict=True)],
         "percent",
     )
     findings.target_at_most(
-        "A webhook of other events: a purchase costs at most 5 percent more CPU", more, 5, "percent"
+        "A webhook of other events: a purchase costs at most 5 percent more CPU", increase, 5, "percent"
     )
 
 
-def _settled(receiver: RunningReceiver) -> int:
+def _wait_for_deliveries(receiver: RunningReceiver) -> int:
     """The number of deliveries that have arrived, once no more come."""
     count = -1
     while count != (count := len(receiver.latencies())):
@@ -282,19 +283,19 @@ def _settled(receiver: RunningReceiver) -> int:
 
 
 def _measure_arrival(
-    served: RunningServer, receiver: RunningReceiver, club: BenchClub, profiles: int, size: Size
+    server: RunningServer, receiver: RunningReceiver, club: BenchClub, profiles: int, size: Size
 ) -> list[float]:
-    """The milliseconds until each delivery of purchases arrived, in order."""
+    """The milliseconds until each delivery of purchases arrived."""
     seconds = size.seconds(20)
-    before = _settled(receiver)
+    before = _wait_for_deliveries(receiver)
     requests = writes(club, PATH, range(1, profiles + 1), int(RATE * seconds) + CLIENTS)
-    load_generator.open_loop(served.port, iter(requests), CLIENTS, seconds, RATE).require(201)
-    _settled(receiver)
-    return sorted(1000 * each for each in receiver.latencies()[before:])
+    load_generator.open_loop(server.port, iter(requests), CLIENTS, seconds, RATE).require(201)
+    _wait_for_deliveries(receiver)
+    return [1000 * each for each in receiver.latencies()[before:]]
 
 
 def _record_arrival(name: str, latencies: Sequence[float], findings: Findings) -> None:
-    findings.record(f"{name}: from the commit to the arrival, p50", latencies[len(latencies) // 2], "ms")
-    slow = findings.record(f"{name}: from the commit to the arrival, p99", latencies[int(len(latencies) * 0.99)], "ms")
+    findings.record(f"{name}: from the commit to the arrival, p50", percentile(latencies, 50), "ms")
+    p99 = findings.record(f"{name}: from the commit to the arrival, p99", percentile(latencies, 99), "ms")
     claim = f"Webhooks: {name} arrives within 1 s of the commit at {RATE} purchases/s, p99"
-    findings.target_at_most(claim, slow, 1_000, "ms")
+    findings.target_at_most(claim, p99, 1_000, "ms")

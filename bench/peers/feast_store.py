@@ -17,14 +17,14 @@ ROWS_PER_WRITE = 2_000
 def open_filled_store(folder: str, values: str, online_store: str) -> None:
     """Defines a feature for each column of a Parquet file of values, and stores all rows online."""
     frame = pd.read_parquet(values, dtype_backend="numpy_nullable")
-    place = Path(folder)
-    place.mkdir()
-    (place / "feature_store.yaml").write_text(
+    path = Path(folder)
+    path.mkdir()
+    (path / "feature_store.yaml").write_text(
         json.dumps(
             {
                 "project": "bench",
                 "provider": "local",
-                "registry": str(place / "registry.db"),
+                "registry": str(path / "registry.db"),
                 "online_store": json.loads(online_store),
                 "offline_store": {"type": "file"},
                 "entity_key_serialization_version": 3,

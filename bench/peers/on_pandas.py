@@ -21,18 +21,18 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     sales = transactions[transactions.cents > 0].copy()
     sales["transacted_on"] = sales.transacted_at.dt.tz_convert(timezone).dt.tz_localize(None).dt.floor("D")
     values = pd.DataFrame(index=pd.RangeIndex(len(profiles)))
-    everything = transactions.groupby("profile", sort=False)
-    values["spend_all"] = everything.cents.sum()
+    transactions_by_profile = transactions.groupby("profile", sort=False)
+    values["spend_all"] = transactions_by_profile.cents.sum()
     values["spend_12m_now"] = (
         transactions[transactions.transacted_at > _before(at, 12)].groupby("profile", sort=False).cents.sum()
     )
     values["spend_12m_now"] = values.spend_12m_now.fillna(0).astype("int64")
-    values["spend_first_date"] = everything.transacted_at.min()
-    values["spend_last_date"] = everything.transacted_at.max()
-    by_profile = sales.groupby("profile", sort=False)
-    values["shop_count"] = by_profile.size()
-    values["first_shop_date"] = by_profile.transacted_on.min()
-    values["latest_shop_date"] = by_profile.transacted_on.max()
+    values["spend_first_date"] = transactions_by_profile.transacted_at.min()
+    values["spend_last_date"] = transactions_by_profile.transacted_at.max()
+    sales_by_profile = sales.groupby("profile", sort=False)
+    values["shop_count"] = sales_by_profile.size()
+    values["first_shop_date"] = sales_by_profile.transacted_on.min()
+    values["latest_shop_date"] = sales_by_profile.transacted_on.max()
     # Distinct pairs first: nunique by group is several times slower.
     values["total_shop_days"] = (
         sales[["profile", "transacted_on"]].drop_duplicates().groupby("profile", sort=False).size()
@@ -40,9 +40,9 @@ def subset(folder: str, output: str, as_of: str, timezone: str) -> None:
     for name in ("shop_count", "total_shop_days"):
         values[name] = values[name].fillna(0).astype("int64")
     values["dimension_frequency"] = _frequency(values)
-    values["dimension_recency"] = _recency(by_profile.transacted_at.max().reindex(values.index), at)
+    values["dimension_recency"] = _recency(sales_by_profile.transacted_at.max().reindex(values.index), at)
     values["most_transacted_location"] = _favourite_stores(sales, at)
-    values = values.loc[everything.size().index.sort_values()]
+    values = values.loc[transactions_by_profile.size().index.sort_values()]
     _write(values, profiles, _brands(transactions[transactions.quantity > 0], len(profiles), brand_names), output)
 
 

@@ -33,8 +33,8 @@ def all_values(folder: str, output: str, as_of: str, timezone: str, currency: st
 
 def cpu_seconds(*, of_executors: bool) -> float:
     """CPU of the executors, or of the driver and Python."""
-    chosen = [each for each in processes.child_processes(os.getpid()) if is_executor(each) is of_executors]
-    return sum(processes.own_cpu_seconds(each) or 0.0 for each in chosen)
+    pids = [each for each in processes.child_processes(os.getpid()) if is_executor(each) is of_executors]
+    return sum(processes.own_cpu_seconds(each) or 0.0 for each in pids)
 
 
 def is_executor(process: int) -> bool:

@@ -1,5 +1,5 @@
 -- $1 the community: stores, neighbours mostly in one country, and web shops, brands, products, each with one variant.
-WITH place AS (
+WITH new_locations AS (
     INSERT INTO locations (
         community_id, id, external_id, external_code, type, name, timezone, country, address, created_at, updated_at
     )
@@ -7,12 +7,12 @@ WITH place AS (
            'Europe/Oslo', codes[1 + n / 20 % 5], jsonb_build_object('country', codes[1 + n / 20 % 5]), now(), now()
     FROM generate_series(1, $2::int) AS n, (SELECT ARRAY['NO', 'SE', 'DK', 'FI', 'DE']) AS country (codes)
 ),
-brand AS (
+new_brands AS (
     INSERT INTO brands (community_id, id, name, created_at, updated_at)
     SELECT $1, n, 'Brand ' || n, now(), now()
     FROM generate_series(1, 50) AS n
 ),
-product AS (
+new_products AS (
     INSERT INTO products (community_id, id, external_id, name, brand_id, created_at, updated_at)
     SELECT $1, n, 'P' || n, 'Product ' || n, 1 + n % 50, now(), now()
     FROM generate_series(1, $3::int) AS n

@@ -29,21 +29,21 @@ SELECT
 FROM (
     SELECT
         n, profile_id,
-        (ARRAY['ios app', 'android app', 'web', 'pos'])[1 + (chance & 3)] AS optin_channel,
-        'store ' || (chance >> 2) % 40 AS optin_subchannel,
-        CASE WHEN chance % 10 < 9 THEN (ARRAY['female', 'male', 'other'])[1 + (chance >> 4) % 3] END AS gender,
-        CASE WHEN chance % 7 < 6 THEN 19400101 + (chance >> 6) % 70 * 10000 END::int AS birth_date,
-        CASE WHEN chance % 4 = 0 THEN '{}' ELSE ARRAY[1 + (chance >> 8) % 50] END AS subunit_ids,
-        CASE WHEN chance % 3 = 0 THEN '{}' ELSE ARRAY[1 + (chance >> 9) % 300] END AS group_ids,
-        CASE WHEN chance % 2 = 0 THEN '{}' ELSE ARRAY[1 + (chance >> 10) % 200] END AS favorite_stores,
-        CASE WHEN chance % 5 < 3 THEN ARRAY['email_marketing'] ELSE '{}' END AS consents_true,
-        CASE WHEN chance % 5 = 3 THEN ARRAY['email_marketing'] ELSE '{}' END AS consents_false,
-        CASE WHEN chance % 5 < 3 THEN ARRAY['email', 'anything'] ELSE '{}' END AS marketing,
-        (ARRAY['NO', 'SE', 'DK', 'PL'])[1 + (chance >> 11) % 4] AS country
+        (ARRAY['ios app', 'android app', 'web', 'pos'])[1 + (hash & 3)] AS optin_channel,
+        'store ' || (hash >> 2) % 40 AS optin_subchannel,
+        CASE WHEN hash % 10 < 9 THEN (ARRAY['female', 'male', 'other'])[1 + (hash >> 4) % 3] END AS gender,
+        CASE WHEN hash % 7 < 6 THEN 19400101 + (hash >> 6) % 70 * 10000 END::int AS birth_date,
+        CASE WHEN hash % 4 = 0 THEN '{}' ELSE ARRAY[1 + (hash >> 8) % 50] END AS subunit_ids,
+        CASE WHEN hash % 3 = 0 THEN '{}' ELSE ARRAY[1 + (hash >> 9) % 300] END AS group_ids,
+        CASE WHEN hash % 2 = 0 THEN '{}' ELSE ARRAY[1 + (hash >> 10) % 200] END AS favorite_stores,
+        CASE WHEN hash % 5 < 3 THEN ARRAY['email_marketing'] ELSE '{}' END AS consents_true,
+        CASE WHEN hash % 5 = 3 THEN ARRAY['email_marketing'] ELSE '{}' END AS consents_false,
+        CASE WHEN hash % 5 < 3 THEN ARRAY['email', 'anything'] ELSE '{}' END AS marketing,
+        (ARRAY['NO', 'SE', 'DK', 'PL'])[1 + (hash >> 11) % 4] AS country
     FROM (
         SELECT
             n, md5(concat($1, '-', n))::uuid AS profile_id,
-            hashtextextended(concat($1, '-', n), 1) & 9223372036854775807 AS chance
+            hashtextextended(concat($1, '-', n), 1) & 9223372036854775807 AS hash
         FROM generate_series(1, $2::int) AS n
         OFFSET 0
     ) AS drawn

@@ -1,5 +1,5 @@
 -- $1 the community, $2 how many profiles: joined over the last six years, half of them with an address.
-WITH member AS (
+WITH new_profiles AS (
     INSERT INTO profiles (
         community_id, profile_id, external_id, first_name, last_name, email, joined_at, joined_location_id,
         created_at, updated_at

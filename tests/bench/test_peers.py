@@ -1,4 +1,4 @@
-"""What the product is compared with does the same work: equal answers, or the benchmark fails."""
+"""What the product is compared with does the same work: equal values, or the benchmark fails."""
 
 import json
 import urllib.request
@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bench.compute import race
+from bench.application import BARE
+from bench.compute import compare_engines
 from bench.environment import bench_environment
 from bench.equivalence import COMMON_VALUES, assert_equal_days, assert_equal_files, assert_equal_values
 from bench.requests import profile_id
 from bench.result import Findings
 from bench.seed_data import seed_database, sql
-from bench.served import BARE
 from bench.serving import serve
 from bench.size import Size
 
@@ -28,9 +28,9 @@ TINY = 0.0005
 def test_values_of_pandas_and_polars_equal_those_of_the_product(tmp_path: Path) -> None:
     given = purchase_files.write_purchases(tmp_path / "purchases", 3_000, 300)
     findings = Findings()
-    race(given, Size(TINY), findings)
-    bought = assert_equal_values(given.folder / "ours.parquet", given.folder / "pandas.parquet")
-    assert bought == assert_equal_values(given.folder / "ours.parquet", given.folder / "polars.parquet")
+    compare_engines(given, Size(TINY), findings)
+    bought = assert_equal_values(given.folder / "regulars.parquet", given.folder / "pandas.parquet")
+    assert bought == assert_equal_values(given.folder / "regulars.parquet", given.folder / "polars.parquet")
     assert 290 < bought <= 300
     assert [each.claim.partition(": ")[2] for each in findings.targets] == [
         "within 9 times the CPU of a plain GROUP BY",
@@ -107,8 +107,8 @@ def test_a_failed_script_reports_its_error(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_the_bare_read_returns_the_stored_row() -> None:
-    with bench_environment() as where:
-        store = where.database()
+    with bench_environment() as environment:
+        store = environment.database()
         club = store.create_club("bare")
         seed_database(store, club, 20, 200)
         with store.owner_connection() as connection:
@@ -117,9 +117,9 @@ def test_the_bare_read_returns_the_stored_row() -> None:
                 "SELECT shop_count, spend_all FROM profile_aggregations WHERE profile_id = %s", [profile_id(club, 7)]
             ).fetchone()
         with (
-            serve(where, store) as served,
-            urllib.request.urlopen(f"http://127.0.0.1:{served.port}{BARE}/{profile_id(club, 7)}") as answer,
+            serve(environment, store) as server,
+            urllib.request.urlopen(f"http://127.0.0.1:{server.port}{BARE}/{profile_id(club, 7)}") as response,
         ):
-            values = json.loads(answer.read())
+            values = json.loads(response.read())
     assert stored == (values["shop_count"], values["spend_all"])
     assert values["profile_id"] == str(profile_id(club, 7))

@@ -1,4 +1,4 @@
-"""The product's application with three routes more, for granian: an empty answer, a bare read, a naive write."""
+"""The product's application with three more routes, for granian: an empty response, a bare read, a naive write."""
 
 import os
 
@@ -37,18 +37,18 @@ async def _empty(request: Request) -> Response:
     return JSONResponse({})
 
 
-async def _community(server: AppContext, community_id: int) -> Community:
+async def _community(context: AppContext, community_id: int) -> Community:
     if community_id not in _communities:
-        async with server.database.unscoped_connection() as connection:
+        async with context.database.unscoped_connection() as connection:
             _communities[community_id] = await communities.get_by_id(connection, community_id)
     return _communities[community_id]
 
 
-def _bare(server: AppContext) -> Route:
-    """One row by its key, as asyncpg gives it, as JSON: neither tokens nor communities, nor whether it is true now."""
+def _bare_read_route(context: AppContext) -> Route:
+    """One row by its key as JSON, without tokens, communities, or a check that the row is still true."""
 
     async def read(request: Request) -> Response:
-        async with server.database.unscoped_connection() as connection:
+        async with context.database.unscoped_connection() as connection:
             row = await connection.fetchrow(
                 "SELECT * FROM bench_values WHERE profile_id = $1", request.path_params["profile_id"]
             )
@@ -57,19 +57,19 @@ def _bare(server: AppContext) -> Route:
     return Route(f"{BARE}/{{profile_id}}", read)
 
 
-def _naive(server: AppContext) -> Route:
+def _naive_write_route(context: AppContext) -> Route:
     """One transaction of the database for each request; a row trigger recomputes the profile (naive.sql)."""
 
     async def create(request: Request) -> Response:
-        principal = await server.authenticator.authenticate(CREATE, request.headers)
+        principal = await context.authenticator.authenticate(CREATE, request.headers)
         authorize(CREATE, principal, {})
         assert principal.community_id is not None
         community_id = principal.community_id
         payload = decode_body(await request.body(), TransactionIn)
         schema.require_fields(payload)
-        community = await _community(server, community_id)
+        community = await _community(context, community_id)
         row = schema.validate(payload, community)
-        async with server.database.write_transaction(community_id) as scope:
+        async with context.database.write_transaction(community_id) as scope:
             uow = UnitOfWork(scope.connection, community_id, scope.now, community)
             (stored,) = await write(uow, [TransactionWrite(row, WriteMode.CREATE)])
             if not isinstance(stored, StoredTransaction):
@@ -80,17 +80,17 @@ def _naive(server: AppContext) -> Route:
     return Route(NAIVE, create, methods=["POST"])
 
 
-def app() -> ASGIApp:
+def create() -> ASGIApp:
     """The application of one worker, its settings in REGULARS_* variables."""
     settings = load()
-    server = AppContext(settings, Database(settings.database_url, settings.pool_max_size))
+    context = AppContext(settings, Database(settings.database_url, settings.pool_max_size))
     run_jobs = os.environ.get("REGULARS_BENCH_JOBS", "1") == "1"
-    app = create_app(server, run_jobs=run_jobs, site=create_site)
+    product_app = create_app(context, run_jobs=run_jobs, site=create_site)
     freeze_startup_objects()
-    ours = Starlette(routes=[Route(EMPTY, _empty), _bare(server), _naive(server)])
+    bench_app = Starlette(routes=[Route(EMPTY, _empty), _bare_read_route(context), _naive_write_route(context)])
 
-    async def either(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = ours if scope["type"] == "http" and scope["path"].startswith("/bench/") else app
-        await chosen(scope, receive, send)
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        target = bench_app if scope["type"] == "http" and scope["path"].startswith("/bench/") else product_app
+        await target(scope, receive, send)
 
-    return either
+    return dispatch
