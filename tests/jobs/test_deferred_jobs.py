@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,6 +162,22 @@ async def test_a_job_that_fails_every_time_is_listed_until_a_person_runs_it_agai
     assert [outcome for outcome, _ in work.outcomes] == [
         JobOutcome.WAITING, JobOutcome.WAITING, JobOutcome.FAILED, JobOutcome.WAITING, JobOutcome.WAITING,
     ]  # fmt: skip
+
+
+async def test_a_retried_job_is_not_started_before_its_state_is_recorded(database: Database) -> None:
+    work = Work(database, failing(1, PermanentJobError("no")))
+    job_id = await work.defer()
+    await work.run_all()
+
+    async def record(arguments: JobArguments, outcome: JobOutcome, error: str | None) -> None:
+        await work.run_all()
+        await work.record(arguments, outcome, error)
+
+    await job_list.retry_job(database, job_id, {work.type.name: replace(work.type, record=record)})
+    assert len(work.runs) == 1
+    assert work.outcomes[-1] == (JobOutcome.WAITING, None)
+    await work.run_all()
+    assert len(work.runs) == 2
 
 
 async def test_an_error_that_no_retry_can_help_fails_the_job(database: Database) -> None:

@@ -64,7 +64,7 @@ SELECT job.id, job.task_name AS type, job.queue_name AS queue, job.status::text 
 FROM procrastinate_jobs AS job
 WHERE ($1::text IS NULL OR job.status = $1::text::procrastinate_job_status) AND ($2::bigint IS NULL OR job.id = $2)
   AND job.status <> 'succeeded'
-  AND ($4::text IS NULL OR coalesce(job.args ->> 'organization_id', $4) = $4)
+  AND ($4::text IS NULL OR job.args ->> 'organization_id' = $4)
 ORDER BY job.id DESC
 LIMIT $3
 """
@@ -80,9 +80,7 @@ def _parse_row(row: Any) -> ListedJob:
 async def list_jobs(
     database: Database, status: str | None = None, limit: int = 100, organization_id: int | None = None
 ) -> list[ListedJob]:
-    """Returns jobs of a status in STATUSES, by default of all, newest first; on request those of one organization and those
-    that belong to none.
-    """
+    """Returns jobs of a status in STATUSES, by default of all, newest first; on request those of one organization."""
     owner = None if organization_id is None else str(organization_id)
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_LIST, None if status is None else STATUSES[status], None, limit, owner)
@@ -107,23 +105,28 @@ async def list_errors(database: Database, job_id: int) -> list[JobError]:
     return [JobError(row["failed_at"], row["error"]) for row in rows]
 
 
-# Also makes an attempt that is due later due now.
-_RETRY = """
-UPDATE procrastinate_jobs
-SET status = 'todo', scheduled_at = NULL
+# Workers skip locked jobs.
+_LOCK_RETRYABLE = """
+SELECT id
+FROM procrastinate_jobs
 WHERE id = $1 AND status IN ('failed', 'todo')
-RETURNING id
+FOR UPDATE
 """
+
+# Also makes an attempt that is due later due now.
+_RETRY = "UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = NULL WHERE id = $1"
 
 
 async def retry_job(database: Database, job_id: int, job_types: Mapping[str, JobType]) -> None:
     """Runs a failed job again, or the next attempt of a waiting one now. Raises NotFoundError and JobStateError."""
     job = await get_job(database, job_id)
-    async with database.unscoped_connection() as connection:
-        if await connection.fetchval(_RETRY, job_id) is None:
+    async with database.unscoped_connection() as connection, connection.transaction():
+        if await connection.fetchval(_LOCK_RETRYABLE, job_id) is None:
             raise JobStateError(f"Job {job_id} is {job.status}. Only failed and queued jobs can be re-run.")
-    if (job_type := job_types.get(job.type)) is not None:
-        await job_type.record(job.arguments, JobOutcome.WAITING, None)
+        # Before a worker can start it, so that an attempt finds what it has to do in the state of a waiting job.
+        if (job_type := job_types.get(job.type)) is not None:
+            await job_type.record(job.arguments, JobOutcome.WAITING, None)
+        await connection.execute(_RETRY, job_id)
 
 
 async def cancel_job(database: Database, job_id: int, job_types: Mapping[str, JobType]) -> None:

@@ -211,6 +211,9 @@ async def test_no_administrator_grants_more_than_the_own_permits_and_customers(c
         assert await ok(await http.get(f"{ADMIN}/users")) == []
         assert [each["name"] for each in await ok(await http.get(f"{ADMIN}/tokens"))] == ["y"]
         await denied(await http.get(f"{ADMIN}/users/{user['id']}"), "no user", 404)
+        for holder in ({"user_id": user["id"]}, {"token_id": strong["id"]}):
+            question = {**holder, "report": "members"}
+            await denied(await http.post(f"{ADMIN}/access/explain", json=question), "There is no", 404)
         await denied(await http.get(f"{ADMIN}/jobs"), "whole organization")
     async with admin(club, customers=[second], location_ids=(1,), user_id=8) as http:
         await denied(await http.get(f"{ADMIN}/roles"), "limited to stores")
@@ -317,13 +320,22 @@ async def test_jobs_of_the_organization_are_listed_retried_and_cancelled(club: C
             await defer(connection, "export", "exports", {"organization_id": each.community.organization_id})
             for each in (club, other_club)
         ]
+        of_system = await connection.fetchval(
+            """
+            INSERT INTO procrastinate_jobs (queue_name, task_name, args)
+            VALUES ('snapshots', 'take_snapshots', '{}')
+            RETURNING id
+            """
+        )
         await connection.execute("UPDATE procrastinate_jobs SET status = 'failed' WHERE id = $1", own)
         await connection.execute("INSERT INTO job_errors (job_id, error) VALUES ($1, 'disk full')", own)
     async with admin(club) as http:
         listed = {each["id"]: each for each in await ok(await http.get(f"{ADMIN}/jobs?limit=1000"))}
         assert listed[own]["error"] == "disk full"
-        assert foreign not in listed
-        await denied(await http.get(f"{ADMIN}/jobs/{foreign}"), "no job", 404)
+        for hidden in (foreign, of_system):
+            assert hidden not in listed
+            await denied(await http.get(f"{ADMIN}/jobs/{hidden}"), "no job", 404)
+            await denied(await http.post(f"{ADMIN}/jobs/{hidden}/cancel"), "no job", 404)
         shown = await ok(await http.get(f"{ADMIN}/jobs/{own}"))
         assert [each["error"] for each in shown["errors"]] == ["disk full"]
         await denied(await http.post(f"{ADMIN}/jobs/{own}/cancel"), "Only queued and running", 422)

@@ -15,6 +15,8 @@ from regulars.api.admin.declarations import (
     one,
     organization_id,
 )
+from regulars.api.admin.roles import is_visible as is_role_visible
+from regulars.api.admin.tokens import is_visible as is_token_visible
 from regulars.api.admin.tokens import slugs_by_id
 from regulars.auth import permits, roles, tokens, users
 from regulars.auth.authorization import Caller, authorize
@@ -111,7 +113,7 @@ async def _user(context: RequestContext, connection: Any, explanation: _Explanat
     owner = organization_id(context.principal)
     user = await users.find(connection, owner, user_id) if 0 < user_id < 2**31 else None
     role = None if user is None else await roles.find(connection, owner, user.role_id)
-    if user is None or role is None:
+    if user is None or role is None or not is_role_visible(context, role):
         raise not_found("user", user_id)
     if not user.is_active:
         explanation.deny("credential", f"{user.name} is deactivated.", "Activate the user.")
@@ -132,7 +134,7 @@ async def _token(
     context: RequestContext, connection: Any, explanation: _Explanation, token_id: int
 ) -> Principal | None:
     token = await tokens.find(connection, token_id) if 0 < token_id < 2**31 else None
-    if token is None:
+    if token is None or not is_token_visible(context, token, await slugs_by_id(context, connection)):
         raise not_found("token", token_id)
     name = token.name or token.hint
     if token.revoked_at is not None:

@@ -1,4 +1,4 @@
-"""Jobs of the queue over HTTP: list, errors, run again, cancel. Jobs of other organizations are not visible."""
+"""Jobs of an organization over HTTP: list, errors, run again, cancel. Those of others and of the system are not visible."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -59,7 +59,7 @@ async def _list(context: RequestContext) -> dict[str, object]:
 async def _find(context: RequestContext) -> ListedJob:
     authority.require_whole_organization(context.principal)
     job = await job_list.get_job(context.app.database, context.path_integer("id"))
-    if job.arguments.get("organization_id") not in (None, organization_id(context.principal)):
+    if job.arguments.get("organization_id") != organization_id(context.principal):
         raise not_found("job", job.id)
     return job
 
@@ -103,7 +103,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     endpoint(
         "GET",
         "/jobs",
-        "List jobs of the queue, newest first; those that succeed are deleted",
+        "List jobs of the organization, newest first; those that succeed are deleted",
         None,
         read_handler=_list,
         permit=permits.ADMIN_JOB_READ,

@@ -79,7 +79,8 @@ def _describe(token: Token, slugs: Mapping[int, str], context: RequestContext) -
     }
 
 
-def _is_visible(token: Token, slugs: Mapping[int, str], context: RequestContext) -> bool:
+def is_visible(context: RequestContext, token: Token, slugs: Mapping[int, str]) -> bool:
+    """Whether the caller may see a token: not if it is about customers beyond the caller's own."""
     if token.community_id is not None:
         return token.community_id in slugs
     return authority.includes_customers(context.principal, token.customers)
@@ -87,7 +88,7 @@ def _is_visible(token: Token, slugs: Mapping[int, str], context: RequestContext)
 
 async def _list(context: RequestContext, connection: Any) -> dict[str, object]:
     slugs = await slugs_by_id(context, connection)
-    found = [each for each in await tokens.list_all(connection) if _is_visible(each, slugs, context)]
+    found = [each for each in await tokens.list_all(connection) if is_visible(context, each, slugs)]
     return data_envelope([_describe(each, slugs, context) for each in found])
 
 
@@ -95,7 +96,7 @@ async def _find(context: RequestContext, connection: Any) -> tuple[Token, dict[i
     """The token in the path, which the caller may manage. Raises NotFoundError and AccessDenied, 403."""
     token_id, slugs = context.path_integer("id"), await slugs_by_id(context, connection)
     token = None if token_id >= 2**31 else await tokens.find(connection, token_id)
-    if token is None or not _is_visible(token, slugs, context):
+    if token is None or not is_visible(context, token, slugs):
         raise not_found("token", token_id)
     slug = None if token.community_id is None else slugs[token.community_id]
     authority.require_authority_over_token(context.principal, token, slug)
