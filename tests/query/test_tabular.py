@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from decimal import Decimal
 
 import msgspec
@@ -36,6 +38,27 @@ def test_csv_has_a_line_for_each_record_with_json_for_arrays_and_objects() -> No
         '"Åse, 1",1.50,"[""é""]","{""a"": 1}",',
         ",,[],,true",
     ]
+
+
+def test_a_string_in_csv_is_no_formula_for_a_spreadsheet() -> None:
+    records = [
+        {"host": "=1+1", "tag": "a=b", "value": -1, "tags": ["=1"]},
+        {"host": "@SUM(1)", "tag": "\tx", "value": Decimal("-1.5"), "tags": None},
+        {"host": "+1", "tag": "-14", "value": None, "tags": None},
+        {"host": "\r=1", "tag": "", "value": None, "tags": None},
+    ]
+    text = to_csv({"records": records, "result_type": "records"})
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["host", "tag", "value", "tags"],
+        ["'=1+1", "a=b", "-1", '["=1"]'],
+        ["'@SUM(1)", "'\tx", "-1.5", ""],
+        ["'+1", "'-14", "", ""],
+        ["'\r=1", "", "", ""],
+    ]
+    label = {"utm_source": '=HYPERLINK("http://x")'}
+    series = TIMESERIES | {"series": [{"label": label, "values": [1, None]}]}
+    assert to_csv(series).splitlines()[1] == """2026-11-01T00:00:00.000,local,"'=HYPERLINK(""http://x"")",1"""
+    assert list(to_table(series)[1]) == [["2026-11-01T00:00:00.000", "local", label["utm_source"], 1]]
 
 
 def test_a_table_of_statistics_has_a_row_for_each_group() -> None:

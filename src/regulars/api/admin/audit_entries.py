@@ -29,7 +29,7 @@ from regulars.api.admin.declarations import (
 from regulars.auth import audit_log, audit_rules, permits
 from regulars.auth.audit_log import AuditFilter, ListedEntry
 from regulars.auth.audit_rules import AuditAction
-from regulars.core import timestamps
+from regulars.core import formulas, timestamps
 from regulars.core.errors import field_error
 from regulars.web.context import RequestContext
 from regulars.web.endpoint import Endpoint
@@ -130,8 +130,7 @@ def _csv_cell(value: object) -> str:
     if isinstance(value, dict):
         value = _encoder.encode(value).decode() if value else ""
     text = timestamps.format_timestamp(value) if isinstance(value, datetime) else "" if value is None else str(value)
-    # A spreadsheet would evaluate it as a formula.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return formulas.neutralize(text)
 
 
 def _ndjson_row(values: dict[str, Any]) -> bytes:

@@ -5,14 +5,12 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regulars.core.formulas import FORMULA_PREFIX
 from regulars.exports.columns import Columns, ExportColumn
 from regulars.exports.compression import OutputFile
 from regulars.exports.text_values import encode_distinct, has_match, lines, to_text
 
 LINE_END = "\r\n"
-
-EXECUTABLE_PREFIX = r"^[=+\-@\t\r]"
-"""The beginnings of strings that a spreadsheet would take for a formula."""
 
 # The empty string is quoted, so that it differs from null.
 _MUST_BE_QUOTED = r'[",\r\n]|^$'
@@ -67,10 +65,10 @@ def _cells(column: ExportColumn, values: pa.Array) -> pa.Array:
 
 def _neutralize(texts: pa.Array) -> pa.Array:
     """Adds an apostrophe before strings that a spreadsheet would take for a formula."""
-    if not has_match(texts, EXECUTABLE_PREFIX):
+    if not has_match(texts, FORMULA_PREFIX):
         return texts
-    is_executable = pc.match_substring_regex(texts, EXECUTABLE_PREFIX)
-    return pc.if_else(is_executable, pc.binary_join_element_wise("'", texts, ""), texts)
+    is_formula = pc.match_substring_regex(texts, FORMULA_PREFIX)
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
 def _quote(texts: pa.Array) -> pa.Array:

@@ -5,9 +5,9 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regulars.core.formulas import FORMULA_PREFIX
 from regulars.exports.columns import ExportColumn
 from regulars.exports.text_values import has_match, substitute, to_text
-from regulars.exports.writers.csv import EXECUTABLE_PREFIX
 from regulars.exports.writers.workbook_parts import DATE_STYLE, QUOTED_STYLE, TIME_STYLE
 
 MAX_CELL_LENGTH = 32_767
@@ -50,9 +50,9 @@ def text_cells(texts: pa.Array, *, has_formulas: bool) -> pa.Array:
     # A character outside of the first plane of Unicode counts twice.
     texts = substitute(texts, pc.greater(pc.utf8_length(texts), MAX_CELL_LENGTH // 2), _cut)
     found = pc.binary_join_element_wise(f'<c t="inlineStr"><is><t{_space(texts)}>', _escape(texts), "</t></is></c>", "")
-    if has_formulas and has_match(texts, EXECUTABLE_PREFIX):
+    if has_formulas and has_match(texts, FORMULA_PREFIX):
         quoted = pc.replace_substring(found, "<c ", f'<c s="{QUOTED_STYLE}" ', max_replacements=1)
-        found = pc.if_else(pc.match_substring_regex(texts, EXECUTABLE_PREFIX), quoted, found)
+        found = pc.if_else(pc.match_substring_regex(texts, FORMULA_PREFIX), quoted, found)
     return found
 
 

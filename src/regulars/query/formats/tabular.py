@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from regulars.core import formulas
 from regulars.query.compiler.groups import group_labels
 from regulars.query.compiler.records import shown_fields
 from regulars.query.query import ReportQuery
@@ -35,7 +36,8 @@ def header_of(query: ReportQuery) -> list[str]:
 def to_csv(result: ReportResult, columns: Sequence[str] = ()) -> str:
     """Renders a result as RFC 4180 with a header, one line for each record or value of a timeseries.
 
-    Arrays and objects are JSON, null is empty. `columns` are the header of a result without rows.
+    Arrays and objects are JSON, null is empty. A string that a spreadsheet would take for a formula gets a leading
+    apostrophe. `columns` are the header of a result without rows.
     """
     header, rows = to_table(result)
     header = header or list(columns)
@@ -43,8 +45,12 @@ def to_csv(result: ReportResult, columns: Sequence[str] = ()) -> str:
     # The default line terminator of csv is that of RFC 4180.
     writer = csv.writer(buffer)
     writer.writerow(header)
-    writer.writerows([cell_text(value) for value in row] for row in rows)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
     return buffer.getvalue()
+
+
+def _csv_cell(value: object) -> str:
+    return formulas.neutralize(value) if isinstance(value, str) else cell_text(value)
 
 
 def cell_text(value: object) -> str:
