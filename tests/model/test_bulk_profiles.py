@@ -118,6 +118,82 @@ async def test_a_row_updates_the_result_of_earlier_rows(club: Club) -> None:
     assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
 
 
+async def test_an_identity_that_a_row_repeats_is_stored_once_with_its_last_fields(club: Club) -> None:
+    cards: list[dict[str, Any]] = [
+        {"handle": "card", "identifier": "1"},
+        {"handle": "card", "identifier": " 1\u00a0", "is_primary": True},
+    ]
+    row: dict[str, Any] = {"external_id": "P-1", "identities": [*cards, {"handle": "app", "identifier": "1"}]}
+    assert await _load(club, row, {"external_id": "P-2"}) == ["accepted", "accepted"]
+    [identity, _] = (await _list_profiles(club))[0]["identities"]
+    assert (identity["handle"], identity["identifier"], identity["is_primary"]) == ("card", "1", True)
+    assert await _load(club, row) == ["unchanged"]
+    by_id = [{"id": identity["id"], **each} for each in reversed(cards)]
+    assert await _load(club, row | {"identities": by_id}) == ["unchanged"]
+    created = await create_profile(club, identities=[each | {"handle": "shop"} for each in cards])
+    assert [each["is_primary"] for each in created["identities"]] == [True]
+
+
+async def test_an_identity_of_an_earlier_row_is_rejected_and_a_rejected_row_has_none(club: Club) -> None:
+    card = {"handle": "card", "identifier": "1"}
+    taken = {"handle": "card", "identifier": "taken"}
+    await create_profile(club, identities=[taken])
+    outcomes = await _load(
+        club,
+        {"external_id": "P-0", "identities": [card, taken]},
+        {"external_id": "P-1", "identities": [card]},
+        {"external_id": "P-2", "identities": [{"handle": "app", "identifier": "1"}, card]},
+        {"external_id": "P-3", "identities": [{"handle": "app", "identifier": "1"}]},
+    )
+    assert outcomes == [
+        {"identities.1.identifier": "The identity exists"},
+        "accepted",
+        {"identities.1.identifier": "The identity exists"},
+        "accepted",
+    ]
+
+
+async def test_the_former_identifier_of_an_identity_is_free_for_a_new_one(club: Club) -> None:
+    profile = await create_profile(club, external_id="P-1", identities=[{"handle": "card", "identifier": "A"}])
+    [stored] = profile["identities"]
+    renamed = {"id": stored["id"], "handle": "card", "identifier": "B"}
+    former = {"handle": "card", "identifier": "A"}
+    row = {"external_id": "P-1", "identities": [renamed, former]}
+    assert await _load(club, row, {"external_id": "P-2", "identities": [former]}) == [
+        "accepted",
+        {"identities.0.identifier": "The identity exists"},
+    ]
+    found = {each["identifier"]: each["id"] for each in (await get_profile(club, profile["id"]))["identities"]}
+    assert found["B"] == stored["id"]
+    assert found.keys() == {"A", "B"}
+    assert await _load(club, row) == ["unchanged"]
+    back = [{"id": found["B"], "handle": "card", "identifier": each} for each in ("C", "B")]
+    assert await _load(club, {"external_id": "P-1", "identities": back}) == ["unchanged"]
+    moved = [{"id": found["B"], "handle": "card", "identifier": "C"}, {**former, "id": found["A"], "identifier": "B"}]
+    assert await _load(club, {"external_id": "P-1", "identities": moved}) == [
+        {"identities.1.identifier": "The identity exists"}
+    ]
+
+
+async def test_an_identifier_stays_with_its_profile_if_the_row_that_changes_it_is_rejected(club: Club) -> None:
+    await create_profile(club, email="kari@example.com")
+    profile = await create_profile(club, external_id="P-1", identities=[{"handle": "card", "identifier": "A"}])
+    [stored] = profile["identities"]
+    renamed = {"id": stored["id"], "handle": "card", "identifier": "B"}
+    outcomes = await _load(
+        club,
+        {"external_id": "P-1", "email": "kari@example.com", "identities": [renamed]},
+        {"external_id": "P-2", "identities": [{"handle": "card", "identifier": "A"}]},
+        {"external_id": "P-3"},
+    )
+    assert outcomes == [
+        {"email": "The email exists"},
+        {"identities.0.identifier": "The identity exists"},
+        "accepted",
+    ]
+    assert (await get_profile(club, profile["id"]))["identities"] == [stored]
+
+
 async def test_the_external_id_of_a_merged_or_deleted_profile_is_rejected(club: Club) -> None:
     gone, into = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
     deleted = await create_profile(club, external_id="3")

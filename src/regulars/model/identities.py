@@ -1,5 +1,6 @@
 """Identities: identifiers of profiles in other systems. A handle and identifier belong to at most one profile."""
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -159,24 +160,33 @@ async def find_existing(uow: UnitOfWork, rows: Iterable[IdentityRow]) -> Identit
 def plan_upsert(profile_id: UUID, rows: Sequence[IdentityRow], existing: IdentityIndex) -> list[Identity]:
     """The identities to create (without an id) or update for a profile to have those of `rows`; others are unchanged.
 
-    Rows match by id, else by handle and identifier. The planned ones are added to `existing`. Raises ValidationError
-    with paths below the list for an identity of another profile.
+    Rows match by id, else by handle and identifier; of rows of the same identity the later one wins. A new identity may
+    take the handle and identifier that an earlier row changed. The planned ones are added to `existing`, and none if
+    it raises ValidationError, with paths below the list, for an identity of another profile.
     """
-    planned: list[Identity] = []
+    known: ChainMap[tuple[str, str] | int, Identity] = ChainMap({}, existing)
+    planned: dict[tuple[str, str] | int, Identity] = {}
     for index, row in enumerate(rows):
-        before = existing.get(row.id) if row.id is not None else None
+        before = known.get(row.id) if row.id is not None else None
         if before is None or before.profile_id != profile_id:
-            before = existing.get((row.handle or "", row.identifier or ""))
-        if before is None:
-            before = Identity(None, profile_id, "", "", _NEW)
-        after = _with(before, row)
-        holder = existing.get(after.key)
+            before = _current_holder(known, (row.handle or "", row.identifier or ""))
+        after = _with(before or Identity(None, profile_id, "", "", _NEW), row)
+        holder = known.get(after.key) if before is not None else None
         if after.profile_id != profile_id or (holder is not None and holder.id != after.id):
             raise field_error(f"{index}.identifier", EXISTS_MESSAGE)
         if after != before:
-            planned.append(after)
-            existing[after.key] = after
-    return planned
+            place = after.key if after.id is None else after.id
+            planned[place] = known[after.key] = known[place] = after
+    changed = [each for place, each in planned.items() if existing.get(place) != each]
+    existing.update(known.maps[0])
+    return changed
+
+
+def _current_holder(index: Mapping[tuple[str, str] | int, Identity], key: tuple[str, str]) -> Identity | None:
+    """The identity with a handle and identifier, unless an earlier row has changed them."""
+    found = index.get(key)
+    current = found if found is None or found.id is None else index[found.id]
+    return current if current is not None and current.key == key else None
 
 
 def _with(before: Identity, row: IdentityRow) -> Identity:

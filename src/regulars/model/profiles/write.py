@@ -10,7 +10,7 @@ import msgspec
 from regulars.core.errors import ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
-from regulars.model.identities import Identity
+from regulars.model.identities import Identity, IdentityIndex
 from regulars.model.profiles import lookup, name_words
 from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
@@ -56,8 +56,12 @@ async def write_rows(
     Targets are active profiles, each at most once.
     """
     drafts = await _plan_profiles(uow, rows, targets)
-    await _plan_subresources(uow, drafts)
-    await _reject_conflicts(uow, drafts)
+    await _plan_addresses(uow, drafts)
+    stored = await identities.find_existing(uow, [each for draft in drafts for each in draft.row.identities])
+    _plan_identities(drafts, dict(stored))
+    if await _reject_conflicts(uow, drafts):
+        # Rejected rows neither have identities nor free any.
+        _plan_identities(drafts, stored)
     changes = [draft for draft in drafts if draft.error is None and draft.is_change]
     await _write(uow, changes)
     written = {id(draft) for draft in changes}
@@ -87,16 +91,19 @@ async def _plan_profiles(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: S
     return drafts
 
 
-async def _plan_subresources(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
-    valid = [draft for draft in drafts if draft.error is None]
-    with_addresses = [draft for draft in valid if draft.row.addresses is not None]
+async def _plan_addresses(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+    with_addresses = [draft for draft in drafts if draft.error is None and draft.row.addresses is not None]
     before = [draft.before.profile_id for draft in with_addresses if draft.before is not None]
     stored = await addresses.fetch_by_profile(uow, before) if before else {}
     for draft in with_addresses:
         profile_id = draft.after.profile_id
         draft.addresses = addresses.plan_replacement(profile_id, stored.get(profile_id, []), draft.row.addresses or ())
-    existing = await identities.find_existing(uow, [row for draft in valid for row in draft.row.identities])
-    for draft in valid:
+
+
+def _plan_identities(drafts: Sequence[_Draft], existing: IdentityIndex) -> None:
+    for draft in drafts:
+        if draft.error is not None:
+            continue
         try:
             draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, existing)
         except ValidationError as error:
@@ -180,11 +187,13 @@ def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
     return None if is_unchanged else value
 
 
-async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> bool:
+    """Rejects rows whose unique values another profile has; returns whether there is one."""
     valid = [draft for draft in drafts if draft.error is None and draft.before != draft.after]
     found = await find_conflicts(uow, [(draft.before, draft.after) for draft in valid])
     for n, error in found.items():
         valid[n].error = error
+    return bool(found)
 
 
 # Storage ------------------------------------------------------------------------------------------------
