@@ -90,6 +90,7 @@ async def test_a_history_requires_a_start_before_its_end(club: Club) -> None:
     mine = await create_profile(club)
     for query, errors in [
         ("name=channel", {"from": ["is required"]}),
+        ("name=,&from=2026-02-01", {"name": ["is required"]}),
         ("name=channel&from=2026-02-01&to=2026-01-01", {"from": ["must not be after to"]}),
     ]:
         answer = await club.http.get(f"{aggregations_path(mine, '/history')}?{query}")

@@ -152,6 +152,20 @@ async def test_consents_and_groups_are_united(club: Club) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "destination", "expected"),
+    [
+        ({"a": 1, "b": 1}, {"b": 2}, {"a": 1, "b": 2}),
+        ([1], [2], [2, 1]),
+        ({"a": 1}, [], {"a": 1}),
+        ([1], {"b": 2}, {"b": 2}),
+    ],
+)
+async def test_custom_fields_are_united(club: Club, source: object, destination: object, expected: object) -> None:
+    first, second = [await create_profile(club, custom_fields=each) for each in (source, destination)]
+    assert (await _merged(club, first, second))["custom_fields"] == expected
+
+
 async def test_the_source_names_its_destination_and_has_left(club: Club) -> None:
     source, destination = await create_profile(club, email="kari@example.com"), await create_profile(club)
     club.clock.advance(days=1)

@@ -26,6 +26,7 @@ def test_the_delay_grows_to_twelve_hours(attempts: int) -> None:
         ("Sun, 01 Nov 2026 00:02:00 GMT", 120),
         ("Sun, 01 Nov 2026 00:02:00 -0000", 120),
         ("soon", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("-5", None),
     ],
 )

@@ -96,6 +96,8 @@ def _filled(destination: Profile, source: Profile, name: str) -> object:
 
 
 def _both(own: Any, others: Any) -> Any:
+    if isinstance(own, dict) and isinstance(others, dict):
+        return {**others, **own}
     if not isinstance(own, list) or not isinstance(others, list):
         return own or others
     return own + [each for each in others if each not in own]

@@ -154,6 +154,8 @@ async def value_history(context: RequestContext) -> dict[str, Any]:
     A list for one name, lists by name for several.
     """
     names = [name for part in _required(context, "name").split(",") if (name := part.strip())]
+    if not names:
+        raise field_error("name", "is required")
     aggregations = find_aggregations(names, "name")
     profile_id = context.path_uuid()
     start, end = parse_past_instant(context, "from"), parse_past_instant(context, "to") or context.now
