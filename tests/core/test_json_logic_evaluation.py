@@ -184,6 +184,80 @@ def test_an_evaluation_is_limited(condition: Any) -> None:
         evaluate(condition, data)
 
 
+_ACCUMULATOR = {"var": "accumulator"}
+_SHARED = {"reduce": [[0] * 40, [_ACCUMULATOR, _ACCUMULATOR], "x"]}
+"""A list with 2^40 leaves, because each of its lists holds another one twice."""
+_DEEP = {"reduce": [[0] * 400, [_ACCUMULATOR], "x"]}
+_DEEP_OBJECT = {"reduce": [[0] * 400, {"var": ""}, "x"]}
+
+
+@pytest.mark.parametrize("value", [_SHARED, _DEEP], ids=["shared", "deep"])
+@pytest.mark.parametrize("operator", ["cat", "substr", "+", "-", "max", "var"])
+def test_the_text_of_a_list_is_limited(operator: str, value: Any) -> None:
+    with pytest.raises(ConditionTooComplexError):
+        evaluate(check_condition({operator: [value]}), {})
+
+
+@pytest.mark.parametrize("value", [_SHARED, _DEEP, _DEEP_OBJECT], ids=["shared", "deep", "deep object"])
+@pytest.mark.parametrize("operator", ["==", "!=", "===", "!==", "in", "not_in"])
+def test_a_comparison_of_parts_is_limited(operator: str, value: Any) -> None:
+    # The two values are equal, but not the same.
+    arguments = [value, [value] if operator in ("in", "not_in") else value]
+    with pytest.raises(ConditionTooComplexError):
+        evaluate(check_condition({operator: arguments}), {})
+
+
+_TEXT = "x" * 10_000
+_DIGITS = 10**4_200
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"cat": [_TEXT]},
+        {"substr": [_TEXT, 1]},
+        {"in": ["y", _TEXT]},
+        {"in": ["y", {"var": "numbers"}]},
+        {"merge": [{"var": "numbers"}]},
+        {"missing": [{"var": "numbers"}]},
+        {"<": [_TEXT, _TEXT]},
+        {"==": [_TEXT, _TEXT + "y"]},
+        {"+": [_DIGITS]},
+        {"cat": [_DIGITS]},
+        {"===": [_DIGITS, 1.5]},
+    ],
+    ids=lambda operation: str(operation)[:30],
+)
+def test_long_values_take_several_steps(operation: Any) -> None:
+    row = {"numbers": list(range(1_000))}
+    evaluate(operation, row)
+    with pytest.raises(ConditionTooComplexError):
+        # Without those steps, there are at most 5 for a row.
+        evaluate(check_condition({"map": [{"var": "rows"}, {"if": [operation, 0]}]}), {"rows": [row] * 900})
+
+
+def test_a_large_object_may_be_compared_with_null() -> None:
+    data = {"transaction": {"items": [{"id": number, "name": "x" * 100} for number in range(10_000)]}}
+    assert evaluate({"!=": [{"var": "transaction"}, None]}, data) is True
+    assert evaluate({"in": [{"var": "transaction"}, [{"var": "transaction"}]]}, data) is True
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"a": [1, {"b": "x"}]}, {"a": [1, {"b": "x"}]}, True),
+        ({"a": [1, {"b": "x"}]}, {"a": [1, {"b": "y"}]}, False),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ([1, 2], [1, 2, 3], False),
+        ([1, 2], {"a": 1}, False),
+    ],
+)
+def test_lists_and_objects_are_equal_by_their_parts(first: Any, second: Any, expected: bool) -> None:
+    condition = {"==": [{"var": "first"}, {"var": "second"}]}
+    assert evaluate(condition, {"first": first, "second": second}) is expected
+
+
 def test_numbers_do_not_grow_without_limit() -> None:
     squared = {"reduce": [{"var": "list"}, {"*": [{"var": "accumulator"}, {"var": "accumulator"}]}, 10]}
     assert evaluate(squared, {"list": [1] * 1_000}) in (None, 0)

@@ -10,11 +10,13 @@ from uuid import UUID
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
+from structlog.testing import capture_logs
 
 from clubs import Club
 from regulars.jobs.refresh_due import refresh_community
 from regulars.model import events
 from regulars.model.events import EVENT_TYPES, Event
+from regulars.webhooks import matching
 from regulars.webhooks.dispatcher import WebhookDispatcher
 from webhook_receiver import Receiver
 from webhooks.webhook_calls import WEBHOOKS_URL, buy, create_profile, deliver, deliveries, listen, post
@@ -117,6 +119,22 @@ async def test_a_condition_reads_the_profile_and_its_values(
     await create_profile(club, first_name="Ada", gender="female", identities=cards)
     await deliver(club, dispatcher)
     assert bool(receiver.received) is expected
+
+
+async def test_a_condition_that_fails_holds_up_no_other_webhook(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(condition: object, data: object) -> None:
+        raise RuntimeError(condition)
+
+    monkeypatch.setattr(matching, "evaluate", fail)
+    await listen(club, receiver, "profile.created", condition={"==": [1, 1]})
+    await listen(club, receiver, "profile.*")
+    await create_profile(club)
+    with capture_logs() as logs:
+        await deliver(club, dispatcher)
+    assert len(receiver.received) == 1
+    assert "webhook.condition_failed" in {each["event"] for each in logs}
 
 
 async def test_conditions_read_transactions_segments_and_exports(

@@ -152,6 +152,10 @@ def _is_met(listener: _Listener, payload: Payload) -> bool:
     except ConditionTooComplexError as error:
         _log.warning("webhook.condition_too_complex", webhook=listener.id, error=str(error))
         return False
+    except Exception:
+        # Otherwise one condition would hold up all webhooks of the community.
+        _log.exception("webhook.condition_failed", webhook=listener.id)
+        return False
 
 
 def ordering_key(event: StoredEvent) -> UUID:
