@@ -71,8 +71,7 @@ async def test_an_error_of_one_community_does_not_stop_the_others(
 async def test_a_community_with_many_events_lets_others_go_first(
     club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (dispatcher_module, "regulars.webhooks.matching"):
-        monkeypatch.setattr(f"{module if isinstance(module, str) else module.__name__}.BATCH_EVENTS", 2)
+    monkeypatch.setattr("regulars.webhooks.matching.BATCH_EVENTS", 2)
     await listen(club, receiver, "export.*")
     await record(club, *(Event("export.completed", subject_id=str(number), data={}) for number in range(3)))
     events.take_announced()
@@ -85,6 +84,39 @@ async def test_a_community_with_many_events_lets_others_go_first(
     await receiver.wait_for(3)
     stopping.set()
     await running
+
+
+async def test_slow_conditions_let_other_communities_go_first(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars.webhooks.matching.MATCH_SECONDS", 0)
+    await listen(club, receiver, "export.*", condition={"==": [{"var": "type"}, "export.completed"]})
+    await record(club, *(Event("export.completed", subject_id=str(number), data={}) for number in range(3)))
+    found = [await match_events(club.database, club.community.id) for _ in range(4)]
+    assert [(each.events, each.has_more) for each in found] == [(1, True), (1, True), (1, False), (0, False)]
+    await deliver(club, dispatcher)
+    assert len(receiver.received) == 3
+
+
+async def test_a_process_serves_requests_between_conditions(
+    club: Club, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await listen(club, receiver, "export.*", condition=True)
+    await record(club, *(Event("export.completed", subject_id=str(number), data={}) for number in range(3)))
+    turns = 0
+
+    async def request() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    evaluated: list[int] = []
+    monkeypatch.setattr("regulars.webhooks.matching.evaluate", lambda *arguments: evaluated.append(turns))
+    requests = asyncio.create_task(request())
+    await match_events(club.database, club.community.id)
+    requests.cancel()
+    assert len(set(evaluated)) == 3
 
 
 async def test_outcomes_are_recorded_once_the_database_is_back(

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -320,6 +321,26 @@ async def test_an_event_whose_payload_cant_be_built_does_not_hold_up_the_others(
         ("aggregation.changed", None, None)
     ] * 3
     assert failed[0]["error"].startswith("The payload can't be built: KeyError.")
+
+
+_ACCUMULATOR = {"var": "accumulator"}
+TOO_COMPLEX = [
+    {"cat": [{"reduce": [[0] * 40, [_ACCUMULATOR, _ACCUMULATOR], "x"]}]},
+    {"cat": [{"reduce": [[0] * 700, [_ACCUMULATOR], "x"]}]},
+]
+"""A text of 2^40 parts, and one of a list that is nested 700 deep."""
+
+
+@pytest.mark.parametrize("condition", TOO_COMPLEX, ids=["shared", "deep"])
+async def test_a_condition_that_is_too_complex_is_not_met_and_stops_no_other_webhook(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, condition: Any
+) -> None:
+    limited = await listen(club, receiver, "profile.*", condition=condition)
+    other = await listen(club, receiver, "profile.*")
+    await create_profile(club)
+    await deliver(club, dispatcher)
+    assert await deliveries(club, limited["id"]) == []
+    assert [each["status"] for each in await deliveries(club, other["id"])] == ["delivered"]
 
 
 async def test_an_error_of_the_database_fails_no_payload(

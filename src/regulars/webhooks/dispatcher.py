@@ -15,7 +15,7 @@ from regulars.settings import SettingError, Settings
 from regulars.storage.database import Database
 from regulars.webhooks import queue
 from regulars.webhooks.client import WebhookClient
-from regulars.webhooks.matching import BATCH_EVENTS, match_events
+from regulars.webhooks.matching import match_events
 from regulars.webhooks.worker import DeliveryServices, OnAttempt, WebhookWorker
 
 TICK_SECONDS = 0.05
@@ -109,12 +109,12 @@ class WebhookDispatcher:
     async def match(self, community_id: int) -> None:
         """Matches a batch of the events of a community, and starts or wakes the workers of webhooks with deliveries.
 
-        If there are more events, the other communities come first.
+        If there may be more events, the other communities come first.
         """
         matched = await match_events(self._database, community_id)
         for webhook_id in matched.webhook_ids:
             self._start(community_id, webhook_id)
-        if matched.events == BATCH_EVENTS:
+        if matched.has_more:
             events.announce(community_id)
 
     def _start(self, community_id: int, webhook_id: int) -> None:

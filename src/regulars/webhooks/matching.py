@@ -1,7 +1,9 @@
 """Matches stored events with the webhooks that listen to them, and creates the deliveries."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,6 +22,11 @@ from regulars.webhooks.payloads import Payload, PayloadBuilder, StoredEvent, mes
 
 BATCH_EVENTS = 500
 """Maximum number of events that are matched in one transaction."""
+
+MATCH_SECONDS = 1.0
+"""Time after which further events wait for the next transaction, so that slow conditions of one community do not delay the
+others.
+"""
 
 # One process matches the events of a community at a time, so deliveries are numbered in the order of their events. The
 # lock ends with the transaction, so it works behind poolers.
@@ -81,10 +88,11 @@ class _Listener:
 
 @dataclass(frozen=True, slots=True)
 class MatchedEvents:
-    """The number of events matched, and the webhooks that got deliveries."""
+    """The number of events matched, the webhooks that got deliveries, and whether there may be more events."""
 
     events: int
     webhook_ids: frozenset[int] = frozenset()
+    has_more: bool = False
 
 
 async def match_events(database: Database, community_id: int) -> MatchedEvents:
@@ -96,11 +104,12 @@ async def match_events(database: Database, community_id: int) -> MatchedEvents:
         if not events:
             return MatchedEvents(0)
         listeners = [_listener(row) for row in await scope.fetch(_WEBHOOKS, community_id)]
-        deliveries = await _deliveries(scope, events, listeners)
+        matched, deliveries = await _match(events, listeners, await _payloads(scope, events, listeners))
         if deliveries:
             await _insert(scope, deliveries)
-        await scope.execute(_DELETE_EVENTS, community_id, [each.id for each in events])
-        return MatchedEvents(len(events), frozenset(webhook_id for webhook_id, _, _ in deliveries))
+        await scope.execute(_DELETE_EVENTS, community_id, [each.id for each in events[:matched]])
+        webhook_ids = frozenset(webhook_id for webhook_id, _, _ in deliveries)
+        return MatchedEvents(matched, webhook_ids, matched < len(events) or len(events) == BATCH_EVENTS)
 
 
 def _listener(row: Any) -> _Listener:
@@ -108,22 +117,39 @@ def _listener(row: Any) -> _Listener:
     return _Listener(row["id"], row["trigger"], row["namespace"], condition, condition is not None)
 
 
-async def _deliveries(
-    scope: Scope, events: Sequence[StoredEvent], listeners: Sequence[_Listener]
-) -> list[tuple[int, StoredEvent, Payload]]:
+async def _payloads(scope: Scope, events: Sequence[StoredEvent], listeners: Sequence[_Listener]) -> dict[int, Payload]:
+    """The payloads of the events that a webhook listens to, by the id of the event."""
     pairs = [(listener, event) for event in events for listener in listeners if listener.listens_to(event)]
     if not pairs:
-        return []
+        return {}
     currency = await scope.fetchval("SELECT currency FROM communities WHERE id = $1", scope.community_id)
     digits = money.minor_digits(currency)
     needed = {event.id: event for _, event in pairs}
     with_profiles = any(listener.has_condition for listener, _ in pairs)
-    payloads = await _build(PayloadBuilder(scope, digits), list(needed.values()), with_profiles=with_profiles)
-    return [
-        (listener.id, event, payload)
-        for listener, event in pairs
-        if (payload := payloads.get(event.id)) is not None and _is_met(listener, payload)
-    ]
+    return await _build(PayloadBuilder(scope, digits), list(needed.values()), with_profiles=with_profiles)
+
+
+async def _match(
+    events: Sequence[StoredEvent], listeners: Sequence[_Listener], payloads: Mapping[int, Payload]
+) -> tuple[int, list[tuple[int, StoredEvent, Payload]]]:
+    """The number of events matched before the time was up, at least one, and their deliveries."""
+    began = time.monotonic()
+    deliveries: list[tuple[int, StoredEvent, Payload]] = []
+    for position, event in enumerate(events):
+        if position and time.monotonic() - began >= MATCH_SECONDS:
+            return position, deliveries
+        payload = payloads.get(event.id)
+        if payload is None:
+            continue
+        for listener in listeners:
+            if not listener.listens_to(event):
+                continue
+            if _is_met(listener, payload):
+                deliveries.append((listener.id, event, payload))
+            if listener.has_condition:
+                # A condition may take some milliseconds, in which the process serves no other request.
+                await asyncio.sleep(0)
+    return len(events), deliveries
 
 
 async def _build(builder: PayloadBuilder, events: Sequence[StoredEvent], *, with_profiles: bool) -> dict[int, Payload]:
@@ -151,11 +177,10 @@ def _is_met(listener: _Listener, payload: Payload) -> bool:
         return is_true(evaluate(listener.condition, payload.variables))
     except ConditionTooComplexError as error:
         _log.warning("webhook.condition_too_complex", webhook=listener.id, error=str(error))
-        return False
     except Exception:
-        # Otherwise one condition would hold up all webhooks of the community.
+        # An evaluation uses no database, so it would fail again, and the events of the community would never be matched.
         _log.exception("webhook.condition_failed", webhook=listener.id)
-        return False
+    return False
 
 
 def ordering_key(event: StoredEvent) -> UUID:
