@@ -13,7 +13,7 @@ from clubs import Club
 from regulars.model import events
 from regulars.model.events import Event
 from regulars.webhooks import client as client_module
-from regulars.webhooks import queue
+from regulars.webhooks import queue, worker
 from regulars.webhooks.client import WebhookClient
 from regulars.webhooks.dispatcher import WebhookDispatcher
 from regulars.webhooks.matching import match_events
@@ -148,6 +148,66 @@ async def test_the_receiver_may_name_the_time_of_the_next_attempt(
     (failed,) = await deliveries(club, made["id"])
     expected = club.clock.at + timedelta(seconds=seconds)
     assert failed["next_attempt_at"] == expected.strftime("%Y-%m-%d %H:%M:%S")
+
+
+async def test_a_retry_after_beyond_all_dates_has_the_usual_delay(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher
+) -> None:
+    header = {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}
+    receiver.respond = lambda request, writer: http_response(503, b"", **header)
+    made = await listen(club, receiver, "profile.*")
+    await create_profile(club)
+    for _ in range(2):
+        await deliver(club, dispatcher)
+    assert len(receiver.received) == 1
+    (failed,) = await deliveries(club, made["id"])
+    assert (failed["status"], failed["attempts"], failed["response_status"]) == ("pending", 1, 503)
+
+
+@pytest.mark.parametrize("failing", ["client", "Retry-After"])
+async def test_an_attempt_that_fails_unexpectedly_is_repeated_with_a_delay(
+    club: Club,
+    receiver: Receiver,
+    client: WebhookClient,
+    dispatcher: WebhookDispatcher,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("it fails \udcff\0")
+
+    receiver.respond = lambda request, writer: http_response(503)
+    made = await listen(club, receiver, "profile.*")
+    await create_profile(club)
+    if failing == "client":
+        monkeypatch.setattr(client, "_send", fail)
+    else:
+        monkeypatch.setattr(worker, "parse_retry_after", fail)
+    for attempts in (1, 2):
+        for _ in range(2):
+            await deliver(club, dispatcher)
+        (failed,) = await deliveries(club, made["id"])
+        assert (failed["status"], failed["attempts"]) == ("pending", attempts)
+        assert failed["error"].startswith("RuntimeError: it fails")
+        club.clock.advance(seconds=7)
+
+
+async def test_a_cancelled_attempt_has_no_outcome(
+    club: Club, receiver: Receiver, client: WebhookClient, dispatcher: WebhookDispatcher
+) -> None:
+    never = asyncio.Event()
+
+    async def hang(request: Received, writer: Writer) -> None:
+        await never.wait()
+
+    receiver.respond = hang
+    async with asyncio.timeout(20):
+        sending = asyncio.create_task(client.send(receiver.url, {}, b"{}"))
+        await receiver.wait_for(1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    never.set()
 
 
 async def test_a_redirect_is_not_followed(club: Club, receiver: Receiver, dispatcher: WebhookDispatcher) -> None:

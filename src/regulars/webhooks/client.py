@@ -96,11 +96,10 @@ class WebhookClient:
         return socket.socket(family, kind, protocol)
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
-        """Posts a payload and returns the outcome. Errors of the receiver are an outcome, too."""
+        """Posts a payload and returns the outcome. Every error is an outcome, too."""
         if "_session" not in self.__dict__:
             # In a thread: requests of this process would wait for the import.
             await asyncio.to_thread(import_module, "aiohttp")
-        from aiohttp import ClientError
         from yarl import URL
 
         started = time.monotonic()
@@ -113,8 +112,8 @@ class WebhookClient:
             error = f"No response within {TIMEOUT_SECONDS:.0f} seconds."
         except AddressNotAllowedError as failure:
             error = str(failure)
-        except (ClientError, OSError, ValueError) as failure:
-            error = _describe(failure)
+        except Exception as failure:
+            error = describe_failure(failure)
         return Attempt(None, time.monotonic() - started, error=error)
 
     async def _send(self, url: str, headers: Mapping[str, str], body: bytes, started: float) -> Attempt:
@@ -151,11 +150,13 @@ def _reason(status: int) -> str:
     return f"The receiver responds with status {status}."
 
 
-def _describe(failure: Exception) -> str:
+def describe_failure(failure: Exception) -> str:
     """The reason of a failure: the innermost one, such as the address that was rejected."""
     cause: BaseException = failure
     while (inner := cause.__cause__ or cause.__context__) is not None and not isinstance(cause, AddressNotAllowedError):
         cause = inner
     if isinstance(cause, AddressNotAllowedError):
         return str(cause)
-    return f"{type(failure).__name__}: {failure}".replace("\0", "")[:EXCERPT_LENGTH]
+    # The database stores no NUL, and no surrogates, which stand for bytes of the receiver that are not UTF-8.
+    text = f"{type(failure).__name__}: {failure}".replace("\0", "")
+    return text.encode(errors="backslashreplace").decode()[:EXCERPT_LENGTH]

@@ -13,7 +13,7 @@ import structlog
 
 from regulars.storage.database import Database, Scope
 from regulars.webhooks import queue
-from regulars.webhooks.client import TIMEOUT_SECONDS, Attempt, WebhookClient
+from regulars.webhooks.client import TIMEOUT_SECONDS, Attempt, WebhookClient, describe_failure
 from regulars.webhooks.payloads import message_id
 from regulars.webhooks.queue import LEASE_SECONDS, DueDelivery, Outcome, Target
 from regulars.webhooks.retries import GIVE_UP_AFTER, delay_seconds, parse_retry_after
@@ -61,12 +61,18 @@ async def attempt_delivery(services: DeliveryServices, target: Target, delivery:
     """Sends a delivery once and returns the outcome, with the time of the next attempt if it failed."""
     at = services.database.clock()
     body = delivery.body.encode()
-    headers = signature_headers(target.secrets, message_id(delivery.event_id), at, body)
-    attempt = await services.client.send(target.url, headers, body)
-    services.on_attempt(delivery, attempt)
-    if attempt.is_delivered:
-        return Outcome(delivery, attempt, at, None)
-    retry_after = parse_retry_after(attempt.retry_after, at)
+    retry_after = None
+    try:
+        headers = signature_headers(target.secrets, message_id(delivery.event_id), at, body)
+        attempt = await services.client.send(target.url, headers, body)
+        services.on_attempt(delivery, attempt)
+        if attempt.is_delivered:
+            return Outcome(delivery, attempt, at, None)
+        retry_after = parse_retry_after(attempt.retry_after, at)
+    except Exception as error:
+        # Without an outcome the delivery would stay due and be sent again immediately. Nothing here uses the database.
+        _log.exception("webhook.attempt_failed", webhook_event=message_id(delivery.event_id))
+        attempt = Attempt(None, 0.0, error=describe_failure(error))
     return Outcome(delivery, attempt, at, at + timedelta(seconds=delay_seconds(delivery.attempts + 1, retry_after)))
 
 
