@@ -201,6 +201,26 @@ async def test_the_loop_delivers_what_its_process_commits(
     assert [each.json["data"]["total"] for each in receiver.received] == [1, 2, 3]
 
 
+async def test_undelivered_deliveries_do_not_keep_the_others_from_expiring(
+    club: Club, receiver: Receiver, dispatcher: WebhookDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars.webhooks.queue.RETENTION_BATCH", 2)
+    receiver.respond = lambda request, writer: http_response(500 if request.path == "/failing" else 200)
+    failing = await listen(club, receiver, "profile.created", url=receiver.url.replace("/hook", "/failing"))
+    for _ in range(3):
+        await create_profile(club)
+    await deliver(club, dispatcher)
+    made = await listen(club, receiver, "profile.updated")
+    profile_id = await create_profile(club)
+    for name in ("A", "B", "C"):
+        await club.http.put(f"/api/v3/profiles/{profile_id}", json={"first_name": name})
+    await deliver(club, dispatcher)
+    club.clock.advance(days=8)
+    assert await delete_expired(club.database, 7, club.community.id) == 3
+    assert await deliveries(club, made["id"]) == []
+    assert len(await deliveries(club, failing["id"])) == 4
+
+
 async def test_an_active_webhook_loses_nothing_undelivered(
     club: Club, receiver: Receiver, dispatcher: WebhookDispatcher
 ) -> None:

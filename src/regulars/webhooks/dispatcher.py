@@ -152,10 +152,10 @@ class WebhookDispatcher:
 
 async def delete_expired(database: Database, retention_days: int, community_id: int) -> int:
     """Deletes deliveries of a community from the log after their retention; returns their number."""
-    deleted = 0
-    while True:
+    total = 0
+    last_id: int | None = 0
+    while last_id is not None:
         async with database.write_transaction(community_id) as scope:
-            batch = await queue.delete_expired(scope, scope.now - timedelta(days=retention_days))
-        deleted += batch
-        if batch < queue.RETENTION_BATCH:
-            return deleted
+            deleted, last_id = await queue.delete_expired(scope, scope.now - timedelta(days=retention_days), last_id)
+        total += deleted
+    return total

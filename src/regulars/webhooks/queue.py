@@ -253,28 +253,41 @@ async def webhooks_with_due(scope: Scope, owner: UUID) -> list[int]:
 
 RETENTION_BATCH = 5_000
 
-# Ids grow with time, so the oldest come first. An active webhook loses nothing that is undelivered.
+# Ids grow with time, so the oldest come first. An active webhook loses nothing that is undelivered, so the next batch begins
+# behind the last delivery of this one, whether or not it was deleted.
 _EXPIRE = """
-DELETE FROM webhook_deliveries
-WHERE community_id = $1
-  AND id = ANY (
-      ARRAY(
-          SELECT oldest.id
-          FROM (
-              SELECT id, webhook_id, due_at, created_at
-              FROM webhook_deliveries
-              WHERE community_id = $1
-              ORDER BY id
-              LIMIT $3
-          ) AS oldest
-          JOIN webhooks AS webhook ON webhook.community_id = $1 AND webhook.id = oldest.webhook_id
-          WHERE oldest.created_at < $2 AND (oldest.due_at IS NULL OR NOT webhook.is_active)
+WITH oldest AS MATERIALIZED (
+    SELECT id, webhook_id, due_at
+    FROM (
+        SELECT id, webhook_id, due_at, created_at
+        FROM webhook_deliveries
+        WHERE community_id = $1 AND id > $2
+        ORDER BY id
+        LIMIT $4
+    ) AS batch
+    WHERE created_at < $3
+),
+deleted AS (
+    DELETE FROM webhook_deliveries
+    WHERE community_id = $1
+      AND id = ANY (
+          ARRAY(
+              SELECT oldest.id
+              FROM oldest
+              JOIN webhooks AS webhook ON webhook.community_id = $1 AND webhook.id = oldest.webhook_id
+              WHERE oldest.due_at IS NULL OR NOT webhook.is_active
+          )
       )
-  )
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM deleted) AS deleted, (SELECT max(id) FROM oldest) AS last_id
 """
 
 
-async def delete_expired(scope: Scope, created_before: datetime) -> int:
-    """Deletes the oldest deliveries of the log, at most RETENTION_BATCH; returns their number."""
-    status = await scope.execute(_EXPIRE, scope.community_id, created_before, RETENTION_BATCH)
-    return int(status.rpartition(" ")[2])
+async def delete_expired(scope: Scope, created_before: datetime, after_id: int) -> tuple[int, int | None]:
+    """Deletes expired ones of the next RETENTION_BATCH deliveries behind an id.
+
+    Returns their number, and the last id that is older than `created_before`; None if there is none.
+    """
+    (row,) = await scope.fetch(_EXPIRE, scope.community_id, after_id, created_before, RETENTION_BATCH)
+    return row["deleted"], row["last_id"]
