@@ -60,6 +60,18 @@ async def test_a_community_may_leave_statuses_alone(provider_client: ProviderCli
     assert await _email_status(provider_client) is None
 
 
+async def test_a_report_that_a_message_is_not_spam_leaves_the_status_alone(
+    provider_client: ProviderClient, load: FileLoader
+) -> None:
+    await load.profiles("C1")
+    await provider_client.set_up("ses", TOPIC)
+    mail = {"tags": {"regulars_sending": ["autumn"], "regulars_profile": ["C1"]}}
+    recipients = [{"emailAddress": "a@example.org"}]
+    for feedback, expected in (("not-spam", None), ("abuse", "unsubscribed")):
+        await provider_client.ses("Complaint", mail, complainedRecipients=recipients, complaintFeedbackType=feedback)
+        assert await _email_status(provider_client) == expected, feedback
+
+
 async def test_the_other_providers_set_it_too(provider_client: ProviderClient, load: FileLoader) -> None:
     await load.profiles("C1", "C2", "C3", "C4")
     await provider_client.set_up("mailgun", SIGNING_KEY)

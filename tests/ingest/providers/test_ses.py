@@ -48,6 +48,7 @@ KINDS: list[tuple[str, dict[str, Any], str]] = [
         "unsubscribed",
     ),
     ("Complaint", {"complainedRecipients": [KARI], "complaintFeedbackType": "abuse"}, "complained"),
+    ("Complaint", {"complainedRecipients": [KARI], "complaintFeedbackType": None}, "complained"),
 ]
 
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -60,6 +61,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("Something new", {}),
+    ("Complaint", {"complainedRecipients": [KARI], "complaintFeedbackType": "not-spam"}),
+    ("Complaint", {"complainedRecipients": [KARI], "complaintFeedbackType": "Not-Spam"}),
 ]
 
 

@@ -26,7 +26,9 @@ EVENT_TYPES = {
     "Subscription opt-out": "unsubscribed",
     "Complaint": "complained",
 }
-"""`Subscription` is an opt-out if a member has left a topic by it."""
+"""`Subscription` is an opt-out if a member has left a topic by it. A `Complaint` of the type `not-spam` says that a message
+is not spam, so it is none.
+"""
 
 VALIDATION_MESSAGE = "Successfully validated SNS topic for Amazon SES event publishing."
 """The text that SES publishes when a topic is configured."""
@@ -63,6 +65,7 @@ class _Detail(msgspec.Struct, frozen=True, rename="camel"):
     complained_recipients: Sequence[_Recipient] = ()
     recipients: Sequence[str] = ()
     bounce_type: str | None = None
+    complaint_feedback_type: str | None = None
     new_topic_preferences: _Preferences = _NO_PREFERENCES
     old_topic_preferences: _Preferences = _NO_PREFERENCES
 
@@ -106,6 +109,8 @@ def _parse_events(envelope: sns.Envelope) -> list[ProviderEvent]:
     detail = _detail(envelope.message, "failure" if kind == "Rendering Failure" else kind[:1].lower() + kind[1:])
     if kind == "Subscription" and detail.new_topic_preferences.opted_out - detail.old_topic_preferences.opted_out:
         kind = "Subscription opt-out"
+    if kind == "Complaint" and (detail.complaint_feedback_type or "").lower() == "not-spam":
+        kind = "Complaint not-spam"
     try:
         at = timestamps.parse_timestamp(detail.timestamp or record.mail.timestamp or envelope.timestamp)
     except ValueError as error:
