@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -172,6 +173,41 @@ async def test_a_recipient_that_a_later_event_names_is_counted(post: SendingClub
     assert outcome_counts(await post.load("sending_events", known)) == (2, 0, 0)
     assert await post.query_timeseries("sendings_recipients_statistics", **by_gender) == {("female",): {day: 1}}
     assert (await post.sendings())[42]["members_count"] == 1
+    assert await differences(post.club) == []
+
+
+async def profile_ids(post: SendingClub) -> dict[str, str]:
+    """The ids of the members by external id."""
+    answer = (await post.club.http.get("/api/v3/profiles?page[size]=500")).json()
+    return {each["external_id"]: each["id"] for each in answer["data"]}
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+async def test_the_recipient_of_a_dispatch_does_not_depend_on_the_order_of_arrival(
+    post: SendingClub, order: tuple[int, ...]
+) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING])
+    ids = await profile_ids(post)
+    smallest, other = sorted(("M1", "M2"), key=lambda name: ids[name])
+    events = [
+        event(1, "transmitted", profile=other),
+        event(2, "transmitted", profile=smallest),
+        event(3, "transmitted", dispatch="D2", profile=other),
+    ]
+    for index in order:
+        await post.load("sending_events", [events[index]])
+    async with post.club.database.read_transaction(post.club.community.id) as scope:
+        rows = await scope.fetch(
+            "SELECT profile_id FROM sending_dispatches WHERE community_id = $1 ORDER BY transmitted_at",
+            scope.community_id,
+        )
+    assert [str(row["profile_id"]) for row in rows] == [ids[smallest], ids[other]]
+    assert (await post.sendings())[42]["members_count"] == 2
+    day = "2026-10-31T00:00:00.000+00:00"
+    assert await post.query_timeseries(
+        "sendings_recipients_statistics", **RANGE, interval="1d", aggregate_by="gender"
+    ) == {("female",): {day: 1}, ("male",): {day: 1}}
     assert await differences(post.club) == []
 
 
@@ -346,10 +382,7 @@ async def test_a_purge_subtracts_dispatches_and_a_merge_reassigns_them(post: Sen
         await post.load("sendings", [{"external_id": name, "channel": "push", "reporting_id": n + 1}])
         reporting_ids[name] = n + 1
     await post.load("sending_events", events)
-    ids = {
-        each["external_id"]: each["id"]
-        for each in (await post.club.http.get("/api/v3/profiles?page[size]=500")).json()["data"]
-    }
+    ids = await profile_ids(post)
     gone = sorted({each["profile"] for each in events})[:2]
     for name in gone:
         answer = await post.club.http.delete(f"/api/v3/profiles/{ids[name]}/purge")

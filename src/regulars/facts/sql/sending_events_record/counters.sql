@@ -23,13 +23,15 @@ counter_deltas AS MATERIALIZED (
         GROUP BY sending_id
         UNION ALL
         SELECT
-            sending_id, NULL, 0, NULL, NULL, 0, count(*), 0,
+            sending_id, NULL, 0, NULL, NULL, 0, count(DISTINCT profile_id), 0,
             -- include: no_unique_deltas
-        FROM (
-            SELECT sending_id, profile_id FROM affected_recipients
-            EXCEPT
-            SELECT sending_id, profile_id FROM recipient_dispatches
-        ) AS new_recipients
+        FROM recipient_dispatches_after
+        GROUP BY sending_id
+        UNION ALL
+        SELECT
+            sending_id, NULL, 0, NULL, NULL, 0, -count(DISTINCT profile_id), 0,
+            -- include: no_unique_deltas
+        FROM recipient_dispatches
         GROUP BY sending_id
     ) AS parts
     GROUP BY sending_id

@@ -26,17 +26,18 @@ new_active_days AS MATERIALIZED (
     GROUP BY dispatch_id
     HAVING bool_or(mask <> mask_before)
 ),
--- The dispatches with new events, before and after. `is_linked`: the recipient became known. `is_moved`: the first
--- transmission, or its recipient, is another one, so that the dimensions are read again.
+-- The dispatches with new events, before and after. If events name several recipients, it is the one with the smallest
+-- id. `is_linked`: the recipient became known, or is another one. `is_moved`: the first transmission, or its recipient,
+-- is another one, so that the dimensions are read again.
 merged_dispatches AS MATERIALIZED (
     SELECT
         d.*, d.event_mask | c.event_mask AS new_event_mask,
         coalesce(days.active_days, d.active_days) AS new_active_days,
-        coalesce(d.profile_id, c.profile_id) AS new_profile_id,
+        least(d.profile_id, c.profile_id) AS new_profile_id,
         least(d.transmitted_at, c.transmitted_at) AS new_transmitted_at,
-        d.profile_id IS NULL AND c.profile_id IS NOT NULL AS is_linked,
+        coalesce(c.profile_id < d.profile_id, c.profile_id IS NOT NULL) AS is_linked,
         coalesce(c.transmitted_at < d.transmitted_at, c.transmitted_at IS NOT NULL)
-            OR d.profile_id IS NULL AND c.profile_id IS NOT NULL
+            OR coalesce(c.profile_id < d.profile_id, c.profile_id IS NOT NULL)
                 AND coalesce(d.transmitted_at, c.transmitted_at) IS NOT NULL AS is_moved
     FROM dispatches AS d
     JOIN dispatch_changes AS c ON c.dispatch_id = d.dispatch_id
