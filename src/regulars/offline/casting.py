@@ -1,5 +1,6 @@
 """Casts input columns to their declared types, in SQL; unsupported types are rejected."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -44,8 +45,8 @@ class InputColumn:
 class CastDialect:
     """SQL generators of an engine for casting.
 
-    `text` are its functions on text. `uses_ordinals` is true if the engine encodes profiles, brands and
-    locations as ordinals, which needs a single machine.
+    `text` are its functions on text. `sum_of` adds an expression over the elements `d` of a list; null if it is empty.
+    `uses_ordinals` is true if the engine encodes profiles, brands and locations as ordinals, which needs a single machine.
     """
 
     engine: SqlEngine
@@ -59,7 +60,7 @@ class CastDialect:
     json_field: Callable[[str, str], str]
     json_objects: Callable[[str, Sequence[str]], str]
     unnest: Callable[[str], str]
-    sum_of_amounts: Callable[[str], str]
+    sum_of: Callable[[str, str], str]
     any_element: Callable[[str, str], str]
     uses_ordinals: bool
     hash_of: Callable[[str], str]
@@ -91,15 +92,6 @@ _SQL_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", Fi
 }
 
 
-# The fields of an object are strings, which are cast like other columns; discounts is a list of amounts.
-def _duckdb_field(name: str) -> str:
-    return f'"{name}": ' + ('[{"amount": "VARCHAR"}]' if name == "discounts" else '"VARCHAR"')
-
-
-def _spark_field(name: str) -> str:
-    return f"{name}: " + ("array<struct<amount: string>>" if name == "discounts" else "string")
-
-
 DUCKDB_DIALECT = CastDialect(
     DUCKDB,
     "VARCHAR",
@@ -111,9 +103,9 @@ DUCKDB_DIALECT = CastDialect(
     is_list=lambda c: f"CASE WHEN json_valid({c}) THEN json_type({c}) = 'ARRAY' ELSE FALSE END",
     is_object=lambda c: f"CASE WHEN json_valid({c}) THEN json_type({c}) = 'OBJECT' ELSE FALSE END",
     json_field=lambda c, name: f"json_extract_string({c}, '$.{name}')",
-    json_objects=lambda c, names: f"from_json({c}, '[{{{', '.join(_duckdb_field(each) for each in names)}}}]')",
+    json_objects=lambda c, names: f"from_json({c}, '{json.dumps([dict.fromkeys(names, 'VARCHAR')])}')",
     unnest=lambda c: f"unnest({c})",
-    sum_of_amounts=lambda c: f"list_sum(list_transform({c}, lambda d: TRY_CAST(d.amount AS DECIMAL(18, 6))))",
+    sum_of=lambda c, amount: f"list_sum(list_transform({c}, lambda d: {amount}))",
     any_element=lambda c, condition: f"len(list_filter({c}, lambda d: {condition})) > 0",
     uses_ordinals=True,
     hash_of=lambda c: f"hash({c})",
@@ -136,10 +128,13 @@ SPARK_DIALECT = CastDialect(
     is_list=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'ARRAY%'",
     is_object=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'OBJECT%'",
     json_field=lambda c, name: f"get_json_object({c}, '$.{name}')",
-    json_objects=lambda c, names: f"from_json({c}, 'array<struct<{', '.join(_spark_field(each) for each in names)}>>')",
+    # A list with another value than objects is null as a whole; then its only element is null.
+    json_objects=lambda c, names: (
+        f"coalesce(from_json({c}, 'array<struct<{': string, '.join(names)}: string>>'), array(NULL))"
+    ),
     unnest=lambda c: f"explode({c})",
-    sum_of_amounts=lambda c: (
-        f"aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + TRY_CAST(d.amount AS DECIMAL(18, 6)))"
+    sum_of=lambda c, amount: (
+        f"CASE WHEN size({c}) > 0 THEN aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + {amount}) END"
     ),
     any_element=lambda c, condition: f"exists({c}, d -> {condition})",
     uses_ordinals=False,
@@ -196,6 +191,11 @@ def is_present(column: InputColumn, dialect: CastDialect) -> str:
 
 def _unchanged(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
     return column.sql
+
+
+def trimmed_text(text: str, dialect: CastDialect) -> str:
+    """SQL of a text without the blanks around it; null if nothing else is in it."""
+    return f"nullif({dialect.text.trim(text)}, '')"
 
 
 def _text(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:

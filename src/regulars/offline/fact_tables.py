@@ -194,11 +194,12 @@ def products(source: InputTable | None, dialect: CastDialect, errors: RowErrors)
         f"""SELECT sku, max(brand) AS brand,
        CAST(CASE WHEN min(brand) <> max(brand) THEN {number} END AS INT) AS error_no
 FROM (
-    SELECT sku, brand FROM typed_products WHERE sku IS NOT NULL
+    SELECT sku, brand FROM typed_products
     UNION ALL
-    SELECT variant.each.sku, variant.brand
+    SELECT {casting.trimmed_text("variant.each.sku", dialect)} AS sku, variant.brand
     FROM (SELECT brand, {variants} AS each FROM typed_products WHERE variants IS NOT NULL) AS variant
 ) AS sku_brands
+WHERE sku IS NOT NULL
 GROUP BY sku""",
         is_materialized=True,
     )

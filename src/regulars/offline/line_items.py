@@ -152,30 +152,39 @@ WHERE {is_sold} AND coalesce(product.brand, line.brand) IS NOT NULL""",
 
 
 def _list_lines(dialect: CastDialect, errors: RowErrors) -> str:
-    """SELECT of the lines that are a list in the column items."""
+    """SELECT of the lines that are a list in the column items. Their discounts take precedence over their discount."""
+    amount = casting.cast(FieldType.MONEY, InputColumn("d.amount", TypeFamily.TEXT), dialect)
     columns, error_cases = [], []
     for name, column_type in _LINE_TYPES.items():
         column = InputColumn(f"listed.line.{name}", TypeFamily.TEXT)
         expression = casting.cast(column_type, column, dialect)
-        if name == "discount":
-            expression = f"coalesce({expression}, {dialect.sum_of_amounts('listed.line.discounts')})"
-        columns.append(f"{expression} AS {name}")
+        if name == "sku":
+            expression = casting.trimmed_text(column.sql, dialect)
         if column_type in casting.PARSED_TYPES:
             number = errors.add(f"transactions.items.{name} must be {column_type.input_format}")
             error_cases.append(f"WHEN {casting.is_present(column, dialect)} AND ({expression}) IS NULL THEN {number}")
-    amount = InputColumn("d.amount", TypeFamily.TEXT)
-    is_wrong = f"{casting.is_present(amount, dialect)} AND ({casting.cast(FieldType.MONEY, amount, dialect)}) IS NULL"
+        if name == "discount":
+            expression = f"coalesce({dialect.sum_of('listed.discounts', amount)}, {expression})"
+        columns.append(f"{expression} AS {name}")
+    discounts = "listed.line.discounts"
+    is_present = casting.is_present(InputColumn(discounts, TypeFamily.TEXT), dialect)
+    number = errors.add(f"transactions.items.discounts must be {FieldType.OBJECT_LIST.input_format}")
+    error_cases.append(f"WHEN {is_present} AND listed.discounts IS NULL THEN {number}")
     number = errors.add(f"transactions.items.discounts.amount must be {FieldType.MONEY.input_format}")
-    error_cases.append(f"WHEN {dialect.any_element('listed.line.discounts', is_wrong)} THEN {number}")
+    error_cases.append(f"WHEN {dialect.any_element('listed.discounts', f'({amount}) IS NULL')} THEN {number}")
     unparsable = errors.add("transactions.items must be a list of objects, or its JSON")
     rows = dialect.json_objects("items", (*_LINE_TYPES, "discounts"))
     body = ",\n       ".join(columns)
     return f"""SELECT external_id, {body},
        CAST(CASE WHEN listed.line IS NULL THEN {unparsable} {" ".join(error_cases)} END AS INT) AS error_no
 FROM (
-    SELECT external_id, {dialect.unnest(rows)} AS line
-    FROM headers
-    WHERE items IS NOT NULL
+    SELECT external_id, listed.line,
+           CASE WHEN {dialect.is_list(discounts)} THEN {dialect.json_objects(discounts, ("amount",))} END AS discounts
+    FROM (
+        SELECT external_id, {dialect.unnest(rows)} AS line
+        FROM headers
+        WHERE items IS NOT NULL
+    ) AS listed
 ) AS listed"""
 
 
