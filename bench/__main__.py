@@ -9,6 +9,7 @@ from bench import against, capacity, chart, result, roadmap
 from bench.benchmark import BENCHMARKS, run_benchmark
 from bench.render import render
 from bench.result import Result
+from regulars.core.garbage_collection import collect_less_often
 
 
 def main() -> int:
@@ -32,6 +33,8 @@ def main() -> int:
         if not arguments.names:
             parser.error("--against needs the names of benchmarks")
         return _compare(arguments)
+    # As in every process of the product.
+    collect_less_often()
     met = True
     for benchmark in () if arguments.render else BENCHMARKS:
         if arguments.names and benchmark.name not in arguments.names:

@@ -9,9 +9,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regulars.api.app import create_app
-from regulars.asgi import freeze_startup_objects
 from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.permits import TRANSACTION_WRITE
+from regulars.core.garbage_collection import freeze_startup_objects
 from regulars.dashboard.registry import create_site
 from regulars.ingest.transactions import StoredTransaction, TransactionWrite, WriteMode, write
 from regulars.model import community as communities

@@ -48,10 +48,10 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """Rates, then writers beside a snapshot that is held, then the stages."""
     rows = size.rows(40_000, 2_000)
     findings.describe(
-        f"Profiles that are new to one community, each with a dozen groups and nearly each unlike all others in the "
-        f"balance, in batches of {BATCH:,} by the product's own commit, as files and the API have it; the writers are "
-        f"connections of one process, and compaction runs every {COMPACTION_INTERVAL_SECONDS:g} s. The rate counts until all is "
-        f"durable, and the rest is compacted."
+        f"Profiles with a first and a last name of a word each that are new to one community, each with a dozen groups "
+        f"and nearly each unlike all others in the balance, in batches of {BATCH:,} by the product's own commit, as files "
+        f"and the API have it; the writers are connections of one process, and compaction runs every "
+        f"{COMPACTION_INTERVAL_SECONDS:g} s. The rate counts until all is durable, and the rest is compacted."
     )
     store = environment.database()
     asyncio.run(_measure_rates(environment, store, rows, size, findings))
@@ -121,8 +121,8 @@ class _MemberJoins:
         return msgspec.json.encode(
             {
                 "external_id": f"J{self._number:09}",
-                "first_name": f"First {self._number % 1000}",
-                "last_name": f"Last {self._number % 5000}",
+                "first_name": f"First{self._number % 1000}",
+                "last_name": f"Last{self._number % 5000}",
                 "email": f"j{self._number}@example.com",
                 "gender": generator.choice(("female", "male", "other")),
                 "birth_year": generator.randint(1940, 2008),

@@ -110,8 +110,8 @@ def _lines(rows: int) -> list[bytes]:
 def _member(generator: random.Random, number: int, joined_at: datetime) -> dict[str, object]:
     return {
         "external_id": f"J{number:09}",
-        "first_name": f"First {number % 1000}",
-        "last_name": f"Last {number % 5000}",
+        "first_name": f"First{number % 1000}",
+        "last_name": f"Last{number % 5000}",
         "email": f"j{number}@example.com",
         "mobile_phone": f"+479{number:07}",
         "gender": generator.choice(("female", "male", "other")),

@@ -1,6 +1,5 @@
 """Creates the application in each server process, configured by environment variables and regulars.toml."""
 
-import gc
 import os
 import shutil
 import signal
@@ -11,6 +10,7 @@ from starlette.types import ASGIApp
 
 from regulars import settings
 from regulars.api.app import create_app
+from regulars.core.garbage_collection import freeze_startup_objects
 from regulars.dashboard.registry import create_site
 from regulars.observability import logs
 from regulars.storage.database import Database
@@ -25,10 +25,6 @@ from regulars.web.process_environment import (
 
 PARENT_EXIT_GRACE_SECONDS = 8.0
 """How long a process may take to stop after its parent is gone: until then it occupies the port."""
-
-
-NEW_OBJECTS_PER_COLLECTION = 10_000
-"""Python's default of 700 new objects starts a collection with every few requests, which find hardly any garbage."""
 
 
 def app() -> ASGIApp:
@@ -53,17 +49,6 @@ def app() -> ASGIApp:
     )
     freeze_startup_objects()
     return application
-
-
-def freeze_startup_objects() -> None:
-    """Excludes the objects that exist now from garbage collection, which is done less often from now on.
-
-    Modules, endpoints and documents exist until the process ends; scanning them would delay all requests by tens of
-    milliseconds each time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS_PER_COLLECTION, 10, 10)
 
 
 def _stop_with_parent(parent: int, folder: Path | None, grace_seconds: float = PARENT_EXIT_GRACE_SECONDS) -> None:

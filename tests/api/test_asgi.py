@@ -1,29 +1,9 @@
-"""A server process: garbage collection, and its end with its parent."""
+"""A server process ends with its parent."""
 
-import gc
 import subprocess
 import sys
 
 import pytest
-
-from regulars.asgi import NEW_OBJECTS_PER_COLLECTION, freeze_startup_objects
-
-
-def test_objects_created_at_startup_are_not_garbage_collected() -> None:
-    threshold = gc.get_threshold()
-    startup_object: list[object] = []
-    startup_object.append(startup_object)
-    try:
-        freeze_startup_objects()
-        assert gc.get_threshold() == (NEW_OBJECTS_PER_COLLECTION, 10, 10)
-        assert not any(each is startup_object for each in gc.get_objects())
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*threshold)
-    assert any(each is startup_object for each in gc.get_objects())
-    # As the run has begun, see conftest.py.
-    gc.freeze()
-
 
 _WORKER = """
 import ctypes, os, signal, time

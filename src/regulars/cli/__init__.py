@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from regulars.core.garbage_collection import collect_less_often
 from regulars.core.redaction import redact
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
@@ -57,6 +58,7 @@ for path, name in COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
     signal.signal(signal.SIGTERM, _exit)
+    collect_less_often()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
