@@ -51,9 +51,26 @@ def test_a_repeated_local_time_runs_the_first_time() -> None:
     assert runs("30 2 * * *", "2026-10-24T12:00", 2) == ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]
 
 
-def test_a_schedule_of_every_hour_runs_in_both_of_the_repeated_hours() -> None:
-    assert runs("0 * * * *", "2026-10-25T01:00", 4) == [
+@pytest.mark.parametrize("hour", ["*", "0-23", "*/1"])
+def test_a_schedule_of_every_hour_runs_in_both_of_the_repeated_hours(hour: str) -> None:
+    assert runs(f"0 {hour} * * *", "2026-10-25T01:00", 4) == [
         "2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00", "2026-10-25T04:00+01:00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("hour", ["*", "0-23", "*/1"])
+def test_a_schedule_of_every_hour_has_no_additional_run_for_a_skipped_hour(hour: str) -> None:
+    assert runs(f"45 {hour} * * *", "2026-03-29T01:00", 3) == [
+        "2026-03-29T01:45+01:00", "2026-03-29T03:45+02:00", "2026-03-29T04:45+02:00",
+    ]  # fmt: skip
+
+
+def test_skipped_times_of_a_step_run_after_the_gap() -> None:
+    assert runs("*/20 * * * *", "2026-03-29T01:30", 3) == [
+        "2026-03-29T01:40+01:00", "2026-03-29T03:00+02:00", "2026-03-29T03:20+02:00",
+    ]  # fmt: skip
+    assert runs("45 */2 * * *", "2026-03-29T00:00", 3) == [
+        "2026-03-29T00:45+01:00", "2026-03-29T03:45+02:00", "2026-03-29T04:45+02:00",
     ]  # fmt: skip
 
 

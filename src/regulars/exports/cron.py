@@ -33,8 +33,9 @@ class CronError(ValueError):
 class CronExpression:
     """A validated cron expression in a time zone.
 
-    A local time that is skipped when the clocks change runs at the end of the gap. A local time that is repeated runs the
-    first time, unless the hour is `*` or a step: then it runs both times.
+    A local time that is skipped when the clocks change runs at the end of the gap, and one that is repeated runs the first
+    time. If the hour is `*`, `0-23` or a step of these, a skipped time runs as long after the gap as it would be in it,
+    which for every hour is the next run, and a repeated time runs both times.
     """
 
     text: str
@@ -90,9 +91,10 @@ class CronExpression:
     def _instants(self, local: datetime) -> list[datetime]:
         """The instants of a local time: two where it is repeated and the schedule runs every hour or every few hours."""
         first, second = (local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if first < second:
-            return [first, second] if self.text.split()[1].startswith("*") else [first]
-        return [first if first == second else self._end_of_gap(second, first)]
+        if self.text.split()[1].startswith(("*", "0-23")):
+            # For a skipped time, fold=0 uses the offset before the gap.
+            return sorted({first, max(first, second)})
+        return [first if first <= second else self._end_of_gap(second, first)]
 
     def _end_of_gap(self, before: datetime, after: datetime) -> datetime:
         """The instant between two others at which the offset of the zone changes."""
