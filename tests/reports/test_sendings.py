@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +16,9 @@ from clubs import START, Club
 from hypothesis_settings import SEED
 from loading.file_loader import outcome_counts, reasons_by_line
 from regulars.core.field_type import FieldType
+from regulars.core.validation import hash_key
 from regulars.facts.sending_events import EVENT_TYPES, rebuild_if_stale
+from regulars.ingest import stored_dispatches
 from regulars.ingest.commit import commit
 from regulars.model.community_update import update_community
 from reports.sending_recount import Recipient, SendingClub, bucket_label, counters, deduplicated, history, recipients
@@ -180,6 +183,44 @@ async def profile_ids(post: SendingClub) -> dict[str, str]:
     """The ids of the members by external id."""
     answer = (await post.club.http.get("/api/v3/profiles?page[size]=500")).json()
     return {each["external_id"]: each["id"] for each in answer["data"]}
+
+
+def by_profile(number: float, kind: str, profile: str) -> dict[str, Any]:
+    """An event without a dispatch of its own."""
+    return {key: value for key, value in event(number, kind, profile=profile).items() if key != "dispatch"}
+
+
+async def test_a_recipient_by_external_id_and_by_id_has_one_dispatch(post: SendingClub) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING])
+    profile_id = (await profile_ids(post))["M3"]
+    await post.load("sending_events", [by_profile(1, "transmitted", "M3")])
+    events = [by_profile(2, "delivered", profile_id), by_profile(1, "transmitted", profile_id)]
+    assert outcome_counts(await post.load("sending_events", events)) == (1, 1, 0)
+    record = (await post.sendings())[42]
+    assert (record["dispatches_count"], record["members_count"], record["transmitted_count"]) == (1, 1, 1)
+    ((found,),) = ((await post.query("sendings_stats", **RANGE))["statistics"],)
+    assert (found["values"]["unique_delivered"], found["values"]["delivery"]) == (1, 1.0)
+    assert await differences(post.club) == []
+
+
+@pytest.mark.parametrize("is_merged_first", [True, False])
+async def test_a_merged_recipient_has_one_dispatch(post: SendingClub, is_merged_first: bool) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING])
+    ids = await profile_ids(post)
+    merge = {"source_profile_id": ids["M1"], "destination_profile_id": ids["M2"]}
+    await post.load("sending_events", [by_profile(1, "transmitted", "M1")])
+    if is_merged_first:
+        assert (await post.club.http.post("/api/v3/profiles/merge", json=merge)).status_code == 200
+    await post.load("sending_events", [by_profile(1.5, "transmitted", "M2"), by_profile(2, "delivered", "M1")])
+    if not is_merged_first:
+        assert (await post.club.http.post("/api/v3/profiles/merge", json=merge)).status_code == 200
+    await post.load("sending_events", [by_profile(3, "opened", "M1"), by_profile(4, "opened", ids["M2"])])
+    record = (await post.sendings())[42]
+    assert (record["dispatches_count"], record["members_count"]) == (1, 1)
+    assert (record["transmitted_count"], record["unique_opened_count"], record["opened_count"]) == (2, 1, 2)
+    assert await differences(post.club) == []
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
@@ -405,6 +446,107 @@ async def test_a_purge_subtracts_dispatches_and_a_merge_reassigns_them(post: Sen
     )
     once = {(each["sending"], each["profile"]) for each in merged if each["event"] == "transmitted"}
     assert sum(sum(values.values()) for values in total.values()) == len(once)
+
+
+async def with_sendings(post: SendingClub) -> None:
+    """Loads the sendings, with reporting ids from 1."""
+    rows = [{"external_id": name, "channel": "email", "reporting_id": n} for n, name in enumerate(SENDINGS, 1)]
+    assert outcome_counts(await post.load("sendings", rows)) == (len(rows), 0, 0)
+
+
+def by_two(chance: random.Random, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Events without a dispatch, of a recipient by several names, some by more than one, and others with a dispatch."""
+    found = []
+    for n in range(150):
+        sending, kind = chance.choice(SENDINGS), chance.choice(EVENT_TYPES)
+        row = event(-chance.randint(1, 300), kind, sending=sending) | {"external_id": f"E{n}"}
+        if chance.random() < 0.2:
+            found.append(row | {"profile": chance.choice(names), "dispatch": f"D{chance.randint(1, 3)}"})
+        else:
+            del row["dispatch"]
+            found += [row | {"profile": name} for name in chance.sample(names, chance.choice([1, 1, 2]))]
+    return found
+
+
+def of_one(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The events of one recipient once."""
+    return deduplicated([{"dispatch": "without an id", **each, "profile": "M1"} for each in events])
+
+
+async def holds(post: SendingClub, events: Sequence[Mapping[str, Any]]) -> None:
+    """Holds that the sendings have these events of one recipient."""
+    records = await post.sendings()
+    for n, name in enumerate(SENDINGS, 1):
+        expected = counters([each for each in of_one(events) if each["sending"] == name])
+        assert {key: records[n][key] for key in expected} == expected
+    assert await differences(post.club) == []
+
+
+async def test_a_merge_unites_dispatches_without_an_id(post: SendingClub) -> None:
+    await with_members(post)
+    await with_sendings(post)
+    ids = await profile_ids(post)
+    events = by_two(random.Random(SEED + 2), ("M1", "M2"))
+    await post.load("sending_events", [each for each in events if each["sending"] != "S3"])
+    await post.load("sending_events", [each for each in events if each["profile"] == "M1"])
+    merge = {"source_profile_id": ids["M1"], "destination_profile_id": ids["M2"]}
+    assert (await post.club.http.post("/api/v3/profiles/merge", json=merge)).status_code == 200
+    await post.load("sending_events", events)
+    await holds(post, events)
+    assert (await post.club.http.delete(f"/api/v3/profiles/{ids['M2']}/purge")).status_code in (200, 204)
+    await holds(post, [])
+
+
+async def test_stored_dispatches_by_a_name_get_the_id_of_the_recipient(
+    post: SendingClub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_dispatches, "RECIPIENTS_PER_COMMIT", 1)
+    await with_members(post)
+    await with_sendings(post)
+    ids = await profile_ids(post)
+    names = ("M1", ids["M1"], ids["M1"].upper(), "M2")
+    events = by_two(random.Random(SEED + 3), names)
+    await post.load("sending_events", [{"dispatch": each["profile"], **each} for each in events])
+    merge = {"source_profile_id": ids["M2"], "destination_profile_id": ids["M1"]}
+    assert (await post.club.http.post("/api/v3/profiles/merge", json=merge)).status_code == 200
+    async with post.club.database.write_transaction(post.club.community.id) as scope:
+        await scope.execute(
+            """
+            UPDATE sending_dispatches SET dispatch_key_hash = new_key
+            FROM unnest($2::uuid[], $3::uuid[]) AS keys (key, new_key)
+            WHERE community_id = $1 AND dispatch_key_hash = key
+            """,
+            scope.community_id,
+            [hash_key(f"dispatch {name}") for name in names],
+            [hash_key(f"profile {name}") for name in names],
+        )
+        await scope.execute(
+            "UPDATE communities SET has_former_dispatch_keys = true WHERE id = $1", post.club.community.id
+        )
+    # An event that is repeated before the restatement is united as well.
+    await post.load("sending_events", events[:20])
+    assert post.club.community.id in await stored_dispatches.list_pending(post.club.database)
+    assert await stored_dispatches.restate_keys(post.club.database, post.club.community.id) == 1
+    assert post.club.community.id not in await stored_dispatches.list_pending(post.club.database)
+    await holds(post, events)
+    assert outcome_counts(await post.load("sending_events", events)) == (0, len(events), 0)
+    assert await stored_dispatches.restate_keys(post.club.database, post.club.community.id) == 1
+    await holds(post, events)
+
+
+async def test_verify_finds_a_dispatch_with_the_id_of_another_profile(post: SendingClub) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING])
+    await post.load("sending_events", [by_profile(1, "transmitted", "M1")])
+    ids = await profile_ids(post)
+    async with post.club.database.write_transaction(post.club.community.id) as scope:
+        await scope.execute(
+            "UPDATE sending_dispatches SET dispatch_key_hash = $2 WHERE community_id = $1",
+            scope.community_id,
+            UUID(ids["M2"]),
+        )
+    (found,) = await differences(post.club)
+    assert found.endswith(f"dispatch_key_hash is stored as '{ids['M2']}', expected '{ids['M1']}'")
 
 
 async def test_a_change_of_the_time_zone_rebuilds_all_buckets(post: SendingClub) -> None:

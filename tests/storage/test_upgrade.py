@@ -12,7 +12,7 @@ from typing import Any
 from clubs import ManualClock
 from postgres_servers import on_both_servers_if_long
 from regulars.bootstrap import schema_statements
-from regulars.ingest import stored_profiles, voided_statuses
+from regulars.ingest import stored_dispatches, stored_profiles, voided_statuses
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
 from storage.release_store import AS_OF, answer, client, differences, prepare, read_answers, restore_script
@@ -60,6 +60,7 @@ async def test_the_store_of_the_last_release_is_upgraded_and_answers_as_before(e
         for pending, restate in (
             (voided_statuses.list_pending, voided_statuses.apply),
             (stored_profiles.list_pending, stored_profiles.normalize),
+            (stored_dispatches.list_pending, stored_dispatches.restate_keys),
         ):
             (community_id,) = await pending(database)
             await restate(database, community_id)

@@ -82,11 +82,12 @@ class SendingEventIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SendingEventRow:
-    """A validated event. `event_key` and `dispatch_key` are hashes of the external ids."""
+    """A validated event. `event_key` and `dispatch_key` are hashes of the external ids; without one of a dispatch, the id
+    of the recipient is its key."""
 
     event_key: UUID
     sending: str
-    dispatch_key: UUID
+    dispatch_key: UUID | None
     profile: str | None
     event_type: int
     occurred_at: datetime
@@ -108,7 +109,7 @@ def validate(event: SendingEventIn, timezone: str) -> SendingEventRow:
     return SendingEventRow(
         validation.hash_key(columns["external_id"]),
         columns["sending"],
-        validation.hash_key(f"dispatch {dispatch}" if dispatch is not None else f"profile {profile}"),
+        None if dispatch is None else validation.hash_key(f"dispatch {dispatch}"),
         profile,
         columns["event"],
         columns["at"],
@@ -187,6 +188,36 @@ _REBUILD = sql_files.load(
 )
 _VERIFY = sql_files.load("regulars.facts", "sending_events_verify", **_PARTS)
 
+# Of the dispatches to a recipient in a sending that have any of some keys, the first one stays: by it the recipient counts.
+_SUPERSEDED_EVENTS = """
+SELECT
+    dispatch.id, dispatch.profile_id, event.sending_id, event.event_key_hash, event.event_type, event.occurred_at
+FROM (
+    SELECT
+        stored.id, stored.profile_id,
+        row_number() OVER (
+            PARTITION BY stored.sending_id, stored.profile_id ORDER BY stored.transmitted_at, stored.id
+        ) AS place
+    FROM unnest($2::uuid[], $3::uuid[]) AS named (profile_id, dispatch_key_hash)
+    JOIN sending_dispatches AS stored
+        ON stored.community_id = $1
+        AND stored.profile_id = named.profile_id
+        AND stored.dispatch_key_hash = named.dispatch_key_hash
+) AS dispatch
+JOIN sending_events AS event ON event.community_id = $1 AND event.dispatch_id = dispatch.id
+WHERE dispatch.place > 1
+"""
+
+_SET_KEYS = """
+UPDATE sending_dispatches AS stored
+SET dispatch_key_hash = stored.profile_id
+FROM unnest($2::uuid[], $3::uuid[]) AS named (profile_id, dispatch_key_hash)
+WHERE stored.community_id = $1
+  AND stored.profile_id = named.profile_id
+  AND stored.dispatch_key_hash = named.dispatch_key_hash
+  AND stored.dispatch_key_hash <> stored.profile_id
+"""
+
 _LOCK = """
 SELECT FROM sendings WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
@@ -226,19 +257,33 @@ async def _record(uow: UnitOfWork, rows: Sequence[SendingEventRow], profile_ids:
     sending_ids = await placeholders.get_or_create_ids(uow, "sendings", {row.sending for row in rows})
     await timezones.ensure(uow, _NAME)
     await _lock(uow, set(sending_ids.values()))
-    new = await uow.fetch(
-        _RECORD,
-        uow.community_id,
-        array_literal([sending_ids[row.sending] for row in rows]),
-        array_literal([row.dispatch_key for row in rows]),
-        array_literal([row.event_key for row in rows]),
-        array_literal([row.event_type for row in rows]),
-        array_literal([row.occurred_at for row in rows]),
-        array_literal([profile_ids[row.profile] for row in rows]),
-        GRANULARITIES,
-        partitions.retention_starts(uow.now),
-    )
+    events = [
+        (
+            sending_ids[row.sending],
+            row.dispatch_key or profile_ids[row.profile],
+            row.event_key,
+            row.event_type,
+            row.occurred_at,
+            profile_ids[row.profile],
+        )
+        for row in rows
+    ]
+    return await _store(uow, events)
+
+
+async def _store(scope: Scope, events: Sequence[tuple[object, ...]]) -> set[int]:
+    """Stores and counts events, in the columns of `input`; returns the indexes of those that are new."""
+    columns = [array_literal(values) for values in zip(*events, strict=True)]
+    retention = partitions.retention_starts(scope.now)
+    new = await scope.fetch(_RECORD, scope.community_id, *columns, GRANULARITIES, retention)
     return {row["row_no"] - 1 for row in new}
+
+
+async def dispatch_keys(scope: Scope, rows: Sequence[SendingEventRow]) -> list[UUID]:
+    """The keys of the dispatches of stored events."""
+    names = {row.profile for row in rows if row.dispatch_key is None}
+    profile_ids = await timed_events.resolve_profiles(scope, names)
+    return [row.dispatch_key or profile_ids[row.profile] for row in rows]
 
 
 async def _lock(scope: Scope, sending_ids: Collection[int]) -> None:
@@ -249,18 +294,60 @@ async def erase(scope: Scope, profile_ids: Collection[UUID]) -> None:
     """Deletes the dispatches to profiles with their events, and subtracts them from everything that is counted."""
     if not await _lock_sendings_to(scope, profile_ids):
         return
+    await _update_event_range(scope, await _delete(scope, profile_ids))
+
+
+async def _delete(
+    scope: Scope, profile_ids: Collection[UUID], dispatch_ids: Collection[int] | None = None
+) -> Collection[int]:
+    """Deletes all dispatches to profiles, or superseded ones; returns the ids of their sendings."""
     retention = partitions.retention_starts(scope.now)
-    rows = await scope.fetch(_ERASE, scope.community_id, sorted(profile_ids), GRANULARITIES, retention)
-    await scope.execute(_UPDATE_EVENT_RANGE, scope.community_id, [row["sending_id"] for row in rows])
+    ids = None if dispatch_ids is None else sorted(dispatch_ids)
+    rows = await scope.fetch(_ERASE, scope.community_id, sorted(profile_ids), GRANULARITIES, retention, ids)
+    return [row["sending_id"] for row in rows]
+
+
+async def _update_event_range(scope: Scope, sending_ids: Collection[int]) -> None:
+    await scope.execute(_UPDATE_EVENT_RANGE, scope.community_id, sorted(sending_ids))
 
 
 async def reassign(scope: Scope, merged: Mapping[UUID, UUID]) -> None:
-    """Makes the profiles that others were merged into the recipients of their dispatches."""
+    """Makes the profiles that others were merged into the recipients of their dispatches.
+
+    Of two dispatches without an id in a sending, to the merged profile and to the other one, one is left.
+    """
     if not await _lock_sendings_to(scope, merged):
         return
     retention = partitions.retention_starts(scope.now)
     for source_id, destination_id in merged.items():
         await scope.execute(_REASSIGN, scope.community_id, source_id, destination_id, GRANULARITIES, retention)
+        await _unite(scope, [(destination_id, source_id), (destination_id, destination_id)])
+
+
+async def restate_keys(scope: Scope, former_keys: Collection[tuple[UUID, UUID]]) -> None:
+    """Gives dispatches the id of their recipient as the key. Of several to one recipient in a sending, one is left.
+
+    `former_keys` are pairs of a recipient and a key that one of its dispatches may have.
+    """
+    profile_ids = {profile_id for profile_id, _ in former_keys}
+    if await _lock_sendings_to(scope, profile_ids):
+        await _unite(scope, {*former_keys, *((each, each) for each in profile_ids)})
+
+
+async def _unite(scope: Scope, keys: Collection[tuple[UUID, UUID]]) -> None:
+    """Makes one dispatch of those to a recipient in a sending that have any of its keys: with the recipient's id as the key.
+
+    Events with the same id are one event then, as if they had been recorded under this key.
+    """
+    named = [list(column) for column in zip(*keys, strict=True)]
+    superseded = await scope.fetch(_SUPERSEDED_EVENTS, scope.community_id, *named)
+    if superseded:
+        await _delete(scope, {row["profile_id"] for row in superseded}, {row["id"] for row in superseded})
+    await scope.execute(_SET_KEYS, scope.community_id, *named)
+    if superseded:
+        columns = ("sending_id", "profile_id", "event_key_hash", "event_type", "occurred_at", "profile_id")
+        await _store(scope, [tuple(row[each] for each in columns) for row in superseded])
+        await _update_event_range(scope, {row["sending_id"] for row in superseded})
 
 
 async def _lock_sendings_to(scope: Scope, profile_ids: Collection[UUID]) -> list[int]:

@@ -50,7 +50,7 @@ async def write_events(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[
 
 async def write_valid(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E]) -> list[RowOutcome]:
     """Stores the events whose profile exists and whose timestamp is plausible, and returns an outcome per row."""
-    profile_ids = await _resolve_profiles(uow, {row.profile for row in rows})
+    profile_ids = await resolve_profiles(uow, {row.profile for row in rows})
     latest = uow.now + MAX_CLOCK_SKEW
     errors = [_error(row, profile_ids, latest) for row in rows]
     valid = [row for row, error in zip(rows, errors, strict=True) if error is None]
@@ -66,9 +66,10 @@ async def find_discrepancies(statement: str, scope: Scope, as_of: datetime | Non
     return await scope.fetch(statement, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
 
 
-async def _resolve_profiles(uow: UnitOfWork, names: set[str | None]) -> ProfileIds:
+async def resolve_profiles(scope: Scope, names: set[str | None]) -> ProfileIds:
+    """The ids of the profiles that events name; unknown ones are left out."""
     refs = {(lookup.EXTERNAL_ID_OR_ID, name) for name in names if name is not None}
-    resolved = await lookup.resolve(uow, refs) if refs else {}
+    resolved = await lookup.resolve(scope, refs) if refs else {}
     return {None: profile_lock.NO_PROFILE} | {name: profile_id for (_, name), profile_id in resolved.items()}
 
 

@@ -10,7 +10,7 @@ import structlog
 from regulars.exports import cleanup
 from regulars.facts import maintenance
 from regulars.facts.registry import FACT_TYPES
-from regulars.ingest import stored_profiles, voided_statuses
+from regulars.ingest import stored_dispatches, stored_profiles, voided_statuses
 from regulars.jobs import (
     audit_retention,
     export_schedules,
@@ -154,6 +154,7 @@ class Scheduler:
         for pending, work in (
             (voided_statuses.list_pending, voided_statuses.apply),
             (stored_profiles.list_pending, stored_profiles.normalize),
+            (stored_dispatches.list_pending, stored_dispatches.restate_keys),
         ):
             await self._each("restatement", await pending(self._database), partial(work, self._database))
 

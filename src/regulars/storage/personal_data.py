@@ -234,7 +234,7 @@ DERIVED = (
         deleted_by="facts.sending_events",
         retained={
             "id sending_id profile_id transmitted_at event_mask gender age optin_platform country active_days": _COUNTED,
-            "dispatch_key_hash": _DIGEST,
+            "dispatch_key_hash": "A hash of an id of another system, or the id of the profile.",
         },
     ),
     TableErasure(
@@ -324,7 +324,7 @@ SYSTEM = (
           "reporting_burst reporting_rate_per_second"),
     TableErasure("communities", impersonal_columns="id organization_id customer_id loyalty_club_id slug name country timezone "
           "currency minor_digits attributes created_at updated_at member_handles segments_version void_statuses "
-          "has_new_void_statuses updates_channel_statuses has_unnormalized_profiles"),
+          "has_new_void_statuses updates_channel_statuses has_unnormalized_profiles has_former_dispatch_keys"),
     TableErasure("commit_markers", impersonal_columns="community_id day id"),
     TableErasure("cache_versions", impersonal_columns="community_id values_version locations_version"),
     TableErasure("rollup_timezones", impersonal_columns="community_id fact_type timezone"),

@@ -111,6 +111,7 @@ COLUMNS: Mapping[str, Mapping[str, frozenset[str]]] = {
                 "country",
                 "currency",
                 "customer_id",
+                "has_former_dispatch_keys",
                 "has_new_void_statuses",
                 "has_unnormalized_profiles",
                 "loyalty_club_id",

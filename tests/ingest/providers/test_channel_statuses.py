@@ -50,6 +50,17 @@ async def test_sendgrid_sets_the_status_with_the_reason(provider_client: Provide
     assert await _reasons(provider_client) == ["sending.hard_bounced", "sending.complained"]
 
 
+async def test_a_message_without_an_id_sets_the_status_of_its_recipient(
+    provider_client: ProviderClient, load: FileLoader
+) -> None:
+    await provider_client.set_up("sendgrid", verification_key())
+    await load.profiles("C1")
+    event = provider_client.sendgrid_event("bounce", regulars_profile="C1", type="bounce")
+    del event["sg_message_id"]
+    await provider_client.sendgrid([event])
+    assert await _email_status(provider_client) == "hard_bounced"
+
+
 async def test_a_community_may_leave_statuses_alone(provider_client: ProviderClient, load: FileLoader) -> None:
     await provider_client.set_up("sendgrid", verification_key())
     await load.profiles("C1")

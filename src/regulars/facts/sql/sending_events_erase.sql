@@ -1,12 +1,13 @@
 -- Deletes the dispatches to profiles $2 of community $1 with their events, and subtracts them from everything that is
--- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Returns the sendings. An
--- earlier statement locked them.
+-- counted of sendings: from rollups of the granularities $3, each from the bucket $4 on. Only superseded dispatches if
+-- their ids $5 are not null: the recipient of each still counts, by an earlier one. Returns the sendings. An earlier
+-- statement locked them.
 WITH
 -- include: counted_types
 -- include: community
 deleted_dispatches AS MATERIALIZED (
     DELETE FROM sending_dispatches
-    WHERE community_id = $1 AND profile_id = ANY ($2)
+    WHERE community_id = $1 AND profile_id = ANY ($2) AND ($5::bigint[] IS NULL OR id = ANY ($5))
     RETURNING id, sending_id, profile_id, transmitted_at, event_mask, gender, age, optin_platform, country
 ),
 deleted_events AS MATERIALIZED (
@@ -43,7 +44,7 @@ deleted_recipients AS MATERIALIZED (
         CAST(md5(CAST(ROW(gender, age, optin_platform, country) AS text)) AS uuid) AS dimensions_hash,
         transmitted_at
     FROM deleted_dispatches
-    WHERE transmitted_at IS NOT NULL
+    WHERE transmitted_at IS NOT NULL AND $5 IS NULL
     ORDER BY sending_id, profile_id, transmitted_at, id
 ),
 event_deltas AS MATERIALIZED (
@@ -96,7 +97,7 @@ updated_recipient_rollups AS (
 ),
 dispatch_counts AS (
     SELECT
-        sending_id, count(*) AS dispatches, count(DISTINCT profile_id) AS members,
+        sending_id, count(*) AS dispatches, count(DISTINCT profile_id) FILTER (WHERE $5 IS NULL) AS members,
         count(*) FILTER (WHERE event_mask = 2) AS new,
         -- include: unique_counts
     FROM deleted_dispatches

@@ -13,7 +13,9 @@ events AS MATERIALIZED (
     SELECT dispatch_id, sending_id, event_type, occurred_at FROM sending_events WHERE community_id = $1
 ),
 dispatches AS MATERIALIZED (
-    SELECT id, sending_id, profile_id, event_mask, active_days, transmitted_at, gender, age, optin_platform, country
+    SELECT
+        id, sending_id, dispatch_key_hash, profile_id, event_mask, active_days, transmitted_at, gender, age,
+        optin_platform, country
     FROM sending_dispatches
     WHERE community_id = $1
 ),
@@ -175,6 +177,11 @@ FROM (
     FROM dispatches AS d
     WHERE d.profile_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM profiles AS p WHERE p.community_id = $1 AND p.profile_id = d.profile_id)
+    UNION ALL
+    -- A dispatch without an id of its own has the id of its recipient as the key.
+    SELECT 'dispatch ' || d.id, 'dispatch_key_hash', d.dispatch_key_hash::text, d.profile_id::text
+    FROM dispatches AS d
+    JOIN profiles AS p ON p.community_id = $1 AND p.profile_id = d.dispatch_key_hash
     UNION ALL
     SELECT
         'sending ' || s.id, 'first_event_at, last_event_at', concat_ws(' ', s.first_event_at, s.last_event_at),

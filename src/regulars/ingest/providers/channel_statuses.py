@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from regulars.facts.sending_events import EVENT_TYPE_CODES, SendingEventRow
+from regulars.facts.sending_events import EVENT_TYPE_CODES, SendingEventRow, dispatch_keys
 from regulars.ingest.providers.provider import Provider
 from regulars.model.consents import STATUS_CHANNELS, apply_consents
 from regulars.model.profiles import lookup
@@ -59,7 +59,7 @@ async def update(uow: UnitOfWork, provider: Provider, rows: Sequence[SendingEven
         _RECIPIENTS,
         uow.community_id,
         [row.sending for row in relevant],
-        [row.dispatch_key for row in relevant],
+        await dispatch_keys(uow, relevant),
     )
     changes = [
         _Change(each["profile_id"], channel, *STATUS_BY_EVENT_TYPE[relevant[each["row_no"] - 1].event_type])
