@@ -1,8 +1,6 @@
 """Restates the keys of dispatches that were stored while a hash of the recipient's name identified those without an id."""
 
-from collections.abc import Iterator
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from regulars.core import validation
@@ -60,17 +58,14 @@ async def _restate_part(uow: UnitOfWork, after: UUID) -> tuple[int, UUID | None]
     rows = await uow.fetch(_NEXT, uow.community_id, after, RECIPIENTS_PER_COMMIT)
     ids = [row["profile_id"] for row in rows]
     named = await uow.fetch(_NAMED, uow.community_id, ids)
-    former_keys = [(row["recipient"], validation.hash_key(f"profile {name}")) for row in named for name in _names(row)]
+    former_keys = [
+        (row["recipient"], validation.hash_key(f"profile {name}"))
+        for row in named
+        for name in (str(row["profile_id"]), str(row["profile_id"]).upper(), row["external_id"])
+        if name is not None
+    ]
     await sending_events.restate_keys(uow, former_keys)
     if len(ids) == RECIPIENTS_PER_COMMIT:
         return len(ids), ids[-1]
     await uow.execute("UPDATE communities SET has_former_dispatch_keys = false WHERE id = $1", uow.community_id)
     return len(ids), None
-
-
-def _names(profile: Any) -> Iterator[str]:
-    """What events may have named a profile by."""
-    profile_id = str(profile["profile_id"])
-    yield from (profile_id, profile_id.upper())
-    if profile["external_id"] is not None:
-        yield profile["external_id"]
