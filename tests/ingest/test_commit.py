@@ -213,25 +213,6 @@ async def test_a_swallowed_database_error_fails_the_commit(club: Club) -> None:
             await work(scope)
 
 
-@pytest.mark.parametrize("is_part", [False, True])
-async def test_a_lost_connection_hides_no_error(club: Club, owner: Owner, is_part: bool) -> None:
-    async def fail(scope: Scope) -> None:
-        await end(owner, scope.connection)
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await scope.execute("SELECT 1")
-        raise KeyError
-
-    async def write() -> None:
-        async with (
-            club.database.write_transaction(club.community.id) as scope,
-            scope.savepoint() if is_part else nullcontext(),
-        ):
-            await fail(scope)
-
-    with pytest.raises(KeyError):
-        await write()
-
-
 async def test_a_compaction_that_fails_after_the_commit_does_not_fail_the_write(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:

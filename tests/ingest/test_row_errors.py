@@ -65,7 +65,14 @@ def test_an_error_outside_the_database_is_a_defect() -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", [ConnectionResetError(), TimeoutError(), CommitStatusUnknownError(), asyncpg.InterfaceError("closed")]
+    "lost",
+    [
+        ConnectionResetError(),
+        TimeoutError(),
+        CommitStatusUnknownError(),
+        asyncpg.InterfaceError("closed"),
+        asyncpg.InternalClientError("cannot switch to state 15"),
+    ],
 )
 def test_a_lost_connection_is_a_system_error(lost: Exception) -> None:
     assert is_system_error(lost)

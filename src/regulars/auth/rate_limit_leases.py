@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import structlog
 
 from regulars.auth.errors import AccessDenied
 from regulars.auth.rate_limits import BucketConfig, Charge
 from regulars.storage.database import Database
+from regulars.storage.errors import DATABASE_ERRORS
 
 _log = structlog.get_logger("regulars.auth")
 
@@ -165,7 +165,7 @@ class LeasedRateLimiter:
             try:
                 # A cancelled request must not cancel the renewal, because others may wait for it.
                 await asyncio.shield(lease.renewal or self._start_renewal(lease))
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except DATABASE_ERRORS:
                 raise AccessDenied(
                     503, "The database is unavailable. Retry in a few seconds.", {"retry-after": "1"}
                 ) from None

@@ -3,11 +3,11 @@
 import asyncio
 from datetime import datetime
 
-import asyncpg
 import structlog
 
 from regulars.auth.tokens import Token
 from regulars.storage.database import Database
+from regulars.storage.errors import DATABASE_ERRORS
 
 _log = structlog.get_logger("regulars.auth")
 
@@ -53,7 +53,7 @@ class TokenUsageRecorder:
                     [token_id for _, token_id in uses],
                     list(uses.values()),
                 )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_ERRORS as error:
             # Retried with the next write; a later use of the same token replaces this one.
             self._pending = uses | self._pending
             _log.warning("token.usage_not_written", error=str(error))

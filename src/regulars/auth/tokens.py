@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from regulars.auth.permits import FULL_PROFILE_API
+from regulars.storage.database import transaction
 
 PREFIX = "rg_"
 _RANDOM_BYTES = 32
@@ -119,7 +120,7 @@ async def add(connection: Any, new: NewToken, now: datetime) -> CreatedToken:
 
 async def create(connection: Any, new: NewToken, now: datetime) -> str:
     """Creates a token and returns its secret, which is not stored."""
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(new.organization_id)}'")
         return (await add(connection, new, now)).secret
 
@@ -152,7 +153,7 @@ async def list_all(connection: Any) -> list[Token]:
 
 async def list_for_organization(connection: Any, organization_id: int) -> list[Token]:
     """Returns all tokens of an organization, newest first."""
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.organization_id = '{int(organization_id)}'")
         return await list_all(connection)
 

@@ -20,6 +20,7 @@ from regulars.segments.invalid import list_invalid
 from regulars.settings import ResolvedSetting, SettingError, Settings, variable_name
 from regulars.storage import safety
 from regulars.storage.database import Database
+from regulars.storage.errors import DATABASE_ERRORS
 from regulars.storage.migrate import SchemaError, pending_migrations
 from regulars.web import open_file_limit
 from regulars.webhooks.backlog import list_disabled
@@ -131,7 +132,7 @@ def _check_database(loaded: Settings) -> list[Issue]:
             return _examine(urls)
     except SchemaError as error:
         return [Issue(str(error), fatal=True)]
-    except (psycopg.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (psycopg.Error, *DATABASE_ERRORS) as error:
         return [Issue(redact(str(bootstrap.unavailable_error(error))), fatal=True)]
 
 

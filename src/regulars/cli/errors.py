@@ -32,5 +32,6 @@ FAILURES = (
     SchemaError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     psycopg.Error,
 )

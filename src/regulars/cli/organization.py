@@ -10,7 +10,7 @@ from regulars.auth.organizations import Organization
 from regulars.cli import audit
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_table
-from regulars.storage.database import Database
+from regulars.storage.database import Database, transaction
 
 organization = App(
     name="organization",
@@ -93,7 +93,7 @@ def set_(
     changes = {setting: value or None for setting, value in values.items()}
 
     async def work(database: Database) -> Organization | None:
-        async with database.unscoped_connection() as connection, connection.transaction():
+        async with database.unscoped_connection() as connection, transaction(connection):
             updated = await organizations.update(connection, name, changes)
             if updated is not None:
                 await audit.record(connection, updated.id, "organization set", "organization", updated.id, **changes)

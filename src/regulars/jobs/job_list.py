@@ -9,7 +9,7 @@ import msgspec
 
 from regulars.core.errors import NotFoundError
 from regulars.jobs.job_type import JobArguments, JobOutcome, JobType
-from regulars.storage.database import Database
+from regulars.storage.database import Database, transaction
 
 STATUSES: Mapping[str, str] = {
     "queued": "todo",
@@ -120,7 +120,7 @@ _RETRY = "UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = NULL WHE
 async def retry_job(database: Database, job_id: int, job_types: Mapping[str, JobType]) -> None:
     """Runs a failed job again, or the next attempt of a waiting one now. Raises NotFoundError and JobStateError."""
     job = await get_job(database, job_id)
-    async with database.unscoped_connection() as connection, connection.transaction():
+    async with database.unscoped_connection() as connection, transaction(connection):
         if await connection.fetchval(_LOCK_RETRYABLE, job_id) is None:
             raise JobStateError(f"Job {job_id} is {job.status}. Only failed and queued jobs can be re-run.")
         # Before a worker can start it, so that an attempt finds what it has to do in the state of a waiting job.

@@ -15,7 +15,7 @@ from regulars.ingest.write_queue import WRITERS_PER_COMMUNITY, PendingWrite, sha
 from regulars.loading.precomputed_values import PrecomputedValues, import_values
 from regulars.loading.refresh_dirty import refresh_dirty
 from regulars.model.transactions.schema import TransactionRow
-from regulars.storage.database import Database
+from regulars.storage.database import Database, transaction
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class LoadJob:
         if self.load_id is None:
             connection = await self._resources.enter_async_context(self.database.dedicated_connection())
             self.load_id = await commit(self.database, self.community_id, dirty_profiles.adopt_abandoned)
-            await self._resources.enter_async_context(connection.transaction())
+            await self._resources.enter_async_context(transaction(connection))
             await connection.execute(dirty_profiles.SHARED_LOAD_LOCK.format(int(self.community_id)))
         return self.load_id
 

@@ -1,6 +1,7 @@
 """Loads files into a community, and files of communities."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,7 @@ from regulars.core.errors import ValidationError
 from regulars.facts.fact_type import RowOutcome
 from regulars.facts.fact_type import WriteRows as WriteFactRows
 from regulars.facts.registry import FACT_TYPES
-from regulars.ingest.batch_write import dry_run, write_valid_rows
+from regulars.ingest.batch_write import DryRunRollback, dry_run, write_valid_rows
 from regulars.ingest.commit import commit
 from regulars.ingest.group_commit import GroupCommitter
 from regulars.ingest.row_errors import as_validation_error, log_database_error
@@ -36,7 +37,7 @@ from regulars.model import community as communities
 from regulars.model.community import NewCommunity
 from regulars.model.unit_of_work import MemberRollupUpdate, UnitOfWork
 from regulars.storage.array_literals import array_literal
-from regulars.storage.database import Database
+from regulars.storage.database import Database, transaction
 
 _log = structlog.get_logger("regulars.load")
 
@@ -203,21 +204,18 @@ async def _write_rows(
 async def _write_communities(
     database: Database, options: LoadOptions, rows: Sequence[NewCommunity]
 ) -> list[RowOutcome]:
-    async with database.unscoped_connection() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        try:
+    outcomes: list[RowOutcome] = []
+    with suppress(DryRunRollback):
+        async with database.unscoped_connection() as connection, transaction(connection):
             outcomes = [await _write_community(connection, new, database.clock()) for new in rows]
-        except BaseException:
-            await transaction.rollback()
-            raise
-        await (transaction.rollback if options.dry_run else transaction.commit)()
+            if options.dry_run:
+                raise DryRunRollback
     return outcomes
 
 
 async def _write_community(connection: Any, new: NewCommunity, now: datetime) -> RowOutcome:
     try:
-        async with connection.transaction():
+        async with transaction(connection):
             return "accepted" if await communities.upsert(connection, new, now) else "unchanged"
     except Exception as error:
         rejection = as_validation_error(error)

@@ -12,6 +12,7 @@ from regulars.core import countries, money, timestamps
 from regulars.core.errors import NotFoundError, ValidationError
 from regulars.model import events
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES, normalize_void_statuses
+from regulars.storage.database import transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
     country, timezone, currency = _checked(new)
     if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
         raise ValidationError({"slug": "is taken by another community"})
-    async with connection.transaction():
+    async with transaction(connection):
         organization = await get_or_create_organization(connection, new.organization or new.name, now)
         if new.id is not None:
             await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
@@ -249,7 +250,7 @@ async def upsert(connection: Any, new: NewCommunity, now: datetime) -> bool:
     except NotFoundError:
         await create(connection, new, now)
         return True
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
         is_new, moves_values = await apply_changes(connection, before, new, now)
         if moves_values:
@@ -266,7 +267,7 @@ async def set_void_statuses(connection: Any, slug: str, statuses: Sequence[str],
     """
     before = await get_by_slug(connection, slug)
     new = NewCommunity(slug, before.name, before.country, before.timezone, before.currency, void_statuses=statuses)
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(before.id)}'")
         await apply_changes(connection, before, new, now)
     return await get_by_id(connection, before.id)
@@ -275,7 +276,7 @@ async def set_void_statuses(connection: Any, slug: str, statuses: Sequence[str],
 async def set_provider_statuses(connection: Any, slug: str, is_on: bool, now: datetime) -> None:
     """Sets whether what providers report sets the channel statuses of members. Raises NotFoundError."""
     community_id = (await get_by_slug(connection, slug)).id
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(community_id)}'")
         await connection.execute(
             "UPDATE communities SET updates_channel_statuses = $2, updated_at = $3 WHERE id = $1",
@@ -291,7 +292,7 @@ async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] 
     Raises NotFoundError.
     """
     community_id = (await get_by_slug(connection, slug)).id
-    async with connection.transaction():
+    async with transaction(connection):
         await connection.execute(f"SET LOCAL regulars.community_id = '{int(community_id)}'")
         await connection.execute(
             "UPDATE communities SET member_handles = $2, updated_at = $3 WHERE id = $1", community_id, handles, now

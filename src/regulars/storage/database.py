@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from regulars.clock import Clock, system_clock
-from regulars.storage.errors import CONNECTION_ERRORS
+from regulars.storage.errors import CONNECTION_ERRORS, DATABASE_ERRORS
 
 _log = structlog.get_logger("regulars.database")
 
@@ -63,13 +63,29 @@ class Scope:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Rolls back the block if it raises, without the statements before it. The error is raised again."""
-        await self.connection.execute("SAVEPOINT block")
-        try:
+        async with transaction(self.connection):
             yield
-        except BaseException:
-            await _roll_back(self.connection, "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block")
-            raise
-        await self.connection.execute("RELEASE SAVEPOINT block")
+
+
+@asynccontextmanager
+async def transaction(connection: Any) -> AsyncIterator[None]:
+    """Commits at the end of the block and rolls back if it raises. In a transaction, the block is a savepoint of it.
+
+    The error of the block is raised, also if the connection is lost. The transactions of asyncpg replace it with the
+    error of their rollback.
+    """
+    if connection.is_in_transaction():
+        begin, commit = "SAVEPOINT block", "RELEASE SAVEPOINT block"
+        rollback = "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block"
+    else:
+        begin, commit, rollback = "BEGIN", "COMMIT", "ROLLBACK"
+    await connection.execute(begin)
+    try:
+        yield
+    except BaseException:
+        await _roll_back(connection, rollback)
+        raise
+    await connection.execute(commit)
 
 
 async def _roll_back(connection: Any, statement: str) -> None:
@@ -78,7 +94,7 @@ async def _roll_back(connection: Any, statement: str) -> None:
     """
     try:
         await connection.execute(statement)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+    except DATABASE_ERRORS:
         # A lost connection has already left the pool and can't be closed again.
         with suppress(asyncpg.InterfaceError):
             connection.terminate()

@@ -17,6 +17,9 @@ CONNECTION_ERRORS = (
 )
 """Errors of a connection that is lost or can't be opened."""
 
+DATABASE_ERRORS = (asyncpg.PostgresError, *CONNECTION_ERRORS)
+"""All errors that a statement can raise: those that the server reports, and those of the connection."""
+
 TRANSIENT_ERRORS = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,

@@ -19,7 +19,7 @@ from regulars.auth.errors import AccessDenied
 from regulars.auth.principals import Principal
 from regulars.settings import SettingError, Settings
 from regulars.storage.database import Database
-from regulars.storage.errors import is_system_error
+from regulars.storage.errors import DATABASE_ERRORS, is_system_error
 from regulars.web.errors import RETRY_AFTER_HEADER, ApiError
 
 _OF_THE_LOG_ITSELF = "42"
@@ -107,7 +107,7 @@ class RequestAudit:
         try:
             async with self.database.organization_transaction(self.principal.organization_id) as connection:
                 await audit_log.insert(connection, self._entry(value))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_ERRORS as error:
             if (getattr(error, "sqlstate", None) or "").startswith(_OF_THE_LOG_ITSELF):
                 raise self._unavailable() from error
             # The request gets 503 as for every other statement while the database is not available.
@@ -222,5 +222,5 @@ class DenialRecorder:
             for entry in entries:
                 async with self._database.organization_transaction(entry.organization_id) as connection:
                     await audit_log.insert(connection, entry)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_ERRORS as error:
             _log.warning("audit.denials_not_written", error=type(error).__name__, entries=len(entries))
