@@ -153,6 +153,32 @@ async def test_an_identity_of_an_earlier_row_is_rejected_and_a_rejected_row_has_
     ]
 
 
+async def test_a_rejected_row_takes_no_unique_value_from_later_rows(club: Club) -> None:
+    await create_profile(club, email="used@example.com")
+    card = {"handle": "card", "identifier": "1"}
+    outcomes = await _load(
+        club,
+        {"external_id": "P-1", "email": "used@example.com", "mobile_phone": "+4790000001", "identities": [card]},
+        {"external_id": "P-2", "identities": [card]},
+        {"external_id": "P-3", "email": "new@example.com", "mobile_phone": "+47 900 00 001"},
+        {"external_id": "P-4", "email": "other@example.com", "mobile_phone": "+4790000001", "identities": [card]},
+        {"external_id": "P-5", "email": "OTHER@example.com"},
+        {"external_id": "P-6", "mobile_phone": "+4790000002", "identities": [card]},
+        {"external_id": "P-7", "mobile_phone": "+4790000002"},
+        {"external_id": "P-8", "email": "Other@example.com", "mobile_phone": "+4790000002"},
+    )
+    assert outcomes == [
+        {"email": "The email exists"},
+        "accepted",
+        "accepted",
+        {"mobile_phone": "The phone number exists"},
+        "accepted",
+        {"identities.0.identifier": "The identity exists"},
+        "accepted",
+        {"email": "The email exists", "mobile_phone": "The phone number exists"},
+    ]
+
+
 async def test_the_former_identifier_of_an_identity_is_free_for_a_new_one(club: Club) -> None:
     profile = await create_profile(club, external_id="P-1", identities=[{"handle": "card", "identifier": "A"}])
     [stored] = profile["identities"]

@@ -10,7 +10,7 @@ import msgspec
 from regulars.core.errors import ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
-from regulars.model.identities import Identity, IdentityIndex
+from regulars.model.identities import Identity
 from regulars.model.profiles import lookup, name_words
 from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
@@ -57,11 +57,7 @@ async def write_rows(
     """
     drafts = await _plan_profiles(uow, rows, targets)
     await _plan_addresses(uow, drafts)
-    stored = await identities.find_existing(uow, [each for draft in drafts for each in draft.row.identities])
-    _plan_identities(drafts, dict(stored))
-    if await _reject_conflicts(uow, drafts):
-        # Rejected rows neither have identities nor free any.
-        _plan_identities(drafts, stored)
+    await _reject_conflicts(uow, drafts)
     changes = [draft for draft in drafts if draft.error is None and draft.is_change]
     await _write(uow, changes)
     written = {id(draft) for draft in changes}
@@ -100,16 +96,6 @@ async def _plan_addresses(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
         draft.addresses = addresses.plan_replacement(profile_id, stored.get(profile_id, []), draft.row.addresses or ())
 
 
-def _plan_identities(drafts: Sequence[_Draft], existing: IdentityIndex) -> None:
-    for draft in drafts:
-        if draft.error is not None:
-            continue
-        try:
-            draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, existing)
-        except ValidationError as error:
-            draft.error = error.with_prefix("identities")
-
-
 # Conflicts ----------------------------------------------------------------------------------------------
 
 _CONFLICTS = """
@@ -117,54 +103,94 @@ WITH input AS (
     SELECT *
     FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
         AS input (n, profile_id, email, mobile_phone, mobile_phone_e164, external_id)
-),
-numbered AS (
-    SELECT
-        input.*,
-        row_number() OVER (PARTITION BY lower(email) ORDER BY n) AS nth_email,
-        row_number() OVER (PARTITION BY coalesce(mobile_phone_e164, mobile_phone) ORDER BY n) AS nth_mobile_phone,
-        row_number() OVER (PARTITION BY external_id ORDER BY n) AS nth_external_id
-    FROM input
 )
-SELECT n, 'email' AS field FROM numbered WHERE email IS NOT NULL AND nth_email > 1
+SELECT 'email' AS field, array_agg(n) AS indexes, true AS is_shared
+FROM input
+WHERE email IS NOT NULL
+GROUP BY lower(email)
+HAVING count(*) > 1
 UNION ALL
-SELECT n, 'mobile_phone' FROM numbered WHERE mobile_phone IS NOT NULL AND nth_mobile_phone > 1
+SELECT 'mobile_phone', array_agg(n), true
+FROM input
+WHERE mobile_phone IS NOT NULL
+GROUP BY coalesce(mobile_phone_e164, mobile_phone)
+HAVING count(*) > 1
 UNION ALL
-SELECT n, 'external_id' FROM numbered WHERE external_id IS NOT NULL AND nth_external_id > 1
+SELECT 'external_id', array_agg(n), true
+FROM input
+WHERE external_id IS NOT NULL
+GROUP BY external_id
+HAVING count(*) > 1
 UNION ALL
-SELECT input.n, 'email'
+SELECT 'email', ARRAY[input.n], false
 FROM input
 JOIN profiles AS other
     ON other.community_id = $1 AND other.email_normalized = lower(input.email) AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
-SELECT input.n, 'mobile_phone'
+SELECT 'mobile_phone', ARRAY[input.n], false
 FROM input
 JOIN profiles AS other
     ON other.community_id = $1 AND other.mobile_phone = input.mobile_phone AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
-SELECT input.n, 'mobile_phone'
+SELECT 'mobile_phone', ARRAY[input.n], false
 FROM input
 JOIN profiles AS other
     ON other.community_id = $1 AND other.mobile_phone_e164 = input.mobile_phone_e164 AND other.deleted_at IS NULL
 WHERE other.profile_id <> input.profile_id
 UNION ALL
-SELECT input.n, 'external_id'
+SELECT 'external_id', ARRAY[input.n], false
 FROM input
 JOIN profiles AS other ON other.community_id = $1 AND other.external_id = input.external_id
 WHERE other.profile_id <> input.profile_id
 """
 
 
+@dataclass(slots=True)
+class _UniqueValues:
+    """The new unique values of profiles that are written together, by index.
+
+    Of profiles with the same value, the first one that is written has it.
+    """
+
+    stored: dict[int, set[str]] = field(default_factory=dict)
+    """The fields whose value another stored profile has."""
+    shared: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    """The values that several of the profiles have, by their field and a number."""
+    taken: set[tuple[str, int]] = field(default_factory=set)
+
+    def conflict(self, index: int) -> ValidationError | None:
+        """The error of a profile whose e-mail, phone or external id another one has."""
+        fields = self.stored.get(index, set()) | {name for name, _ in self.shared.get(index, set()) & self.taken}
+        errors = {name: message for name, message in CONFLICT_MESSAGES.items() if name in fields}
+        return ValidationError(errors) if errors else None
+
+    def take(self, index: int) -> None:
+        """Gives a profile its values."""
+        self.taken |= self.shared.get(index, set())
+
+
 async def find_conflicts(
     uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]
 ) -> dict[int, ValidationError]:
     """The errors of profiles (before, after) whose e-mail, phone or external id another one has, by index."""
+    values = await _find_unique_values(uow, profiles)
+    found = {}
+    for index in range(len(profiles)):
+        if error := values.conflict(index):
+            found[index] = error
+        else:
+            values.take(index)
+    return found
+
+
+async def _find_unique_values(uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]) -> _UniqueValues:
     names = (*CONFLICT_MESSAGES, "mobile_phone_e164")
     new = {name: [_new_value(before, after, name) for before, after in profiles] for name in names}
+    found = _UniqueValues()
     if not any(value is not None for values in new.values() for value in values):
-        return {}
+        return found
     rows = await uow.fetch(
         _CONFLICTS,
         uow.community_id,
@@ -175,10 +201,13 @@ async def find_conflicts(
         new["mobile_phone_e164"],
         new["external_id"],
     )
-    found: dict[int, dict[str, str]] = {}
-    for row in rows:
-        found.setdefault(row["n"], {})[row["field"]] = CONFLICT_MESSAGES[row["field"]]
-    return {n: ValidationError(errors) for n, errors in found.items()}
+    for number, row in enumerate(rows):
+        for index in row["indexes"]:
+            if row["is_shared"]:
+                found.shared.setdefault(index, set()).add((row["field"], number))
+            else:
+                found.stored.setdefault(index, set()).add(row["field"])
+    return found
 
 
 def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
@@ -187,13 +216,23 @@ def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
     return None if is_unchanged else value
 
 
-async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> bool:
-    """Rejects rows whose unique values another profile has; returns whether there is one."""
-    valid = [draft for draft in drafts if draft.error is None and draft.before != draft.after]
-    found = await find_conflicts(uow, [(draft.before, draft.after) for draft in valid])
-    for n, error in found.items():
-        valid[n].error = error
-    return bool(found)
+async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+    """Plans identities, and rejects rows whose unique values or identities another profile has.
+
+    A rejected row takes nothing from later rows, and frees nothing for them.
+    """
+    existing = await identities.find_existing(uow, [each for draft in drafts for each in draft.row.identities])
+    values = await _find_unique_values(uow, [(draft.before, draft.after) for draft in drafts])
+    for index, draft in enumerate(drafts):
+        draft.error = draft.error or values.conflict(index)
+        if draft.error is not None:
+            continue
+        try:
+            draft.identities = identities.plan_upsert(draft.after.profile_id, draft.row.identities, existing)
+        except ValidationError as error:
+            draft.error = error.with_prefix("identities")
+        else:
+            values.take(index)
 
 
 # Storage ------------------------------------------------------------------------------------------------
