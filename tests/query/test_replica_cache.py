@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -252,6 +253,41 @@ async def _cancelled(club: Club, cache: ReplicaCache) -> None:
         await asyncio.sleep(0)
     task.cancel()
     await task
+
+
+@pytest.mark.parametrize("method", ["due_profile_ids", "count_due"])
+async def test_a_cancelled_refresh_has_the_replica_until_its_thread_ends(
+    club: Club, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(replica_cache, "REFRESH_BATCH", 1)
+    for _ in range(2):
+        await sale(club, await member(club), "2026-10-31 12:00:00")
+    cache = ReplicaCache(100, max_refresh_seconds=-1.0)
+    club.clock.advance(days=100)
+    began, may_end = threading.Event(), threading.Event()
+    work = getattr(member_replica.MemberReplica, method)
+
+    def blocked(*arguments: Any) -> Any:
+        began.set()
+        may_end.wait()
+        return work(*arguments)
+
+    monkeypatch.setattr(member_replica.MemberReplica, method, blocked)
+    refresh = asyncio.create_task(fetch(club, cache, RECENCY, ["RS"]))
+    await asyncio.to_thread(began.wait)
+    lock = cache._locks[club.community.id]
+    was_locked = []
+    for _ in range(2):
+        refresh.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        was_locked.append(lock.locked())
+    may_end.set()
+    assert was_locked == [True, True]
+    with pytest.raises(asyncio.CancelledError):
+        await refresh
+    assert not lock.locked()
+    assert await count(club, cache) == 2
 
 
 async def test_many_stale_values_are_refreshed_in_several_requests(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -183,13 +184,13 @@ class ReplicaCache:
         while table.oldest_version < request.values_version or (
             request.plan.reads_time_dependent and table.next_due_at is not None and table.next_due_at <= request.now
         ):
-            profile_ids = await asyncio.to_thread(
+            profile_ids = await _in_thread(
                 table.due_profile_ids, request.now, request.values_version, version, REFRESH_BATCH
             )
             if not profile_ids:
                 break
             if done and time.monotonic() > began + self._seconds:
-                remaining = await asyncio.to_thread(table.count_due, request.now, request.values_version)
+                remaining = await _in_thread(table.count_due, request.now, request.values_version)
                 raise ReplicaStaleError(min(60, math.ceil(remaining * (time.monotonic() - began) / done)))
             await _update_values(replica, request, profile_ids)
             done += len(profile_ids)
@@ -267,12 +268,17 @@ async def _update_values(replica: _Replica, request: _Request, profile_ids: Sequ
 
 
 async def _in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Like asyncio.to_thread, but a cancelled caller waits until the work ends, so that no other work overlaps it."""
+    """Like asyncio.to_thread, but a caller waits until the work ends, also if cancelled, even repeatedly.
+
+    So no other work on the replica overlaps it.
+    """
     task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(task)
     finally:
-        await asyncio.wait([task])
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
 
 
 _STATE = """
