@@ -52,10 +52,11 @@ CROSS JOIN LATERAL jsonb_to_recordset(p.properties -> 'events') AS h (
 WHERE p.community_id = $community
 """
 
+# All buckets from the first to the last, as the reports of rollups read them.
 _OVER_TIME = f"""
 SELECT bucket_start(h.at, $interval, $zone) AS bucket, h.*
 {_EVENTS}
-  AND bucket_start(h.at, $interval, $zone) = ANY ($starts)
+  AND bucket_start(h.at, $interval, $zone) BETWEEN ($starts)[1] AND ($starts)[cardinality($starts)]
 """
 
 FIELDS = (

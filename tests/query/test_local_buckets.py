@@ -139,6 +139,20 @@ def test_a_local_time_has_one_bucket_for_each_time_that_it_occurs() -> None:
     assert len(walls(OSLO, Interval.MINUTES_5, "2026-03-29T01:00", "2026-03-29T02:30")) == 12
 
 
+def test_buckets_between_others_are_added() -> None:
+    found = local_buckets.buckets_by_local_time(
+        wall("2026-10-25T02:50"), wall("2026-10-25T03:00"), Interval.MINUTES_5, OSLO
+    )
+    assert [f"{each.start:%H:%M}" for each in found] == ["00:50", "00:55", "01:50", "01:55", "02:00"]
+    whole = local_buckets.fill_gaps(list(found), Interval.MINUTES_5, OSLO)
+    assert [f"{each.start:%H:%M}" for each in whole] == [
+        *(f"{hour:02}:{minute:02}" for hour in (0, 1) for minute in range(0, 60, 5) if (hour, minute) >= (0, 50)),
+        "02:00",
+    ]
+    assert all(earlier.end == later.start for earlier, later in pairwise(whole))
+    assert local_buckets.fill_gaps([], Interval.MINUTES_5, OSLO) == ()
+
+
 # Too many -------------------------------------------------------------------------------------------------------
 
 

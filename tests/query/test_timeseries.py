@@ -17,6 +17,7 @@ from regulars.query.errors import InvalidParametersError
 from regulars.query.formats.timeseries import Series, build_result, timeseries
 from regulars.query.parser.time_range import TimeRange
 from regulars.query.query import ReportQuery
+from regulars.reports.report import Report
 from regulars.rollups.intervals import Interval
 from regulars.storage.database import Database
 
@@ -111,6 +112,28 @@ async def test_a_gauge_at_a_repeated_hour_has_the_later_value(database: Database
         [7, 5],
         [3, None],
     ]
+
+
+async def test_events_of_the_repeated_hour_outside_the_local_range_are_in_no_bucket(database: Database) -> None:
+    events = [
+        SampleEvent(at("2026-10-25T00:55"), place=1),  # 02:55, the first time
+        SampleEvent(at("2026-10-25T01:00"), place=2),  # 02:00, the second time
+        SampleEvent(at("2026-10-25T01:25"), place=3),
+        SampleEvent(at("2026-10-25T01:30"), place=4),
+    ]
+    tenants = [await create_tenant(database, "Europe/Oslo", events), await create_tenant(database, "Asia/Kolkata", [])]
+    now = at("2026-10-26T00:00")
+
+    async def found(report: Report, start: str, end: str) -> dict[str, Any]:
+        query = build_query(report, f"2026-10-25T{start}", f"2026-10-25T{end}", interval=Interval.MINUTES_5)
+        result = await query_timeseries(query, tenants, database, now)
+        values = [value for series in result["series"] for value in series["values"]]
+        return dict(zip([each[11:16] for each in result["time_buckets"]], values, strict=True))
+
+    assert await found(HISTORY, "02:30", "04:00") == {"02:30": 1, "02:55": 1}
+    assert await found(HIGHEST, "02:30", "04:00") == {"02:30": 4, "02:55": 1}
+    assert await found(HISTORY, "01:00", "02:25") == {"02:00": 1, "02:25": 1}
+    assert await found(HIGHEST, "02:10", "02:25") == {"02:25": 3}
 
 
 async def test_with_several_zones_each_tenant_has_its_own_series(database: Database) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
+from clubs import ManualClock, create_club
 from hypothesis_settings import SEED, examples
 from query.event_reports import HISTORY, SampleEvent, build_query, create_tenant
-from query.timeseries_oracle import CountedEvent, expected
+from query.timeseries_oracle import CountedEvent, expected, local_floor, local_time
+from regulars.model.community import NewCommunity
 from regulars.query.backends import Backends
 from regulars.query.formats.timeseries import timeseries
-from regulars.rollups.intervals import ALL_INTERVALS
+from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.rollups.compaction import compact
+from regulars.rollups.intervals import ALL_INTERVALS, Interval
 from regulars.storage.database import Database
+from reports.club_fixture import ClubFixture
 
 ZONES = [
     "Europe/Oslo",
@@ -108,3 +118,88 @@ async def test_every_timeseries_equals_that_of_the_oracle(database: Database) ->
         answered += bool(expected_result["series"])
         assert json.dumps(result) == json.dumps(expected_result), case
     assert answered > 0
+
+
+# Stored facts -------------------------------------------------------------------------------------------------
+
+_numbers = itertools.count(1)
+REPEATED = datetime(2026, 10, 25, 1, tzinfo=UTC)
+"""When clocks are put back: in Oslo by an hour, in Troll by two."""
+
+COUNTED = [
+    ("sendings_events_history", None),
+    ("links_visits_history", None),
+    ("offers_events_history", None),
+    ("transactions_history", None),
+    ("member_balance", "total"),
+]
+"""Reports in which every fact of its kind counts once, and their grouping."""
+
+
+async def load_facts(club: ClubFixture, instants: Sequence[datetime]) -> None:
+    """One fact of each kind at each instant."""
+    rows = [{"external_id": f"F{number}", "at": at.isoformat()} for number, at in enumerate(instants)]
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "profiles": [{"external_id": f"M{n}", "joined_at": each["at"]} for n, each in enumerate(rows)],
+        "sendings": [{"external_id": "S1", "channel": "email", "reporting_id": 1}],
+        "offers": [{"external_id": "O1", "name": "Tea"}],
+        "sending_events": [
+            {**each, "sending": "S1", "dispatch": each["external_id"], "event": "opened"} for each in rows
+        ],
+        "offer_events": [{**each, "offer": "O1", "event": "seen"} for each in rows],
+        "link_visits": [{**each, "offer": "O1", "url": "https://a.example/"} for each in rows],
+        "transactions": [
+            {"external_id": each["external_id"], "transacted_at": each["at"], "total": 1, "items": []} for each in rows
+        ],
+    }
+    for entity, some in kinds.items():
+        summary = await club.load(entity, some)
+        assert not summary.rejected, summary.rejections
+
+
+def values_by_zone(result: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """The counts of a result by zone and bucket."""
+    return {
+        (series["timezone"], bucket): value
+        for series in result["series"]
+        if series["label"].get("metric") in (None, "visits", "transactions")
+        for bucket, value in zip(result["time_buckets"], series["values"], strict=True)
+        if value is not None
+    }
+
+
+@pytest.mark.slow
+async def test_stored_facts_around_a_repeated_hour_are_in_their_local_buckets(
+    database: Database, clock: ManualClock
+) -> None:
+    random = Random(SEED)
+    clock.at = now = datetime(2026, 10, 26, tzinfo=UTC)
+    facts: dict[str, list[datetime]] = {}
+    clubs = []
+    async with AsyncExitStack() as stack:
+        for zone in ("Europe/Oslo", "Antarctica/Troll", "Asia/Kolkata"):
+            slug = f"repeated-{next(_numbers)}"
+            new = NewCommunity(slug, "Happy", "NO", zone, "NOK")
+            club = ClubFixture(await stack.enter_async_context(asynccontextmanager(create_club)(database, clock, new)))
+            facts[zone] = [REPEATED + timedelta(minutes=random.randint(-200, 200)) for _ in range(120)]
+            await load_facts(club, facts[zone])
+            clubs.append(club)
+        tenants = [each.tenant for each in clubs]
+        for number in range(examples(40)):
+            if number == examples(40) // 2:
+                for each in clubs:
+                    await compact(database, each.club.community.id)
+            interval = random.choice([Interval.MINUTES_5, Interval.HOUR])
+            begin = datetime.fromisoformat("2026-10-25T00:00") + timedelta(minutes=random.randint(-60, 240))
+            end = begin + timedelta(minutes=random.randint(0, 120))
+            first, last = (local_floor(each, interval.code) for each in (begin, end))
+            for name, by in COUNTED:
+                counts = Counter(
+                    (zone, f"{bucket.isoformat()}.000")
+                    for zone, instants in facts.items()
+                    for at in instants
+                    if first <= (bucket := local_floor(local_time(at, zone), interval.code)) <= last
+                )
+                query = build_query(REPORTS_BY_NAME[name], begin, end, by, interval)
+                result = await timeseries(query, tenants, Backends(database), now)
+                assert values_by_zone(result) == counts, (SEED, number, name, interval.code, begin, end)

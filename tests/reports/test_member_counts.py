@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from clubs import Club
+from clubs import Club, ManualClock, create_club
 from query.replica_client import tenant_of
+from regulars.model.community import NewCommunity
 from regulars.query.backends import Backends
 from regulars.query.formats.timeseries import MAX_POINTS, timeseries
 from regulars.query.parser.request import parse_query
 from regulars.reports.member_counts import GROUPING_TYPES
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.rollups.compaction import compact
+from regulars.storage.database import Database
+
+OSLO = "Europe/Oslo"
 
 
 async def counts(club: Club) -> dict[tuple[str, str], int]:
@@ -110,3 +114,24 @@ async def test_a_truncated_history_equals_the_start_of_the_whole_one(
     assert values == every[:MAX_POINTS]
     assert is_cut
     assert (masked > 0) == is_hidden
+
+
+async def test_all_groups_are_in_a_history_that_starts_in_a_repeated_hour(
+    database: Database, clock: ManualClock
+) -> None:
+    clock.at = datetime(2026, 10, 26, tzinfo=UTC)
+    new = [NewCommunity(f"repeated-{zone[:4].lower()}", "Happy", "NO", zone, "NOK") for zone in (OSLO, "Asia/Kolkata")]
+    async for oslo in create_club(database, clock, new[0]):
+        async for kolkata in create_club(database, clock, new[1]):
+            # Of the buckets from the first 02:55 to the second one, two are requested, and eleven are not.
+            groups = [*range(1, 301)]
+            body = {"joined_at": "2026-10-01 12:00:00", "group_ids": groups}
+            answer = await oslo.http.post("/api/v3/profiles", json=body)
+            assert answer.status_code == 201, answer.text
+            at = "2026-10-25T02:55"
+            body = {"report": "members_count_history", "interval": "5m", "from": at, "to": at}
+            query = parse_query(msgspec.json.encode(body), REPORTS_BY_NAME)
+            tenants = [tenant_of(oslo), tenant_of(kolkata)]
+            result = await timeseries(query, tenants, Backends(database), clock())
+            counted = [each for each in result["series"] if each["label"]["grouping_type"] == "group_id"]
+            assert [each["values"] for each in counted] == [[1]] * len(groups)

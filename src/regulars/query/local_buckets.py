@@ -130,7 +130,8 @@ def buckets_between(start: datetime, end: datetime, interval: Interval, zone: Zo
 def buckets_by_local_time(start: datetime, end: datetime, interval: Interval, zone: ZoneInfo) -> dict[Bucket, datetime]:
     """The buckets of a zone between two local times, inclusive, each with its start in local time.
 
-    A repeated local time has two buckets, a skipped one has none.
+    A repeated local time has two buckets, a skipped one has none. If an end of the range is a repeated time, buckets of
+    other local times may lie between them.
 
     Raises InvalidParametersError where there are too many.
     """
@@ -144,6 +145,11 @@ def buckets_by_local_time(start: datetime, end: datetime, interval: Interval, zo
         for each in _bucket_sequence(bucket_start(earliest, interval, zone), latest, interval, zone)
     }
     return {each: local for each, local in shown.items() if first <= local <= last}
+
+
+def fill_gaps(buckets: Sequence[Bucket], interval: Interval, zone: ZoneInfo) -> tuple[Bucket, ...]:
+    """Buckets of a zone in order, and all buckets between them, so that each starts where the one before ends."""
+    return _bucket_sequence(buckets[0].start, buckets[-1].start, interval, zone) if buckets else ()
 
 
 @lru_cache(maxsize=64)

@@ -33,8 +33,9 @@ class RowSource:
 
     Parameters are named: $community and $club (the two ids of the community), $zone (its time zone), $now, $today (its
     local date as a number such as 20261124), $min_cell_size (the smallest count that is shown, 0 shows all). Timeseries
-    also have $interval (such as '1d') and the arrays $starts and $ends of the requested buckets, and their rows have a
-    `bucket`, the start of theirs. Statistics have $from and $to (from <= t < to).
+    also have $interval (such as '1d') and the arrays $starts and $ends of contiguous buckets, and their rows have a
+    `bucket`, the start of theirs; those of buckets that are not requested are dropped. Statistics have $from and $to
+    (from <= t < to).
     """
 
     backend: Backend

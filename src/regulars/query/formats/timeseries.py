@@ -47,8 +47,9 @@ async def timeseries(query: ReportQuery, tenants: Sequence[Tenant], backends: Ba
             parameters = grid.parameters(tenant)
             if parameters is None:
                 continue
-            # Suppressed values do not count, so the number of rows needed is unknown.
-            parameters["max_rows"] = None if suppression.min_cell_size(tenants) else _MAX_ROWS
+            # Suppressed values and rows that are dropped do not count, so the number of rows needed is unknown.
+            is_limited = not suppression.min_cell_size(tenants) and not grid.has_gaps(tenant)
+            parameters["max_rows"] = _MAX_ROWS if is_limited else None
             values = plan.bind(tenant, now, parameters)
             rows = await snapshot.fetch(tenant, backend, plan.statement.sql, values)
             results.append((tenant, keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
@@ -66,16 +67,19 @@ def resolve_interval(query: ReportQuery, period: TimeRange, tenants: Sequence[Te
 
 
 class BucketGrid:
-    """The requested buckets that are retained, by time zone, and their times in the result."""
+    """The requested buckets that are retained, by time zone, and their times in the result.
+
+    Statements get contiguous buckets: also those between the requested ones, whose rows are dropped.
+    """
 
     def __init__(self, period: TimeRange, interval: Interval, tenants: Iterable[Tenant], now: datetime) -> None:
-        self.buckets: dict[str, list[Bucket]] = {}
+        self.buckets: dict[str, Sequence[Bucket]] = {}
         self._interval = interval
         self._times: dict[str, dict[datetime, datetime]] = {}
         for name in {each.timezone for each in tenants}:
             times = _times(period, interval, name)
             retained = [each for each in times if each.is_retained(interval, now)]
-            self.buckets[name] = retained
+            self.buckets[name] = local_buckets.fill_gaps(retained, interval, timestamps.zone_info(name))
             self._times[name] = {each.start: times[each] for each in retained}
 
     def parameters(self, tenant: Tenant) -> dict[str, Any] | None:
@@ -89,9 +93,14 @@ class BucketGrid:
             "ends": [each.end for each in buckets],
         }
 
+    def has_gaps(self, tenant: Tenant) -> bool:
+        """Whether there are buckets between the requested ones, in a repeated hour at an end of the range."""
+        return len(self.buckets[tenant.timezone]) > len(self._times[tenant.timezone])
+
     def assign(self, tenant: Tenant, rows: Iterable[Row], query: ReportQuery) -> Iterator[Row]:
-        """Replaces the bucket of each row by its time in the result; of a gauge, only the latest row of a time."""
+        """Replaces the bucket of each requested row by its time in the result; of a gauge, only the latest row of a time."""
         times = self._times[tenant.timezone]
+        rows = (row for row in rows if row[0] in times)
         if query.report.is_gauge:
             rows = self._last(tenant, rows, len(group_labels(query)))
         return ((times[row[0]], *row[1:]) for row in rows)
