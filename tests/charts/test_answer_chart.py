@@ -49,6 +49,58 @@ def test_buckets_end_where_the_next_begins() -> None:
     assert december.buckets[0].end.isoformat() == "2027-01-01T00:00:00"
 
 
+@pytest.mark.parametrize(
+    ("zone", "interval", "starts", "spans"),
+    [
+        (
+            "Europe/Oslo",
+            "1h",
+            ["10-25T01:00+02:00", "10-25T02:00+02:00", "10-25T02:00+01:00", "10-25T03:00+01:00"],
+            ["01:00-02:00", "02:00-02:30", "02:30-03:00", "03:00-04:00"],
+        ),
+        (
+            "Europe/Oslo",
+            "5m",
+            ["10-25T02:00+02:00", "10-25T02:50+02:00", "10-25T02:00+01:00", "10-25T02:50+01:00"],
+            ["02:00:00-02:02:30", "02:25:00-02:27:30", "02:30:00-02:32:30", "02:55:00-02:57:30"],
+        ),
+        ("Europe/Oslo", "1h", ["03-29T01:00+01:00", "03-29T03:00+02:00"], ["01:00-02:00", "03:00-04:00"]),
+        # Clocks are changed by half an hour, within the bucket of an hour.
+        (
+            "Australia/Lord_Howe",
+            "1h",
+            ["04-05T01:00+11:00", "04-05T01:30+10:30", "04-05T02:00+10:30"],
+            ["01:00-01:45", "01:45-02:00", "02:00-03:00"],
+        ),
+        ("Australia/Lord_Howe", "1h", ["10-04T02:30+11:00", "10-04T03:00+11:00"], ["02:30-03:00", "03:00-04:00"]),
+    ],
+)
+def test_buckets_of_a_repeated_hour_are_drawn_beside_each_other(
+    zone: str, interval: str, starts: list[str], spans: list[str]
+) -> None:
+    buckets = [f"2026-{each[:11]}:00.000{each[11:]}" for each in starts]
+    answer = {"interval": interval, "range_timezone": zone, "time_buckets": buckets}
+    axis = draw({**TIMESERIES, **answer, "series": []}).axis
+    assert isinstance(axis, TimeAxis)
+    assert [
+        f"{each.start.time().isoformat()[: len(span) // 2]}-{each.end.time().isoformat()[: len(span) // 2]}"
+        for each, span in zip(axis.buckets, spans, strict=True)
+    ] == spans
+    assert len(set(axis.places)) == len(starts)
+
+
+def test_the_name_of_a_repeated_time_has_its_offset() -> None:
+    buckets = ["2026-10-25T02:00:00.000+02:00", "2026-10-25T02:00:00.000+01:00", "2026-10-25T03:00:00.000+01:00"]
+    answer = {**TIMESERIES, "interval": "1h", "series": []}
+    assert draw({**answer, "time_buckets": buckets}).axis.places == [
+        "25 Oct 2026 02:00 UTC+02:00",
+        "25 Oct 2026 02:00 UTC+01:00",
+        "25 Oct 2026 03:00",
+    ]
+    across_zones = {**answer, "range_timezone": "local", "time_buckets": ["2026-10-25T02:00:00.000"]}
+    assert draw(across_zones).axis.places == ["25 Oct 2026 02:00"]
+
+
 def test_more_series_than_colours_are_summed_up_where_sums_are_right() -> None:
     answer = {**TIMESERIES, "series": series_of(1, 20, 30, 40, 50, 60, 70, None, 0.5)}
     drawn = draw(answer, names={"store_id": {2: "Oslo City"}}).panels[0].series

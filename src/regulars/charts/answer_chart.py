@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +15,11 @@ from regulars.charts.chart import (
     Quantity,
     Shape,
     TimeAxis,
-    TimeBucket,
     Unit,
 )
 from regulars.charts.label_names import Names
 from regulars.charts.language import ENGLISH, ChartLanguage
+from regulars.charts.time_buckets import time_bucket
 from regulars.charts.value_names import VALUE_NAMES
 from regulars.core.field_type import FieldType
 from regulars.query.compiler.groups import labels_for
@@ -30,13 +30,6 @@ MAX_SERIES = 6
 
 MAX_GROUPS = 40
 """Groups that are drawn; more are summed up, or are not drawn."""
-
-_LENGTHS = {
-    "5m": timedelta(minutes=5),
-    "1h": timedelta(hours=1),
-    "1d": timedelta(days=1),
-    "1w": timedelta(days=7),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +122,8 @@ def answer_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
 
 def _time_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
     interval, language = answer["interval"], subject.language
-    # Buckets are drawn at their local time, without the offset.
-    starts = [datetime.fromisoformat(each[:19]) for each in answer["time_buckets"]]
-    buckets = tuple(TimeBucket(at, _end(at, interval), language.bucket(at, interval)) for at in starts)
     zone = answer["range_timezone"]
+    buckets = tuple(time_bucket(each, interval, zone, language) for each in answer["time_buckets"])
     subtitle = zone
     if buckets:
         subtitle = f"{language.day(buckets[0].start)} – {language.day(buckets[-1].end - timedelta(seconds=1))}, {zone}"
@@ -181,12 +172,6 @@ def _shape(series: int, is_state: bool, is_sum: bool) -> Shape:
     if series == 1:
         return Shape.BARS
     return Shape.STACKED_BARS if is_sum else Shape.LINES
-
-
-def _end(start: datetime, interval: str) -> datetime:
-    if interval in _LENGTHS:
-        return start + _LENGTHS[interval]
-    return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
 
 
 def _largest(

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from regulars.charts.answer_chart import Subject
+from regulars.charts.time_buckets import time_bucket
 from regulars.dashboard.rendering import NO_VALUE, as_instant
 from regulars.dashboard.visit import Visit
 
@@ -81,16 +82,15 @@ def _series_table(visit: Visit, subject: Subject, answer: Mapping[str, Any]) -> 
         kind = measure.type.report_name
         is_rate = measure.quotient is not None and kind == "number"
         formats.append(_format(visit, subject, measure.name, "rate" if is_rate else kind, is_label=False))
-    buckets = [_bucket(subject, each, answer["interval"]) for each in answer["time_buckets"]]
+    buckets = [
+        time_bucket(each, answer["interval"], answer["range_timezone"], subject.language)
+        for each in answer["time_buckets"]
+    ]
     rows = [
-        [bucket, *(write(each["values"][index]) for each, write in zip(shown, formats, strict=True))]
+        [bucket.name, *(write(each["values"][index]) for each, write in zip(shown, formats, strict=True))]
         for index, bucket in enumerate(buckets)
     ]
     return AnswerTable(columns, rows, len(series) - len(shown))
-
-
-def _bucket(subject: Subject, text: str, interval: str) -> str:
-    return subject.language.bucket(as_instant(text[:19]), interval)
 
 
 def _format(visit: Visit, subject: Subject, name: str, kind: str, *, is_label: bool) -> Format:

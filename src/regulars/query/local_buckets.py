@@ -52,7 +52,7 @@ def bucket_start(at: datetime, interval: Interval, zone: ZoneInfo) -> datetime:
         return _first_instant(local, zone)
     start = at - (local_at.replace(tzinfo=None) - local)
     return (
-        start if _offset(start, zone) == local_at.utcoffset() else _clock_change(start, at.replace(microsecond=0), zone)
+        start if _offset(start, zone) == local_at.utcoffset() else clock_change(start, at.replace(microsecond=0), zone)
     )
 
 
@@ -64,7 +64,7 @@ def next_bucket_start(start: datetime, interval: Interval, zone: ZoneInfo) -> da
     if interval in _CALENDAR:
         return _first_instant(later, zone)
     end = start + (later - local)
-    return end if _offset(end, zone) == local_at.utcoffset() else _clock_change(start, end, zone)
+    return end if _offset(end, zone) == local_at.utcoffset() else clock_change(start, end, zone)
 
 
 def local_floor(local_at: datetime, interval: Interval) -> datetime:
@@ -90,10 +90,10 @@ def _first_instant(local: datetime, zone: ZoneInfo) -> datetime:
     """The first instant at which a zone has a local time; where it is skipped, the instant of the clock change."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     # For a skipped time, fold=0 uses the offset before the change, which gives an instant after it.
-    return first if first <= second else _clock_change(second, first, zone)
+    return first if first <= second else clock_change(second, first, zone)
 
 
-def _clock_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+def clock_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The instant, in UTC, at which the UTC offset changes between two instants."""
     offset = _offset(after, zone)
     while after - before > _SECOND:
