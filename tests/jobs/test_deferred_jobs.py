@@ -291,6 +291,20 @@ async def test_a_job_that_kills_its_workers_fails(database: Database) -> None:
     assert work.runs == []
 
 
+async def test_deaths_before_a_person_ran_the_job_again_do_not_count(database: Database) -> None:
+    work = Work(database)
+    job_id = await work.defer()
+    for _ in range(takeover.MAX_DEATHS):
+        await _abandon(database, job_id)
+        await takeover.take_over(database, work.by_name, 30)
+    await job_list.retry_job(database, job_id, work.by_name)
+    for deaths in range(1, takeover.MAX_DEATHS + 1):
+        await _abandon(database, job_id)
+        await takeover.take_over(database, work.by_name, 30)
+        is_last = deaths == takeover.MAX_DEATHS
+        assert (await job_list.get_job(database, job_id)).status == ("failed" if is_last else "queued")
+
+
 async def test_a_job_that_is_cancelled_while_its_worker_is_dead_does_not_run_again(database: Database) -> None:
     work = Work(database)
     job_id = await work.defer()

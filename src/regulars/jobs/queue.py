@@ -101,17 +101,13 @@ def _attempt(database: Database, job_type: JobType) -> Callable[..., Awaitable[N
     return attempt
 
 
-# Attempts before the job was re-run by a person do not count.
-_STORE_ERROR = """
+_STORE_ERROR = f"""
 WITH stored AS (
     INSERT INTO job_errors (job_id, error) VALUES ($1, $2)
 )
 SELECT count(*)
-FROM job_errors
-WHERE job_id = $1
-  AND failed_at > coalesce(
-      (SELECT max(at) FROM procrastinate_events WHERE job_id = $1 AND type = 'retried'), '-infinity'
-  )
+FROM job_errors AS failure
+WHERE failure.job_id = $1 AND {takeover.SINCE_RERUN}
 """
 
 

@@ -17,8 +17,16 @@ MAX_DEATHS = 3
 
 ERROR = "The worker died while it ran this job."
 
+SINCE_RERUN = """
+failure.failed_at > coalesce(
+    (SELECT max(event.at) FROM procrastinate_events AS event WHERE event.job_id = failure.job_id AND event.type = 'retried'),
+    '-infinity'
+)
+"""
+"""The condition of the errors of a job, `failure`, that are later than its last re-run by a person."""
+
 # The statement sees the errors of earlier deaths only, so the current one is added.
-_TAKE_OVER = """
+_TAKE_OVER = f"""
 WITH abandoned AS (
     SELECT id, abort_requested
     FROM procrastinate_jobs
@@ -37,7 +45,11 @@ deaths AS (
 ),
 counted AS (
     SELECT a.id, a.abort_requested,
-           1 + (SELECT count(*) FROM job_errors AS e WHERE e.job_id = a.id AND e.error = $2) AS deaths
+           1 + (
+               SELECT count(*)
+               FROM job_errors AS failure
+               WHERE failure.job_id = a.id AND failure.error = $2 AND {SINCE_RERUN}
+           ) AS deaths
     FROM abandoned AS a
 )
 UPDATE procrastinate_jobs AS job
@@ -60,7 +72,7 @@ _log = structlog.get_logger("regulars.jobs")
 async def take_over(database: Database, job_types: Mapping[str, JobType], timeout_seconds: float) -> int:
     """Returns the jobs of workers without a heartbeat for `timeout_seconds` to the queue, and returns their number.
 
-    A job whose worker died MAX_DEATHS times fails, one that was to be cancelled is cancelled.
+    A job whose worker died MAX_DEATHS times since a person last ran it again fails, one that was to be cancelled is cancelled.
     """
     async with database.unscoped_connection() as connection:
         rows = await connection.fetch(_TAKE_OVER, timeout_seconds, ERROR, MAX_DEATHS)
