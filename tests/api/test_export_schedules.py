@@ -101,8 +101,31 @@ async def test_a_range_is_relative_to_the_run(client: ExportClient, clock: Manua
     await create(client, report="events_history", range={"last": "7d"})
     clock.at = datetime(2026, 11, 1, 9, tzinfo=UTC)
     (export,) = await run_due(client)
-    assert (export.request["from"], export.request["to"]) == ("2026-10-25T00:00:00", "2026-10-31T23:59:59")
+    assert (export.request["from"], export.request["to"]) == ("2026-10-25T00:00:00+02:00", "2026-10-31T23:59:59+01:00")
     assert "range" not in export.request
+
+
+@pytest.mark.parametrize(
+    ("other_zone", "start", "end"),
+    [
+        # 06:00 in Tokyo is 22:00 of the day before in Oslo, where that day has not ended.
+        ("Europe/Oslo", "2026-11-01T00:00:00+09:00", "2026-11-01T23:59:59+09:00"),
+        ("Asia/Tokyo", "2026-10-31T00:00:00", "2026-10-31T23:59:59"),
+    ],
+)
+async def test_a_range_has_ended_for_all_customers(
+    client: ExportClient, database: Database, clock: ManualClock, other_zone: str, start: str, end: str
+) -> None:
+    async with database.write_transaction(client.reporting.clubs[1].id) as scope:
+        await scope.execute("UPDATE communities SET timezone = $2 WHERE id = $1", scope.community_id, other_zone)
+    await create(client, timezone="Asia/Tokyo", report="events_history", range={"last": "1d"})
+    clock.at = datetime(2026, 11, 1, 21, tzinfo=UTC)
+    (export,) = await run_due(client)
+    assert (export.request["from"], export.request["to"]) == (start, end)
+    await client.run_all()
+    found = await export_table.get(database, client.organization_id, export.id)
+    assert found is not None
+    assert found.status is export_table.ExportStatus.DONE, found.error
 
 
 async def test_a_schedule_is_replaced_and_deleted(client: ExportClient) -> None:

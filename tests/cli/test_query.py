@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from query.sample_reports import REGISTRY
 from regulars.cli import export, query
 from regulars.cli.output import as_table, to_csv, to_json
 from regulars.query import execute
+from regulars.query.parser.request import parse_whole_query
 
 RECORDS = {
     "records": [
@@ -86,6 +88,22 @@ def test_the_bare_name_of_a_report_is_a_request_about_the_last_30_days(command: 
     result = json.loads(command("query", body, "--last", "2w", "--customer", rows, "-o", "json").out)
     start, end = (datetime.fromisoformat(result[name]) for name in ("from", "to"))
     assert (end - start, start.weekday(), start.hour) == (timedelta(days=14), 0, 0)
+
+
+def test_the_range_of_all_rows_is_in_the_time_zone_of_the_customers(
+    command: Command, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested: list[dict[str, Any]] = []
+
+    def parse(params: dict[str, Any], *others: Any) -> Any:
+        requested.append(params)
+        return parse_whole_query(params, *others)
+
+    monkeypatch.setattr(export, "parse_whole_query", parse)
+    assert command("query", "samples_history", "--last", "1mo", "--customer", rows, "--all").code == 0
+    start = datetime.fromisoformat(requested[0]["from"])
+    assert start == start.replace(tzinfo=ZoneInfo("Europe/Oslo"))
+    assert (start.day, start.hour) == (1, 0)
 
 
 def test_a_file_has_all_rows_and_a_table_the_first_of_them(

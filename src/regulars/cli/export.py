@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -12,7 +13,7 @@ import uvloop
 from cyclopts import Parameter
 
 from regulars import bootstrap
-from regulars.auth.tenants import ALL_CUSTOMERS
+from regulars.auth.tenants import ALL_CUSTOMERS, Tenant
 from regulars.cli.options import CommonOptions, UsageError, load_settings
 from regulars.cli.progress import ProgressReporter, format_count, report_progress
 from regulars.cli.tenants import select_tenants, usage_errors
@@ -23,7 +24,7 @@ from regulars.exports.formats import FORMATS_BY_CODE, ExportFormat
 from regulars.offline.atomic_output import atomic_replace
 from regulars.query.backends import Backends
 from regulars.query.errors import ErrorCollector
-from regulars.query.parser.request import decode_body, parse_whole_query
+from regulars.query.parser.request import RequestBody, decode_body, parse_whole_query
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.segments import definitions
 from regulars.storage.database import Database
@@ -62,7 +63,12 @@ def export(
     if output != STANDARD_OUTPUT and not Path(output).absolute().parent.is_dir():
         raise NotFoundError(f"{output} can't be written: folder {Path(output).parent} does not exist.")
     work = partial(
-        run_export, body, customer, file_format=file_format, compression=compression, customer_columns=customer_columns
+        run_export,
+        lambda _now, _tenants: decode_body(body.encode(errors="replace")),
+        customer,
+        file_format=file_format,
+        compression=compression,
+        customer_columns=customer_columns,
     )
     if output == STANDARD_OUTPUT:
         return write_to_standard_output(work, common)
@@ -85,7 +91,7 @@ def write_to_standard_output(work: Callable[..., ExportSummary], common: CommonO
 
 
 def run_export(
-    body: str,
+    body_at: Callable[[datetime, Sequence[Tenant]], RequestBody],
     customer: str,
     file: Path | BinaryIO,
     *,
@@ -94,7 +100,10 @@ def run_export(
     customer_columns: bool = False,
     common: CommonOptions | None = None,
 ) -> ExportSummary:
-    """Runs an export of the selected customers, with its progress on standard error."""
+    """Runs an export of the selected customers, with its progress on standard error.
+
+    `body_at` returns the request for the time and the customers.
+    """
     loaded = load_settings(common)
 
     async def run(urls: bootstrap.DatabaseUrls, progress: ProgressReporter) -> ExportSummary:
@@ -104,9 +113,8 @@ def run_export(
     async def _export(database: Database, progress: ProgressReporter) -> ExportSummary:
         tenants = await select_tenants(database, customer)
         segments = await definitions.filters_of(database, tenants)
-        query = parse_whole_query(
-            decode_body(body.encode(errors="replace")), REPORTS_BY_NAME, ErrorCollector(), segments
-        )
+        now = database.clock()
+        query = parse_whole_query(body_at(now, tenants), REPORTS_BY_NAME, ErrorCollector(), segments)
         return await write_export(
             query,
             tenants,
@@ -115,7 +123,7 @@ def run_export(
             file,
             compression=compression,
             with_customer_columns=customer_columns,
-            now=database.clock(),
+            now=now,
             on_progress=lambda rows: progress.update(None, format_count(rows, "row")),
         )
 

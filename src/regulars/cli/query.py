@@ -73,14 +73,13 @@ def query(
     """
     with usage_errors(customer):
         request = QueryRequest(body, last, REPORTS_BY_NAME)
-        text = msgspec.json.encode(request.at(system_clock()))
         parsed = None
         if IN_SEGMENT not in body:
             # A body without segments is validated before the database is opened.
-            parsed = parse_query(text, REPORTS_BY_NAME)
+            parsed = parse_query(msgspec.json.encode(request.at(system_clock())), REPORTS_BY_NAME)
     is_whole = output == "csv" and not request.is_page and parsed is not None and _is_exported(parsed)
     if all_ or is_whole:
-        return _write_all(text.decode(), customer, output, common)
+        return _write_all(request, customer, output, common)
     output = output or "table"
     chart = _chart_path(output)
     work = partial(
@@ -197,10 +196,10 @@ def _text(output: str, answer: _Answer) -> str:
     return table + more
 
 
-def _write_all(body: str, customer: str, output: str | None, common: CommonOptions | None) -> int:
+def _write_all(request: QueryRequest, customer: str, output: str | None, common: CommonOptions | None) -> int:
     """Writes all rows to standard output, as `regulars export` does."""
     allowed = (ExportFormat.CSV, ExportFormat.NDJSON)
     file_format = {each.code: each for each in allowed}.get(output or ExportFormat.CSV.code)
     if file_format is None:
         raise UsageError(f"-o is {output!r}. Allowed with --all: csv, ndjson. `regulars export` writes other formats.")
-    return write_to_standard_output(partial(run_export, body, customer, file_format=file_format), common)
+    return write_to_standard_output(partial(run_export, request.at, customer, file_format=file_format), common)

@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from regulars.auth.tenants import Tenant
 from regulars.cli.options import UsageError
-from regulars.core import timestamps
-from regulars.exports.relative_range import MAX_COUNT, RelativeRange, parse_range
+from regulars.exports.relative_range import MAX_COUNT, RangeOrigin, RelativeRange, parse_range
 from regulars.query.errors import ErrorCollector
-from regulars.query.parser.request import decode_body
+from regulars.query.parser.request import RequestBody, decode_body
 from regulars.reports.report import Report, ReportFormat
 
 DEFAULT_LAST = "30d"
@@ -41,13 +40,11 @@ class QueryRequest:
         """Whether it is about one page."""
         return bool({"limit", "page_info"} & set(self.body))
 
-    def at(self, now: datetime, tenants: Sequence[Tenant] = ()) -> dict[str, Any]:
-        """The body with its range at a time, in the time zone of the tenants if they have the same."""
+    def at(self, now: datetime, tenants: Sequence[Tenant] = ()) -> RequestBody:
+        """The body with its range at a time: units that have ended for all tenants."""
         if self._range is None or self._format is None:
             return self.body
-        zones = {each.timezone for each in tenants}
-        local = now.astimezone(timestamps.zone_info(zones.pop()) if len(zones) == 1 else UTC)
-        return {**self.body, **self._range.resolve(local, self._format)}
+        return {**self.body, **self._range.resolve(RangeOrigin.of(now, tenants), self._format)}
 
 
 def _parse(last: str) -> RelativeRange:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from regulars.core.timestamps import zone_info
 from regulars.core.validation import check_text
 from regulars.exports.cron import CronError, CronExpression
 from regulars.exports.export_table import NewExport
-from regulars.exports.relative_range import parse_range
+from regulars.exports.relative_range import RangeOrigin, parse_range
 from regulars.exports.request import FILE_KEYS, FileOptions, parse_file_options, parse_webhook_url
 from regulars.exports.schedule_table import Schedule
 from regulars.exports.stores import FOLDER_LOCATION
@@ -75,7 +75,7 @@ def parse_schedule(
         errors.add(("customer_columns",), ParameterError("not_a_boolean", "Must be true or false."))
     file = parse_file_options(params, errors)
     query = parse_whole_query(
-        resolve_range(params, now.astimezone(zone or UTC), registry, errors),
+        resolve_range(params, RangeOrigin.of(now, tenants, zone), registry, errors),
         registry,
         errors,
         segments,
@@ -125,9 +125,9 @@ def _parse_cron(value: object, zone: ZoneInfo, errors: ErrorCollector) -> CronEx
 
 
 def resolve_range(
-    params: RequestBody, local: datetime, registry: ReportRegistry, errors: ErrorCollector
+    params: RequestBody, origin: RangeOrigin, registry: ReportRegistry, errors: ErrorCollector
 ) -> dict[str, Any]:
-    """Returns the parameters with `from` and `to` in place of `range`, for a run at a local time."""
+    """Returns the parameters with `from` and `to` in place of `range`, relative to an origin."""
     resolved = {key: value for key, value in params.items() if key != "range"}
     report = registry.get(params["report"]) if isinstance(params.get("report"), str) else None
     if params.get("range") is None or report is None:
@@ -138,7 +138,7 @@ def resolve_range(
         return resolved
     found = parse_range(params["range"], errors)
     # Any valid range, so that no other error follows from this one.
-    times = {"from": "2000-01-01", "to": "2000-01-01"} if found is None else found.resolve(local, report.format)
+    times = {"from": "2000-01-01", "to": "2000-01-01"} if found is None else found.resolve(origin, report.format)
     for key in times:
         if key in params:
             errors.add((key,), ParameterError("unknown", "Must not be combined with 'range'."))
@@ -209,13 +209,17 @@ class ScheduleInvalidError(Exception):
 
 
 def export_of_run(
-    schedule: Schedule, scheduled_for: datetime, registry: ReportRegistry, settings: Settings
+    schedule: Schedule,
+    tenants: Sequence[Tenant],
+    scheduled_for: datetime,
+    registry: ReportRegistry,
+    settings: Settings,
 ) -> NewExport:
-    """The export that a schedule requests for a run. Raises ScheduleInvalidError."""
+    """The export that a schedule of tenants requests for a run. Raises ScheduleInvalidError."""
     errors = ErrorCollector()
     target = parse_target(schedule.request.get("target"), schedule.organization_id, settings, errors)
-    local = scheduled_for.astimezone(ZoneInfo(schedule.timezone))
-    params = resolve_range(dict(schedule.request), local, registry, errors)
+    origin = RangeOrigin.of(scheduled_for, tenants, ZoneInfo(schedule.timezone))
+    params = resolve_range(dict(schedule.request), origin, registry, errors)
     if target is None or errors.errors:
         raise ScheduleInvalidError(str(errors.to_exception()))
     return NewExport(

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from regulars.auth.tenants import get_tenants
 from regulars.exports import cleanup, export_table, schedule_table
 from regulars.exports.schedule import ScheduleInvalidError, export_of_run
 from regulars.exports.schedule_table import Schedule
@@ -38,8 +39,10 @@ async def _run(connection: Any, schedule: Schedule, now: datetime, settings: Set
     if await export_table.has_unfinished_of_schedule(connection, schedule.organization_id, schedule.id):
         _log.warning("schedule.skipped", schedule=str(schedule.id), reason="its last export has not finished")
         return 0
+    tenants = await get_tenants(connection, schedule.organization_id, schedule.community_ids)
     try:
-        await exports.insert_export(connection, export_of_run(schedule, scheduled_for, reports, settings), now)
+        new = export_of_run(schedule, tenants, scheduled_for, reports, settings)
+        await exports.insert_export(connection, new, now)
     except (ScheduleInvalidError, exports.TooManyExportsError) as error:
         _log.warning("schedule.skipped", schedule=str(schedule.id), reason=str(error))
         return 0
@@ -50,7 +53,9 @@ async def run_now(
     database: Database, schedule: Schedule, settings: Settings, reports: ReportRegistry = REPORTS_BY_NAME
 ) -> export_table.Export:
     """Requests an export of a schedule now; its next run stays. Raises ScheduleInvalidError, TooManyExportsError."""
-    new = export_of_run(schedule, database.clock(), reports, settings)
+    async with database.unscoped_connection() as connection:
+        tenants = await get_tenants(connection, schedule.organization_id, schedule.community_ids)
+    new = export_of_run(schedule, tenants, database.clock(), reports, settings)
     return await exports.request_export(database, new)
 
 

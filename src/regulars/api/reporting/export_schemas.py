@@ -232,7 +232,10 @@ def schedule_schema() -> EndpointSchema:
         **FILE_PROPERTIES,
         "name": {"type": "string", "maxLength": MAX_NAME_LENGTH},
         "cron": {"type": "string", "description": f"When it runs: {ALLOWED_FORMS}."},
-        "timezone": {**_TEXT_OR_NULL, "description": "IANA. Required if the customers have several."},
+        "timezone": {
+            **_TEXT_OR_NULL,
+            "description": "IANA. Of `cron` and `range`; required if the customers have several.",
+        },
         "range": {
             "anyOf": [
                 _object(["last"], {"last": {"type": "string", "examples": ["24h", "7d", "1w", "3mo"]}}),
