@@ -155,6 +155,97 @@ async def test_consents_and_groups_are_united(club: Club) -> None:
 @pytest.mark.parametrize(
     ("source", "destination", "expected"),
     [
+        # The address of the source is taken, with its status.
+        (
+            {"email": "a@example.com", "email_status": "unsubscribed"},
+            {"email_status": "enabled"},
+            ("unsubscribed", True, False, "not_sent"),
+        ),
+        (
+            {"email": "a@example.com"},
+            {"email_status": "verified"},
+            ("enabled", False, False, "not_sent"),
+        ),
+        (
+            {"email": "a@example.com", "email_status": "verified"},
+            {"email_status": "hard_bounced"},
+            ("verified", False, False, "verified"),
+        ),
+        # The address of the destination stays, with its status.
+        (
+            {"email": "a@example.com", "email_status": "unsubscribed"},
+            {"email": "b@example.com", "email_status": "verified"},
+            ("verified", False, False, "verified"),
+        ),
+        (
+            {"email": "a@example.com", "email_status": "verified"},
+            {"email": "b@example.com", "consents": {"email_marketing": False}},
+            (None, None, None, None),
+        ),
+        (
+            {"email_status": "verified"},
+            {"email": "b@example.com", "email_status": "hard_bounced"},
+            ("hard_bounced", False, True, "not_sent"),
+        ),
+        # Who unsubscribed without an address is not written to at any.
+        (
+            {"email": "a@example.com", "email_status": "verified"},
+            {"email_status": "unsubscribed"},
+            ("unsubscribed", True, False, "verified"),
+        ),
+        (
+            {"email_status": "unsubscribed"},
+            {"email": "b@example.com"},
+            ("unsubscribed", True, False, "not_sent"),
+        ),
+        # Without an address at all.
+        ({"email_status": "unsubscribed"}, {"email_status": "enabled"}, ("unsubscribed", True, False, "not_sent")),
+        ({"email_status": "hard_bounced"}, {}, ("hard_bounced", False, True, "not_sent")),
+        ({"email_status": "hard_bounced"}, {"email_status": "disabled"}, ("disabled", False, False, "not_sent")),
+    ],
+)
+async def test_the_status_of_an_email_follows_the_address_that_stays(
+    club: Club, source: dict[str, Any], destination: dict[str, Any], expected: tuple[object, ...]
+) -> None:
+    merged = await _merged(club, await create_profile(club, **source), await create_profile(club, **destination))
+    comms = merged["attributes"]["comms"]
+    flags = (comms[f"email_{flag}"] for flag in ("optout", "bounced", "verification"))
+    assert (merged["email_status"], *flags) == expected
+
+
+async def test_the_statuses_of_a_phone_follow_the_number_that_stays(club: Club) -> None:
+    source = await create_profile(
+        club,
+        mobile_phone="+4790000001",
+        sms_status="unsubscribed",
+        attributes={"comms": {"phone_bounced": True, "phone_promo": True, "note": "x"}},
+    )
+    destination = await create_profile(
+        club, sms_status="verified", attributes={"comms": {"phone_verification": "verified", "phone_promo": False}}
+    )
+    merged = await _merged(club, source, destination)
+    comms = merged["attributes"]["comms"]
+    assert (merged["sms_status"], comms["sms_verification"]) == ("unsubscribed", "not_sent")
+    assert (comms["phone_bounced"], comms["phone_verification"]) == (True, None)
+    assert (comms["phone_promo"], comms["note"]) == (False, "x")
+
+
+async def test_who_unsubscribed_from_a_channel_without_an_address_stays_unsubscribed(club: Club) -> None:
+    source = await create_profile(
+        club, push_status="unsubscribed", attributes={"comms": {"post_optout": True, "post_bounced": True}}
+    )
+    destination = await create_profile(
+        club, push_status="enabled", attributes={"comms": {"post_optout": False, "post_bounced": False}}
+    )
+    merged = await _merged(club, source, destination)
+    comms = merged["attributes"]["comms"]
+    assert (merged["push_status"], comms["push_optout"]) == ("unsubscribed", True)
+    assert (comms["post_optout"], comms["post_bounced"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "expected"),
+    [
         ({"a": 1, "b": 1}, {"b": 2}, {"a": 1, "b": 2}),
         ([1], [2], [2, 1]),
         ({"a": 1}, [], {"a": 1}),

@@ -40,7 +40,7 @@ def marketing_consent(channel: str) -> str:
 
 
 _CONSENT_OF_PROMO = {f"{channel}_promo": marketing_consent(channel) for channel in CHANNELS}
-_FLAGS_OF_CHANNEL = {channel: tuple(f"{channel}_{flag}" for flag in COMMS_FLAGS) for channel in STATUS_CHANNELS}
+_FLAGS_OF_CHANNEL = {channel: tuple(f"{channel}_{flag}" for flag in COMMS_FLAGS) for channel in CHANNELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,36 @@ def follow_consents(before: ConsentState, state: ConsentState, contacts: Mapping
     if statuses == state.statuses:
         return state
     return ConsentState(state.consents, statuses, state.comms).with_synced_comms()
+
+
+def unite(
+    own: ConsentState,
+    own_contacts: Mapping[str, str | None],
+    other: ConsentState,
+    other_contacts: Mapping[str, str | None],
+) -> ConsentState:
+    """Returns the state of two profiles that become one, with the own addresses and those of the other that it lacks.
+
+    Own consents have precedence. The status and flags of a channel belong to the address that stays; those of another
+    address have no effect. Without an address, an unsubscription is valid for any, and the rest fills what is unknown.
+    """
+    statuses = dict(own.statuses)
+    comms = {**other.comms, **own.comms}
+    for channel in CHANNELS:
+        first, second = own, other
+        contact, second_contact = own_contacts.get(channel), other_contacts.get(channel)
+        if contact is None and second_contact is not None:
+            first, second, contact, second_contact = other, own, second_contact, contact
+        optout, *flags = _FLAGS_OF_CHANNEL[channel]
+        is_declined = bool(first.comms.get(optout) or (second_contact is None and second.comms.get(optout)))
+        if contact is not None:
+            comms |= {flag: first.comms.get(flag) for flag in (optout, *flags)}
+        if is_declined:
+            comms[optout] = True
+        if channel in statuses:
+            status = first.statuses[channel] or (second.statuses[channel] if contact is None else None)
+            statuses[channel] = "unsubscribed" if is_declined else status
+    return ConsentState({**other.consents, **own.consents}, statuses, comms).with_synced_comms()
 
 
 # Validation ---------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
 """Merges a profile into another one of the same member."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from regulars.core.errors import ValidationError
-from regulars.model import addresses, memberships
+from regulars.model import addresses, consents, memberships
 from regulars.model.profiles import lookup
 from regulars.model.profiles.schema import Profile, with_consents
 from regulars.model.profiles.write import save
@@ -18,12 +17,11 @@ from regulars.model.unit_of_work import UnitOfWork
 _FILLED = (
     "external_id", "title", "first_name", "last_name", "email", "mobile_phone", "gender", "currency",
     "joined_location_id", "preferred_location_id", "optin_channel", "optin_subchannel",
-    "sms_status", "email_status", "push_status",
 )  # fmt: skip
 # Lists that are united.
 _UNITED = ("subunit_ids", "group_ids", "favorite_stores", "tags", "statuses", "custom_fields")
 # Objects that are merged by key; the destination wins.
-_KEYED = ("consents", "properties", "attributes")
+_KEYED = ("properties", "attributes")
 _BIRTH = ("birth_day", "birth_month", "birth_year")
 
 
@@ -85,8 +83,7 @@ def _united(source: Profile, destination: Profile) -> Profile:
     joins = [each.joined_at for each in (source, destination) if each.joined_at is not None]
     changes["joined_at"] = min(joins, default=None)
     merged = msgspec.structs.replace(destination, **changes)
-    both_comms = {**source.consent_state.comms, **destination.consent_state.comms}
-    state = replace(merged.consent_state, comms=both_comms).with_synced_comms()
+    state = consents.unite(destination.consent_state, destination.contacts, source.consent_state, source.contacts)
     return with_consents(merged, state, state)
 
 

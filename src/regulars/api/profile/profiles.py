@@ -200,7 +200,10 @@ def _summary(profile: ProfileJson) -> dict[str, object]:
 
 
 class MergeIn(msgspec.Struct, frozen=True):
-    """Two profiles of one member: the source is merged into the destination."""
+    """Two profiles of one member: the source is merged into the destination, which takes the fields that it lacks.
+
+    The status of a channel is that of the address that stays. Who unsubscribed without an address stays unsubscribed.
+    """
 
     source_profile_id: UUID
     destination_profile_id: UUID

@@ -150,6 +150,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         statuses = {channel: getattr(self, f"{channel}_status") for channel in consents.STATUS_CHANNELS}
         return ConsentState(self.consents, statuses, self.attributes.get("comms") or {})
 
+    @property
+    def contacts(self) -> Mapping[str, str | None]:
+        """The address that each channel uses, if it is a field of the profile."""
+        return {"email": self.email, "sms": self.mobile_phone, "phone": self.mobile_phone}
+
     def with_consent_state(self, state: ConsentState) -> "Profile":
         """Returns the profile with other consents, in both views."""
         return msgspec.structs.replace(
@@ -403,5 +408,5 @@ def _with_consents(profile: Profile, row: ProfileRow) -> Profile:
 
 def with_consents(profile: Profile, before: ConsentState, after: ConsentState) -> Profile:
     """Returns the profile after a write of its consents, with the statuses that follow from them."""
-    after = consents.follow_consents(before, after, {"email": profile.email, "sms": profile.mobile_phone})
+    after = consents.follow_consents(before, after, profile.contacts)
     return profile if after == profile.consent_state else profile.with_consent_state(after)
