@@ -275,7 +275,7 @@ def _write_pages(store: BenchDatabase, club: BenchClub, path: Path) -> None:
 
     async def read() -> None:
         async with Database(store.app_url, 2) as database:
-            backends, cursor = Backends(database, ReplicaCache(_REPLICA_MB)), None
+            backends, cursor = Backends(database, ReplicaCache(database, _REPLICA_MB)), None
             with path.open("w", newline="") as file:
                 writer = csv.writer(file)
                 while True:

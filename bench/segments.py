@@ -111,7 +111,7 @@ class _Replica:
 
     def __init__(self, database: Database, club: BenchClub) -> None:
         self.database = database
-        self.cache = ReplicaCache(REPLICA_MB)
+        self.cache = ReplicaCache(database, REPLICA_MB)
         self.tenant = Tenant(club.id, club.id, 1, 1, "segments", "Segments", "Europe/Oslo", "NOK", 2, {})
 
     def count_query(self, filter_: Any) -> Query:
@@ -151,7 +151,7 @@ async def _measure_replica(
             f"(SELECT profile_id FROM profile_aggregations LIMIT {min(DUE_PROFILES, profiles // 4)})"
         )
     # A new replica: the existing one recomputes profiles one by one as they become due.
-    replica.cache = ReplicaCache(REPLICA_MB)
+    replica.cache = ReplicaCache(replica.database, REPLICA_MB)
     await replica.count_query(None)()
     findings.record(
         "the first count with all that is due, its columns added too",

@@ -127,13 +127,47 @@ async def test_clubs_of_several_currencies_have_members_and_no_amounts(club: Clu
 
 
 async def test_an_api_that_fails_is_an_error_of_the_page(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(client: ApiClient, body: object) -> object:
+    async def fail(client: ApiClient, body: object, **more: object) -> object:
         raise ApiCallError(503, {})
 
     monkeypatch.setattr(ApiClient, "query", fail)
     async with browse(club) as browser:
         for path in ("/", "/sales", "/reports/members_count"):
             assert (await browser.get(path)).status_code == 503
+
+
+async def test_the_page_does_not_wait_for_members_that_are_copied_into_memory(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(club)
+    async with browse(club) as browser:
+        with monkeypatch.context() as patched:
+            patched.setattr(overview, "GRID_WAIT_SECONDS", 0.0)
+            pending = (await browser.get("/?period=7d")).text
+        complete = (await browser.get("/?period=7d")).text
+    notice = "The members are being copied into memory"
+    assert notice in pending
+    assert 'href="/?period=7d"' in pending[pending.index(notice) :]
+    assert 'class="heat"' not in pending
+    assert figures(pending) == figures(complete)
+    assert 'class="heat"' in complete
+    assert notice not in complete
+
+
+@pytest.mark.parametrize(("status", "page_status"), [(503, 200), (500, 500)])
+async def test_only_a_grid_that_is_not_there_yet_is_left_out(
+    club: Club, monkeypatch: pytest.MonkeyPatch, status: int, page_status: int
+) -> None:
+    query = ApiClient.query
+
+    async def fail(client: ApiClient, body: dict[str, object], **more: Any) -> Any:
+        if body["report"] == "member_aggregations":
+            raise ApiCallError(status, {})
+        return await query(client, body, **more)
+
+    monkeypatch.setattr(ApiClient, "query", fail)
+    async with browse(club) as browser:
+        assert (await browser.get("/")).status_code == page_status
 
 
 async def test_members_that_a_channel_reaches_are_counted(club: Club) -> None:

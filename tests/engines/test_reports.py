@@ -94,7 +94,7 @@ class Both:
     def __init__(self, club: Club, tables: dict[str, Any]) -> None:
         self._club = club
         self._tables = tables
-        self._stores = Backends(club.database, ReplicaCache(200))
+        self._stores = Backends(club.database, ReplicaCache(club.database, 200))
 
     async def live(self, body: Body) -> Any:
         """What the API would answer."""

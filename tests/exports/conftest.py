@@ -57,5 +57,5 @@ async def clubs(servers: Servers, pools: dict[str, Database]) -> AsyncIterator[E
                 for entity, rows in facts(seed, "NOK"):
                     summary = await ClubFixture(club).load(entity, rows)
                     assert not summary.rejected, (entity, summary.rejections)
-            yield ExportClubs(oslo, kolkata, Backends(database, ReplicaCache(100)))
+            yield ExportClubs(oslo, kolkata, Backends(database, ReplicaCache(database, 100)))
             await asyncio.sleep(0)

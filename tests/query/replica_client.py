@@ -43,6 +43,9 @@ async def fetch_in(
     statement: str,
     values: Sequence[Any] = (),
     now: datetime | None = None,
+    max_wait_seconds: float | None = None,
 ) -> list[tuple[Any, ...]]:
     """The rows of a statement in a snapshot that is there already."""
-    return await cache.fetch(scope.connection, tenant_of(club), now or club.clock(), statement, values)
+    return await cache.fetch(
+        scope.connection, tenant_of(club), now or club.clock(), statement, values, max_wait_seconds
+    )

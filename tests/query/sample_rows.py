@@ -133,7 +133,13 @@ class DuckDBSamples:
             self._engine.execute(f"INSERT INTO samples VALUES ({', '.join('?' * len(values))})", values)
 
     async def fetch(
-        self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
+        self,
+        connection: Any,
+        tenant: Tenant,
+        now: datetime,
+        statement: str,
+        values: Sequence[Any],
+        max_wait_seconds: float | None = None,
     ) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
         return self._engine.execute(statement, list(values)).fetchall()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 
 from clubs import Club
 from query.replica_client import fetch, fetch_in
@@ -18,10 +19,33 @@ from regulars.aggregations import dirty_profiles
 from regulars.jobs.refresh_due import refresh_community
 from regulars.query.replica import cache as replica_cache
 from regulars.query.replica import member_replica
-from regulars.query.replica.cache import ReplicaCache, ReplicaStaleError
+from regulars.query.replica.cache import ReplicaCache, ReplicaCreationError, ReplicaStaleError
 
 COUNT = "SELECT count(*) FROM members AS r"
 RECENCY = f"{COUNT} WHERE r.dimension_recency = $1"
+
+
+class Fills:
+    """Counts replicas that are filled, each of which waits until it may end."""
+
+    def __init__(self, fill: Callable[..., None]) -> None:
+        self._fill = fill
+        self.number = 0
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.may_end.set()
+
+    def __call__(self, *arguments: Any) -> None:
+        self.number += 1
+        self.begun.set()
+        self.may_end.wait()
+        self._fill(*arguments)
+
+
+@pytest.fixture
+def fills(monkeypatch: pytest.MonkeyPatch) -> Fills:
+    found = Fills(member_replica.MemberReplica.fill)
+    monkeypatch.setattr(member_replica.MemberReplica, "fill", lambda *arguments: found(*arguments))
+    return found
 
 
 async def member(club: Club, **fields: object) -> str:
@@ -54,7 +78,7 @@ async def count(club: Club, cache: ReplicaCache, where: str = "true", values: Se
 
 
 async def test_committed_changes_are_visible(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     assert await count(club, cache) == 0
     first = await member(club, gender="female")
     await member(club, gender="male")
@@ -65,7 +89,7 @@ async def test_committed_changes_are_visible(club: Club) -> None:
 
 
 async def test_a_sale_changes_values(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     assert await count(club, cache, "r.spend_all > $1", [0]) == 0
     await sale(club, profile_id, "2026-10-31 12:00:00")
@@ -73,7 +97,7 @@ async def test_a_sale_changes_values(club: Club) -> None:
 
 
 async def test_a_value_changes_by_the_clock(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await fetch(club, cache, RECENCY, ["RC"]) == [(1,)]
@@ -86,7 +110,7 @@ async def test_a_value_changes_by_the_clock(club: Club) -> None:
 
 
 async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await count(club, cache, "r.join_hour = 12") == 1
@@ -96,7 +120,7 @@ async def test_values_that_do_not_change_by_the_clock_are_not_computed(club: Clu
 
 
 async def test_a_future_sale_counts_from_its_time(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     assert await count(club, cache, "r.shop_count = 1") == 0
     await sale(club, profile_id, "2026-11-05 12:00:00")
@@ -106,7 +130,7 @@ async def test_a_future_sale_counts_from_its_time(club: Club) -> None:
 
 
 async def test_a_future_membership_counts_from_its_time(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await member(club, joined_at="2026-11-03 12:00:00")
     assert await count(club, cache) == 0
     club.clock.advance(days=3)
@@ -116,7 +140,7 @@ async def test_a_future_membership_counts_from_its_time(club: Club) -> None:
 
 
 async def test_a_commit_that_overlaps_a_read_is_not_missed(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id, other = await member(club), await member(club)
     change = "UPDATE members SET gender = $2, recorded_xid = pg_current_xact_id() WHERE profile_id = $1"
     async with club.database.write_transaction(club.community.id) as early:
@@ -128,7 +152,7 @@ async def test_a_commit_that_overlaps_a_read_is_not_missed(club: Club) -> None:
 
 
 async def test_an_older_snapshot_does_not_revert_a_replica(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await member(club)
     assert await count(club, cache) == 1
     async with club.database.read_transaction(club.community.id) as before:
@@ -145,7 +169,7 @@ async def test_an_older_snapshot_does_not_revert_a_replica(club: Club) -> None:
 
 
 async def test_values_are_not_computed_from_facts_older_than_their_row(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     await sale(club, profile_id, "2026-10-31 12:00:00")
     assert await count(club, cache, "r.shop_count = 1 AND r.dimension_recency = 'RC'") == 1
@@ -160,7 +184,7 @@ async def test_values_are_not_computed_from_facts_older_than_their_row(club: Clu
 
 
 async def test_a_purged_profile_is_removed_from_the_replica(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club, properties={"language": "no"})
     assert await count(club, cache, "json_extract_string(r.properties, $1) = $2", ["/language", "no"]) == 1
     assert (await club.http.delete(f"/api/v3/profiles/{profile_id}")).status_code in (200, 204)
@@ -168,7 +192,7 @@ async def test_a_purged_profile_is_removed_from_the_replica(club: Club) -> None:
 
 
 async def test_a_replica_is_changed_while_a_statement_reads_it(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await sale(club, await member(club), "2026-10-31 12:00:00")
     assert await count(club, cache) == 1
     table = cache.replica(club.community.id)
@@ -184,7 +208,7 @@ async def test_a_replica_is_changed_while_a_statement_reads_it(club: Club) -> No
 
 
 async def test_two_communities_never_mix(club: Club, other_club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await member(club, subunit_ids=[1])
     await member(other_club, subunit_ids=[2])
     await member(other_club, subunit_ids=[2, 3])
@@ -198,61 +222,123 @@ async def test_a_replica_is_created_within_its_own_community_only(club: Club, ot
     await member(other_club)
     async with club.database.read_transaction(club.community.id) as scope:
         with pytest.raises(LookupError, match="another community"):
-            await fetch_in(scope, other_club, ReplicaCache(100), COUNT)
+            await fetch_in(scope, other_club, ReplicaCache(club.database, 100), COUNT)
 
 
-async def test_concurrent_requests_wait_for_one_replica(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    fills: list[int] = []
-    fill = member_replica.MemberReplica.fill
-
-    def counted(*arguments: Any) -> None:
-        fills.append(1)
-        fill(*arguments)
-
-    monkeypatch.setattr(member_replica.MemberReplica, "fill", counted)
+async def test_concurrent_requests_wait_for_one_replica(club: Club, fills: Fills) -> None:
     await member(club)
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     assert await asyncio.gather(*(count(club, cache) for _ in range(4))) == [1] * 4
-    assert len(fills) == 1
+    assert fills.number == 1
 
 
 async def test_the_least_recently_used_replicas_are_evicted_first(club: Club, other_club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await count(club, cache)
     await count(other_club, cache)
     assert cache.cached_communities == [club.community.id, other_club.community.id]
     await count(club, cache)
     assert cache.cached_communities == [other_club.community.id, club.community.id]
-    small = ReplicaCache(0)
+    small = ReplicaCache(club.database, 0)
     await count(club, small)
     await count(other_club, small)
     assert small.cached_communities == [other_club.community.id]
 
 
 async def test_an_idle_replica_is_dropped(club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await count(club, cache)
     monkeypatch.setattr(replica_cache, "IDLE_TTL_SECONDS", -1.0)
     await count(other_club, cache)
     assert cache.cached_communities == [other_club.community.id]
 
 
-async def test_a_replica_is_recreated_after_a_failure(club: Club) -> None:
-    cache = ReplicaCache(100)
+async def test_a_replica_is_recreated_after_a_failure(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ReplicaCache(club.database, 100)
     await member(club)
     assert await count(club, cache) == 1
     await member(club)
-    with pytest.raises(asyncio.CancelledError):
-        await _cancelled(club, cache)
+    with monkeypatch.context() as patched:
+        patched.setattr(member_replica.MemberReplica, "replace_members", _fail)
+        with pytest.raises(OSError, match="no space"):
+            await count(club, cache)
+    assert cache.cached_communities == []
     assert await count(club, cache) == 2
 
 
-async def _cancelled(club: Club, cache: ReplicaCache) -> None:
+def _fail(*arguments: object) -> None:
+    raise OSError("no space")
+
+
+async def test_a_cancelled_request_leaves_the_replica_complete(club: Club) -> None:
+    cache = ReplicaCache(club.database, 100)
+    await member(club)
+    assert await count(club, cache) == 1
+    replica = cache.replica(club.community.id)
+    await member(club)
     task = asyncio.create_task(count(club, cache))
     while cache.cached_communities:  # noqa: ASYNC110 - until it is at work
         await asyncio.sleep(0)
-    task.cancel()
-    await task
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cache.replica(club.community.id) is replica
+    assert await count(club, cache) == 2
+
+
+# Creation -----------------------------------------------------------------------------------------------
+
+
+async def test_a_replica_is_created_to_the_end_though_nobody_waits_for_it(club: Club, fills: Fills) -> None:
+    cache = ReplicaCache(club.database, 100)
+    await member(club)
+    fills.may_end.clear()
+    async with club.database.read_transaction(club.community.id) as scope:
+        with pytest.raises(ReplicaCreationError, match="copied into memory"):
+            await fetch_in(scope, club, cache, COUNT, max_wait_seconds=0.0)
+    cancelled = asyncio.create_task(count(club, cache))
+    await asyncio.to_thread(fills.begun.wait)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    waiting = asyncio.create_task(count(club, cache))
+    fills.may_end.set()
+    assert await waiting == 1
+    assert fills.number == 1
+
+
+async def test_first_requests_for_different_columns_share_a_replica(club: Club, fills: Fills) -> None:
+    cache = ReplicaCache(club.database, 100)
+    await sale(club, await member(club, gender="female"), "2026-10-31 12:00:00")
+    conditions = ("r.gender = 'female'", "r.spend_all > 0", "r.shop_count = 1", "r.join_hour = 12")
+    assert await asyncio.gather(*(count(club, cache, each) for each in conditions)) == [1] * 4
+    assert fills.number == 1
+
+
+async def test_a_failed_creation_is_reported_to_all_who_wait_and_begun_again(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ReplicaCache(club.database, 100)
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+        patched.setattr(member_replica.MemberReplica, "fill", _fail)
+        failed = await asyncio.gather(count(club, cache), count(club, cache), return_exceptions=True)
+    assert [str(each) for each in failed] == ["no space"] * 2
+    assert [each["event"] for each in logs] == ["replica.creation_failed"]
+    assert await count(club, cache) == 0
+
+
+async def test_closing_cancels_the_creation_of_replicas(club: Club, fills: Fills) -> None:
+    cache = ReplicaCache(club.database, 100)
+    fills.may_end.clear()
+    waiting = asyncio.create_task(count(club, cache))
+    await asyncio.to_thread(fills.begun.wait)
+    fills.may_end.set()
+    await cache.close()
+    with pytest.raises(ReplicaCreationError):
+        await waiting
+    assert cache.cached_communities == []
 
 
 @pytest.mark.parametrize("method", ["due_profile_ids", "count_due"])
@@ -262,7 +348,7 @@ async def test_a_cancelled_refresh_has_the_replica_until_its_thread_ends(
     monkeypatch.setattr(replica_cache, "REFRESH_BATCH", 1)
     for _ in range(2):
         await sale(club, await member(club), "2026-10-31 12:00:00")
-    cache = ReplicaCache(100, max_refresh_seconds=-1.0)
+    cache = ReplicaCache(club.database, 100, max_refresh_seconds=-1.0)
     club.clock.advance(days=100)
     began, may_end = threading.Event(), threading.Event()
     work = getattr(member_replica.MemberReplica, method)
@@ -294,7 +380,7 @@ async def test_many_stale_values_are_refreshed_in_several_requests(club: Club, m
     monkeypatch.setattr(replica_cache, "REFRESH_BATCH", 2)
     for _ in range(5):
         await sale(club, await member(club), "2026-10-31 12:00:00")
-    cache = ReplicaCache(100, max_refresh_seconds=-1.0)
+    cache = ReplicaCache(club.database, 100, max_refresh_seconds=-1.0)
     club.clock.advance(days=100)
     with pytest.raises(ReplicaStaleError, match="Retry in 1 seconds") as refused:
         await fetch(club, cache, RECENCY, ["RS"])
@@ -305,7 +391,7 @@ async def test_many_stale_values_are_refreshed_in_several_requests(club: Club, m
 
 
 async def test_values_of_an_older_version_are_refreshed(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club, joined_at="2026-07-31 23:30:00")
     first = [profile_id, "JC"]
     join = f"{COUNT} WHERE r.profile_id = $1 AND r.dimension_join = $2"
@@ -325,7 +411,7 @@ async def test_values_of_an_older_version_are_refreshed(club: Club) -> None:
 async def test_values_made_dirty_by_a_running_load_are_computed_up_to_a_limit(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     profile_id = await member(club)
     await sale(club, profile_id, "2026-10-30 12:00:00")
     assert await count(club, cache, "r.dimension_recency = $1", ["RC"]) == 1
@@ -340,7 +426,7 @@ async def test_values_made_dirty_by_a_running_load_are_computed_up_to_a_limit(
 
 
 async def test_a_member_without_values_is_not_refreshed_again(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await member(club)
     async with club.database.write_transaction(club.community.id) as scope:
         await scope.execute("DELETE FROM profile_aggregations WHERE community_id = $1", scope.community_id)
@@ -357,7 +443,7 @@ async def test_a_member_without_values_is_not_refreshed_again(club: Club) -> Non
 
 
 async def test_values_refreshed_by_another_process_are_not_computed_again(club: Club) -> None:
-    cache = ReplicaCache(100)
+    cache = ReplicaCache(club.database, 100)
     await member(club, joined_at="2026-10-01 12:00:00")
     assert await fetch(club, cache, RECENCY, ["R0"]) == [(1,)]
     async with club.database.write_transaction(club.community.id) as scope:
@@ -371,7 +457,7 @@ async def test_values_refreshed_by_another_process_are_not_computed_again(club: 
 
 async def test_a_replica_of_a_small_club_is_created_quickly(club: Club) -> None:
     await member(club)
-    await count(club, ReplicaCache(100))
+    await count(club, ReplicaCache(club.database, 100))
     began = time.process_time()
-    await count(club, ReplicaCache(100))
+    await count(club, ReplicaCache(club.database, 100))
     assert time.process_time() - began < 0.5

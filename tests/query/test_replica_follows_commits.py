@@ -64,7 +64,7 @@ async def test_a_replica_has_every_value_after_any_changes(
     history: History, data: st.DataObject, database: Database, clock: ManualClock
 ) -> None:
     async with product_of(history, database, clock) as product:
-        cache, before = ReplicaCache(100), history.world
+        cache, before = ReplicaCache(database, 100), history.world
         for action, after, now in replay(history):
             clock.at = now
             await product.perform(action, before, after)

@@ -37,7 +37,7 @@ class MemberReports:
     def __init__(self, club: Club, min_cell_size: int | None = None) -> None:
         self.club = club
         self.members: Members = {}
-        self.stores = Backends(club.database, ReplicaCache(200))
+        self.stores = Backends(club.database, ReplicaCache(club.database, 200))
         self.customer = tenant_of(club, min_cell_size)
 
     async def answer(self, *customers: Tenant, **body: Any) -> dict[str, Any]:

@@ -153,7 +153,7 @@ async def _run(
             f"A chart needs a time series, statistics or an aggregate_by, and {found.report.name} has records. "
             "Use -o table, json or csv."
         )
-    backends = Backends(database, ReplicaCache(replica_cache_mb))
+    backends = Backends(database, ReplicaCache(database, replica_cache_mb))
     total: int | None = None
     if request.is_page or found.report.format is not ReportFormat.RECORDS:
         result = dict(await execute.execute(found, tenants, backends, database.clock()))

@@ -222,7 +222,7 @@ def count(name: Name, *, community: Slug, at: At = None, common: CommonOptions |
         if instant is not None:
             async with database.read_transaction(tenant.community_id) as scope:
                 return await reads.count_at(scope, name, tenant, instant)
-        backends = Backends(database, ReplicaCache(megabytes))
+        backends = Backends(database, ReplicaCache(database, megabytes))
         return await reads.count(await _reference(database, tenant, name), tenant, backends, database.clock())
 
     print(_run(common, community, work)["members_count"])
@@ -248,7 +248,7 @@ def members(
     megabytes, instant = load_settings(common).replica_cache_mb, _instant(at)
 
     async def work(database: Database, tenant: Tenant) -> dict[str, Any]:
-        backends = Backends(database, ReplicaCache(megabytes))
+        backends = Backends(database, ReplicaCache(database, megabytes))
         if instant is not None:
             key = await backends.cursor_key()
             async with database.read_transaction(tenant.community_id) as scope:

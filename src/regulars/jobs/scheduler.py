@@ -74,7 +74,7 @@ class Scheduler:
         self._settings = settings
         self._on_refreshed = on_refreshed
         self._on_attempt = on_attempt
-        backends = backends or Backends(database, ReplicaCache(settings.replica_cache_mb))
+        backends = backends or Backends(database, ReplicaCache(database, settings.replica_cache_mb))
         self._job_types = exports.job_types(settings, backends)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()

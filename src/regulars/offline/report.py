@@ -255,27 +255,27 @@ def _run_synchronously(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[s
 class FileBackends(Backends):
     """Backend that executes all statements on one engine, at the instant `now`."""
 
-    def __init__(self, ask: ExecuteStatement, now: datetime) -> None:
-        self._ask = ask
+    def __init__(self, execute: ExecuteStatement, now: datetime) -> None:
+        self._execute = execute
         self._now = now
 
     @asynccontextmanager
     async def snapshot(self, customers: Sequence[Tenant], now: datetime | None = None) -> AsyncIterator[ReadSnapshot]:
         """A snapshot of the files."""
-        yield _Files(None, now or self._now, None, customers[0].community_id, self._ask)
+        yield _FileSnapshot(now or self._now, customers[0].community_id, self._execute)
 
     async def cursor_key(self) -> bytes:
         """Empty, because results over files are not paged."""
         return b""
 
 
-class _Files(ReadSnapshot):
-    def __init__(self, connection: Any, now: datetime, copies: None, community_id: int, ask: ExecuteStatement) -> None:
-        super().__init__(connection, now, copies, community_id)
-        self._ask = ask
+class _FileSnapshot(ReadSnapshot):
+    def __init__(self, now: datetime, community_id: int, execute: ExecuteStatement) -> None:
+        super().__init__(None, now, None, None, community_id)
+        self._execute = execute
 
-    async def fetch(self, customer: Tenant, store: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
-        return self._ask(statement, [list(each) if isinstance(each, tuple) else each for each in values])
+    async def fetch(self, tenant: Tenant, backend: Backend, statement: str, values: Sequence[Any]) -> list[Any]:
+        return self._execute(statement, [list(each) if isinstance(each, tuple) else each for each in values])
 
     async def run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Runs work synchronously, because there are no concurrent requests and no event loop."""

@@ -22,17 +22,32 @@ class ReplicaProvider(Protocol):
     """The columnar replicas of communities in this process."""
 
     async def fetch(
-        self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
+        self,
+        connection: Any,
+        tenant: Tenant,
+        now: datetime,
+        statement: str,
+        values: Sequence[Any],
+        max_wait_seconds: float | None = None,
     ) -> list[tuple[Any, ...]]:
         """Runs a statement on the replica of a community, after it has caught up with the connection's snapshot."""
 
 
 class Backends:
-    """The database and the columnar replicas."""
+    """The database and the columnar replicas.
 
-    def __init__(self, database: Database, replicas: ReplicaProvider | None = None) -> None:
+    A query waits at most `replica_wait_seconds` for its replica to be created, without them as long as it takes.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        replicas: ReplicaProvider | None = None,
+        replica_wait_seconds: float | None = None,
+    ) -> None:
         self.database = database
         self.replicas = replicas
+        self.replica_wait_seconds = replica_wait_seconds
         self._cursor_key: bytes | None = None
 
     @asynccontextmanager
@@ -40,7 +55,9 @@ class Backends:
         """Opens one read-only transaction that sees all tenants at one instant: `now`, by default that of the clock."""
         first = tenants[0]
         async with self.database.read_transaction(first.community_id) as scope:
-            yield ReadSnapshot(scope.connection, now or scope.now, self.replicas, first.community_id)
+            yield ReadSnapshot(
+                scope.connection, now or scope.now, self.replicas, self.replica_wait_seconds, first.community_id
+            )
 
     async def cursor_key(self) -> bytes:
         """The signing key of cursors, the same in all processes."""
@@ -57,6 +74,7 @@ class ReadSnapshot:
     connection: Any
     now: datetime
     replicas: ReplicaProvider | None
+    replica_wait_seconds: float | None
     _community_id: int
 
     async def run_in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -71,7 +89,9 @@ class ReadSnapshot:
             return found
         if self.replicas is None:
             raise RuntimeError("This process has no columnar replicas of members.")
-        return await self.replicas.fetch(self.connection, tenant, self.now, statement, values)
+        return await self.replicas.fetch(
+            self.connection, tenant, self.now, statement, values, self.replica_wait_seconds
+        )
 
     async def copy(
         self, tenant: Tenant, statement: str, values: Sequence[Any], write: Callable[[bytes], Awaitable[None]]

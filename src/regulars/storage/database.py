@@ -211,6 +211,18 @@ class Database:
             yield scope
 
     @asynccontextmanager
+    async def long_read_transaction(self, community_id: int, snapshot: str) -> AsyncIterator[Any]:
+        """Starts a read-only transaction of a community on a connection outside the pool, and yields the connection.
+
+        `snapshot` is one that another transaction has exported, which must be open until this one has begun.
+        """
+        async with self.dedicated_connection() as connection:
+            await connection.execute(
+                f"{_BEGIN_READ}; SET TRANSACTION SNAPSHOT '{snapshot}'; {self._settings(community_id)}"
+            )
+            yield connection
+
+    @asynccontextmanager
     async def write_transaction(
         self, community_id: int, first_statement: str = "", last_statement: str = ""
     ) -> AsyncIterator[Scope]:
@@ -222,17 +234,21 @@ class Database:
         async with self._transaction(_BEGIN_WRITE, community_id, first_statement, last_statement) as scope:
             yield scope
 
+    def _settings(self, community_id: int) -> str:
+        """The statements at the beginning of a transaction of a community."""
+        settings = f"SET LOCAL regulars.community_id = '{int(community_id)}'"
+        if self.clock is not system_clock:
+            # Statements that show what depends on the day read this clock instead of the server's.
+            settings += f"; SET LOCAL regulars.now = '{self.clock()}'"
+        return settings
+
     @asynccontextmanager
     async def _transaction(
         self, begin: str, community_id: int, first: str = "", last: str = ""
     ) -> AsyncIterator[Scope]:
         async with self.pool.acquire() as connection:
             try:
-                settings = f"SET LOCAL regulars.community_id = '{int(community_id)}'"
-                if self.clock is not system_clock:
-                    # Statements that show what depends on the day read this clock instead of the server's.
-                    settings += f"; SET LOCAL regulars.now = '{self.clock()}'"
-                await connection.execute(f"{begin}; {settings}; {first}")
+                await connection.execute(f"{begin}; {self._settings(community_id)}; {first}")
                 yield Scope(connection, community_id, self.clock())
                 status = await connection.execute(f"{last}; COMMIT")
                 if status != "COMMIT" and begin == _BEGIN_WRITE:

@@ -45,6 +45,10 @@ PRINCIPAL_SCOPE_KEY = "regulars.principal"
 """The key of the principal in the ASGI scope of a call within the process. No client can set it."""
 
 
+REPLICA_WAIT_SECONDS = 20.0
+"""How long a request waits for the members of a community to be copied into memory, before it is answered 503."""
+
+
 class AppContext:
     """The services that all requests of one process share."""
 
@@ -53,8 +57,8 @@ class AppContext:
         self.public_address = PublicAddress(settings)
         self.database = database
         self.reports = reports
-        self.replicas = ReplicaCache(settings.replica_cache_mb)
-        self.backends = Backends(database, self.replicas)
+        self.replicas = ReplicaCache(database, settings.replica_cache_mb)
+        self.backends = Backends(database, self.replicas, REPLICA_WAIT_SECONDS)
         self.tenant_locations = TenantLocationCache(self.backends)
         self.town_files = TownFiles(settings.cache_dir)
         self.value_reader = ValueReader(database)
@@ -105,6 +109,7 @@ class AppContext:
         await self.denials.close()
         await self.group_committer.finish()
         await self.value_reader.finish()
+        await self.replicas.close()
         self.worker_threads.close()
 
 

@@ -12,7 +12,7 @@ from regulars.core.errors import NotFoundError, ResponseErasedError, ValidationE
 from regulars.loading.batches import LoadStoppedError
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
-from regulars.query.replica.cache import ReplicaStaleError
+from regulars.query.replica.cache import ReplicaUnavailableError
 from regulars.storage.errors import CommitStatusUnknownError, is_system_error
 from regulars.web.fair_limiter import BusyError
 
@@ -171,7 +171,7 @@ def report_error_response(error: Exception) -> Response:
         content, status = report_error_body(str(error)), 400
     elif isinstance(error, NotFoundError):
         content, status = report_error_body(str(error)), 404
-    elif isinstance(error, ReplicaStaleError | BusyError):
+    elif isinstance(error, ReplicaUnavailableError | BusyError):
         content, status, headers = report_error_body(str(error)), 503, {"Retry-After": str(error.retry_after)}
     elif _unavailable(error) is not None:
         content, status, headers = (

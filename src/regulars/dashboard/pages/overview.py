@@ -1,7 +1,7 @@
 """The overview: how the clubs are doing, compared with the period before and the same time a year ago."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from http import HTTPStatus
@@ -31,6 +31,9 @@ CHANNELS = {
 
 RECENCIES = ("RC", "RS", "RA", "RI", "R0")
 FREQUENCIES = ("FH", "FL", "F2", "F1", "F0")
+
+GRID_WAIT_SECONDS = 2.0
+"""How long the page waits for its grid, whose members may first have to be copied into memory."""
 
 _LEVELS = 5
 """Shades of the grid."""
@@ -69,7 +72,7 @@ async def show_overview(visit: Visit) -> Answer:
         _query(visit, "members_count_history", **both, aggregate_by="total"),
         _query(visit, "members_count_history", **day_before.range, interval="1d", aggregate_by="total"),
         _query(visit, "members_grouped_count", filter=_REACHED, limit=10_000),
-        _query(visit, "member_aggregations", aggregate_by="by_recency_and_frequency"),
+        _query_grid(visit),
     )
     figures = {
         **sales_figures(sales, sales_before, sales_year),
@@ -93,6 +96,7 @@ async def show_overview(visit: Visit) -> Answer:
             "reach": _reach(reach, figures["members"].value),
             "week": _week(week, history, balance),
             "grid": _grid(visit, grid),
+            "is_grid_pending": grid is _PENDING,
             "charts": list(_charts(visit, history, balance)),
             "value_names": VALUE_NAMES,
         },
@@ -104,8 +108,26 @@ _REACHED = {"type": "equal", "field": "grouping_type", "value": "marketing_true"
 
 async def _query(visit: Visit, report: str, **more: object) -> Any:
     """The answer of a report; None without its permit, and an answer with `error` where currencies differ."""
+    return await _permitted(visit, visit.api.query({"report": report, **more}))
+
+
+_PENDING = {"error": "The answer is not there yet."}
+
+
+async def _query_grid(visit: Visit) -> Any:
+    """The members by recency and frequency; _PENDING while they are copied into memory, which takes a minute for millions."""
+    body = {"report": "member_aggregations", "aggregate_by": "by_recency_and_frequency"}
     try:
-        return await visit.api.query({"report": report, **more})
+        return await _permitted(visit, visit.api.query(body, wait_seconds=GRID_WAIT_SECONDS))
+    except ApiCallError as error:
+        if error.status in (0, HTTPStatus.SERVICE_UNAVAILABLE):
+            return _PENDING
+        raise
+
+
+async def _permitted(visit: Visit, answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
     except ApiCallError as error:
         if error.status == HTTPStatus.FORBIDDEN:
             return None

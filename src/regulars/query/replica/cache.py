@@ -4,14 +4,15 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pyarrow as pa
+import structlog
 
 from regulars.aggregations.compiled_values import values_statement as values_statement
 from regulars.auth.tenants import Tenant
@@ -27,6 +28,9 @@ from regulars.query.replica.member_replica import MemberReplica
 from regulars.query.replica.pg_snapshot import PgSnapshot
 from regulars.query.replica.rewrite import ReplicaPlan, rewrite
 from regulars.storage.copy_out import copy_to_arrow
+from regulars.storage.database import Database
+
+_log = structlog.get_logger(__name__)
 
 REFRESH_BATCH = 2_000
 """Profiles whose values are refreshed by one statement."""
@@ -34,8 +38,11 @@ REFRESH_BATCH = 2_000
 MAX_REFRESH_SECONDS = 3.0
 """A request refreshes values for at most this long before it fails with ReplicaStaleError."""
 
-LOAD_RETRY_SECONDS = 30
+BACKFILL_RETRY_SECONDS = 30
 """Seconds until a retry while a backfill is running."""
+
+CREATION_RETRY_SECONDS = 10
+"""Seconds until a retry while a replica is being created."""
 
 IDLE_TTL_SECONDS = 3_600.0
 """Replicas that were not used for this long are dropped: a new one is faster than catching up."""
@@ -51,12 +58,26 @@ _MAX_COMMIT_DELAY = timedelta(days=1)
 Result = TypeVar("Result")
 
 
-class ReplicaStaleError(Exception):
-    """Raised where too many values are stale to be refreshed within a request; `retry_after` is in seconds."""
+class ReplicaUnavailableError(Exception):
+    """Raised where a replica is not up to date yet; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"{reason} Retry in {retry_after} seconds.")
+
+
+class ReplicaStaleError(ReplicaUnavailableError):
+    """Raised where too many values are stale to be refreshed within a request."""
 
     def __init__(self, retry_after: int) -> None:
-        self.retry_after = retry_after
-        super().__init__(f"The values of many members are being refreshed. Retry in {retry_after} seconds.")
+        super().__init__("The values of many members are being refreshed.", retry_after)
+
+
+class ReplicaCreationError(ReplicaUnavailableError):
+    """Raised where a request does not wait any longer for its replica, which is still being created."""
+
+    def __init__(self) -> None:
+        super().__init__("The members are being copied into memory.", CREATION_RETRY_SECONDS)
 
 
 @dataclass
@@ -101,10 +122,12 @@ class _Request:
 class ReplicaCache:
     """The replicas of a process, limited by memory; the least recently used are evicted first."""
 
-    def __init__(self, megabytes: int, *, max_refresh_seconds: float = MAX_REFRESH_SECONDS) -> None:
+    def __init__(self, database: Database, megabytes: int, *, max_refresh_seconds: float = MAX_REFRESH_SECONDS) -> None:
+        self._database = database
         self._megabytes = megabytes
         self._seconds = max_refresh_seconds
         self._replicas: OrderedDict[int, _Replica] = OrderedDict()
+        self._creations: dict[int, asyncio.Task[None]] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
     @property
@@ -122,12 +145,19 @@ class ReplicaCache:
         return None if replica is None else replica.now
 
     async def fetch(
-        self, connection: Any, tenant: Tenant, now: datetime, statement: str, values: Sequence[Any]
+        self,
+        connection: Any,
+        tenant: Tenant,
+        now: datetime,
+        statement: str,
+        values: Sequence[Any],
+        max_wait_seconds: float | None = None,
     ) -> list[tuple[Any, ...]]:
         """Runs a statement in DuckDB's dialect over `members`, with values $1, $2, ..., and returns its rows.
 
         The connection is in a repeatable-read transaction within the tenant's community. The result is true at `now`
-        for everything that this snapshot sees, and possibly for later commits. Raises ReplicaStaleError.
+        for everything that this snapshot sees, and possibly for later commits. Raises ReplicaStaleError, and
+        ReplicaCreationError if the replica takes longer than `max_wait_seconds` to create.
         """
         plan = rewrite(statement)
         state = await connection.fetchrow(_STATE, tenant.community_id, now, REFRESH_BATCH + 1)
@@ -136,15 +166,54 @@ class ReplicaCache:
         snapshot = PgSnapshot.parse(state["snapshot"])
         values_version, due_members, dirty = state["values_version"], state["due_members"], state["dirty"]
         request = _Request(connection, tenant.community_id, plan, now, snapshot, values_version, due_members, dirty)
-        async with self._locks.setdefault(tenant.community_id, asyncio.Lock()):
-            replica = await self._replica_for(request)
+        lock = self._locks.setdefault(tenant.community_id, asyncio.Lock())
+        async with lock:
+            creation = await self._begin_creation(request)
+        if creation is not None:
+            # It goes on when the request ends, so that the next one has the replica.
+            done, _ = await asyncio.wait([creation], timeout=max_wait_seconds)
+            if not done or creation.cancelled():
+                raise ReplicaCreationError
+            creation.result()
+        async with lock:
+            replica = await _uninterrupted(self._replica_for(request))
         return await asyncio.to_thread(replica.table.fetch, plan, values)
 
-    async def _replica_for(self, request: _Request) -> _Replica:
+    async def close(self) -> None:
+        """Cancels the creation of replicas."""
+        creations = list(self._creations.values())
+        for creation in creations:
+            creation.cancel()
+        await asyncio.gather(*creations, return_exceptions=True)
+
+    async def _begin_creation(self, request: _Request) -> asyncio.Task[None] | None:
+        """Begins to create the replica of a community that has none, with the snapshot of a request."""
         self._drop_idle()
+        community_id = request.community_id
+        if community_id not in self._replicas and community_id not in self._creations:
+            exported = await request.connection.fetchval("SELECT pg_export_snapshot()")
+            has_snapshot = asyncio.get_running_loop().create_future()
+            creation = asyncio.create_task(self._create_in_background(request, exported, has_snapshot))
+            creation.add_done_callback(_log_failure)
+            self._creations[community_id] = creation
+            # An exported snapshot is lost with the transaction of the request.
+            await asyncio.wait([creation, has_snapshot], return_when=asyncio.FIRST_COMPLETED)
+        return self._creations.get(community_id)
+
+    async def _create_in_background(self, request: _Request, exported: str, has_snapshot: asyncio.Future[None]) -> None:
+        try:
+            async with self._database.long_read_transaction(request.community_id, exported) as connection:
+                has_snapshot.set_result(None)
+                replica = await self._create(replace(request, connection=connection), request.plan.columns)
+            self._replicas[request.community_id] = replica
+        finally:
+            del self._creations[request.community_id]
+
+    async def _replica_for(self, request: _Request) -> _Replica:
         # After an error the replica may be incomplete, so it is removed from the cache until it is up to date.
         replica = self._replicas.pop(request.community_id, None)
         if replica is None:
+            # Evicted, or an error removed it, since the request has waited for it.
             replica = await self._create(request, request.plan.columns)
         elif request.snapshot.is_ahead_of(replica.snapshot):
             await _catch_up(replica, request)
@@ -171,7 +240,7 @@ class ReplicaCache:
         async with copy_to_arrow(
             request.connection, _members(request.community_id, columns), _arrow_types(columns)
         ) as batches:
-            await _in_thread(table.fill, batches, columns)
+            await asyncio.to_thread(table.fill, batches, columns)
         replica = _Replica(table, request.snapshot, request.now, time.monotonic())
         replica.set_snapshot(request.snapshot, request.now)
         return replica
@@ -184,13 +253,13 @@ class ReplicaCache:
         while table.oldest_version < request.values_version or (
             request.plan.reads_time_dependent and table.next_due_at is not None and table.next_due_at <= request.now
         ):
-            profile_ids = await _in_thread(
+            profile_ids = await asyncio.to_thread(
                 table.due_profile_ids, request.now, request.values_version, version, REFRESH_BATCH
             )
             if not profile_ids:
                 break
             if done and time.monotonic() > began + self._seconds:
-                remaining = await _in_thread(table.count_due, request.now, request.values_version)
+                remaining = await asyncio.to_thread(table.count_due, request.now, request.values_version)
                 raise ReplicaStaleError(min(60, math.ceil(remaining * (time.monotonic() - began) / done)))
             await _update_values(replica, request, profile_ids)
             done += len(profile_ids)
@@ -215,14 +284,14 @@ async def _catch_up(replica: _Replica, request: _Request) -> None:
     select = _changed_members(request.community_id, columns, replica.snapshot.unseen_condition, days)
     async with copy_to_arrow(request.connection, select, {**_arrow_types(columns), "is_member": pa.bool_()}) as batches:
         replica.version += 1
-        await _in_thread(replica.table.replace_members, batches, replica.version)
+        await asyncio.to_thread(replica.table.replace_members, batches, replica.version)
     replica.set_snapshot(request.snapshot, request.now)
 
 
 async def _refresh_dirty(replica: _Replica, request: _Request) -> None:
     """Refreshes the values of profiles that a running backfill has not computed yet."""
     if len(request.dirty) > REFRESH_BATCH:
-        raise ReplicaStaleError(LOAD_RETRY_SECONDS)
+        raise ReplicaStaleError(BACKFILL_RETRY_SECONDS)
     if request.dirty:
         await _update_values(replica, request, request.dirty)
 
@@ -231,7 +300,7 @@ async def _apply_due_members(replica: _Replica, request: _Request) -> None:
     columns = replica.table.columns
     select = _members_at(request.community_id, columns, request.due_members, request.now)
     async with copy_to_arrow(request.connection, select, {**_arrow_types(columns), "is_member": pa.bool_()}) as batches:
-        await _in_thread(replica.table.replace_members, batches, replica.version)
+        await asyncio.to_thread(replica.table.replace_members, batches, replica.version)
 
 
 async def _add_columns(replica: _Replica, request: _Request) -> None:
@@ -241,7 +310,7 @@ async def _add_columns(replica: _Replica, request: _Request) -> None:
     async with copy_to_arrow(
         request.connection, _members(request.community_id, columns), _arrow_types(columns)
     ) as batches:
-        await _in_thread(replica.table.add_columns, batches, columns)
+        await asyncio.to_thread(replica.table.add_columns, batches, columns)
 
 
 async def _update_values(replica: _Replica, request: _Request, profile_ids: Sequence[UUID]) -> None:
@@ -264,21 +333,26 @@ async def _update_values(replica: _Replica, request: _Request, profile_ids: Sequ
         [pa.array([row[index] for row in found], each.arrow_type) for index, each in enumerate(columns)],
         names=[each.name for each in columns],
     )
-    await _in_thread(replica.table.update_values, batches, columns)
+    await asyncio.to_thread(replica.table.update_values, batches, columns)
 
 
-async def _in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
-    """Like asyncio.to_thread, but a caller waits until the work ends, also if cancelled, even repeatedly.
+async def _uninterrupted(work: Coroutine[Any, Any, Result]) -> Result:
+    """Awaits work to its end, also if the caller is cancelled meanwhile, even repeatedly.
 
-    So no other work on the replica overlaps it.
+    A replica is neither left incomplete nor used by others while a thread still works on it.
     """
-    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     finally:
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
+
+
+def _log_failure(creation: asyncio.Task[None]) -> None:
+    if not creation.cancelled() and (error := creation.exception()) is not None:
+        _log.warning("replica.creation_failed", error=f"{type(error).__name__}: {error}")
 
 
 _STATE = """
