@@ -291,7 +291,7 @@ async def test_a_cancelled_request_leaves_the_replica_complete(club: Club) -> No
 # Creation -----------------------------------------------------------------------------------------------
 
 
-async def test_a_replica_is_created_to_the_end_though_nobody_waits_for_it(club: Club, fills: Fills) -> None:
+async def test_a_replica_is_created_to_the_end_though_no_request_waits_for_it(club: Club, fills: Fills) -> None:
     cache = ReplicaCache(club.database, 100)
     await member(club)
     fills.may_end.clear()

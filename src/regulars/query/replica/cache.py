@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ import structlog
 
 from regulars.aggregations.compiled_values import values_statement as values_statement
 from regulars.auth.tenants import Tenant
+from regulars.query.replica import statements
 from regulars.query.replica.columns import (
     INITIAL_COLUMNS,
     NEXT_CHANGE,
@@ -160,7 +161,7 @@ class ReplicaCache:
         ReplicaCreationError if the replica takes longer than `max_wait_seconds` to create.
         """
         plan = rewrite(statement)
-        state = await connection.fetchrow(_STATE, tenant.community_id, now, REFRESH_BATCH + 1)
+        state = await connection.fetchrow(statements.STATE, tenant.community_id, now, REFRESH_BATCH + 1)
         if state is None:
             raise LookupError("The connection is in another community.")
         snapshot = PgSnapshot.parse(state["snapshot"])
@@ -235,10 +236,10 @@ class ReplicaCache:
         return replica
 
     async def _create(self, request: _Request, requested: Sequence[ReplicaColumn]) -> _Replica:
-        columns = _with_metadata((*INITIAL_COLUMNS, *requested))
+        columns = statements.with_metadata((*INITIAL_COLUMNS, *requested))
         table = MemberReplica(max(self._megabytes, _MIN_MEGABYTES))
         async with copy_to_arrow(
-            request.connection, _members(request.community_id, columns), _arrow_types(columns)
+            request.connection, statements.members(request.community_id, columns), statements.arrow_types(columns)
         ) as batches:
             await asyncio.to_thread(table.fill, batches, columns)
         replica = _Replica(table, request.snapshot, request.now, time.monotonic())
@@ -281,8 +282,10 @@ class ReplicaCache:
 async def _catch_up(replica: _Replica, request: _Request) -> None:
     columns = replica.table.columns
     days = replica.now.date() - _MAX_COMMIT_DELAY, request.now.date() + _MAX_COMMIT_DELAY
-    select = _changed_members(request.community_id, columns, replica.snapshot.unseen_condition, days)
-    async with copy_to_arrow(request.connection, select, {**_arrow_types(columns), "is_member": pa.bool_()}) as batches:
+    select = statements.changed_members(request.community_id, columns, replica.snapshot.unseen_condition, days)
+    async with copy_to_arrow(
+        request.connection, select, {**statements.arrow_types(columns), "is_member": pa.bool_()}
+    ) as batches:
         replica.version += 1
         await asyncio.to_thread(replica.table.replace_members, batches, replica.version)
     replica.set_snapshot(request.snapshot, request.now)
@@ -298,17 +301,19 @@ async def _refresh_dirty(replica: _Replica, request: _Request) -> None:
 
 async def _apply_due_members(replica: _Replica, request: _Request) -> None:
     columns = replica.table.columns
-    select = _members_at(request.community_id, columns, request.due_members, request.now)
-    async with copy_to_arrow(request.connection, select, {**_arrow_types(columns), "is_member": pa.bool_()}) as batches:
+    select = statements.members_at(request.community_id, columns, request.due_members, request.now)
+    async with copy_to_arrow(
+        request.connection, select, {**statements.arrow_types(columns), "is_member": pa.bool_()}
+    ) as batches:
         await asyncio.to_thread(replica.table.replace_members, batches, replica.version)
 
 
 async def _add_columns(replica: _Replica, request: _Request) -> None:
-    missing = [each for each in _with_metadata(request.plan.columns) if each not in replica.table.columns]
+    missing = [each for each in statements.with_metadata(request.plan.columns) if each not in replica.table.columns]
     # Due times are read again, because existing values may have been refreshed in the replica only.
-    columns = [PROFILE_ID, *_with_metadata(missing)] if request.plan.reads_values else [PROFILE_ID, *missing]
+    columns = [PROFILE_ID, *statements.with_metadata(missing)] if request.plan.reads_values else [PROFILE_ID, *missing]
     async with copy_to_arrow(
-        request.connection, _members(request.community_id, columns), _arrow_types(columns)
+        request.connection, statements.members(request.community_id, columns), statements.arrow_types(columns)
     ) as batches:
         await asyncio.to_thread(replica.table.add_columns, batches, columns)
 
@@ -317,7 +322,7 @@ async def _update_values(replica: _Replica, request: _Request, profile_ids: Sequ
     """Updates values of profiles: from their stored rows where these are current, else computed from facts."""
     values = [each for each in replica.table.columns if each.name in VALUE_COLUMNS]
     stored = await request.connection.fetch(
-        _stored_values(values), request.community_id, profile_ids, request.values_version, request.now
+        statements.stored_values(values), request.community_id, profile_ids, request.values_version, request.now
     )
     stale = sorted(set(profile_ids) - {row["profile_id"] for row in stored})
     computed = []
@@ -353,96 +358,3 @@ async def _uninterrupted(work: Coroutine[Any, Any, Result]) -> Result:
 def _log_failure(creation: asyncio.Task[None]) -> None:
     if not creation.cancelled() and (error := creation.exception()) is not None:
         _log.warning("replica.creation_failed", error=f"{type(error).__name__}: {error}")
-
-
-_STATE = """
-SELECT CAST(pg_current_snapshot() AS text) AS snapshot, values_version,
-       ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS due_members,
-       ARRAY(
-           SELECT profile_id FROM profile_aggregations WHERE community_id = $1 AND values_version < 0 LIMIT $3
-       ) AS dirty
-FROM cache_versions
-WHERE community_id = $1
-"""
-
-
-def _with_metadata(columns: Sequence[ReplicaColumn]) -> list[ReplicaColumn]:
-    """Distinct columns, with due time and version where they include values."""
-    metadata = (NEXT_CHANGE, VALUES_VERSION) if any(each.name in VALUE_COLUMNS for each in columns) else ()
-    return list(dict.fromkeys((*columns, *metadata)))
-
-
-def _arrow_types(columns: Sequence[ReplicaColumn]) -> dict[str, pa.DataType]:
-    return {each.name: each.arrow_type for each in columns}
-
-
-def _select_list(columns: Sequence[ReplicaColumn]) -> str:
-    return ", ".join(each.copy_expression for each in columns)
-
-
-def _values_join(columns: Sequence[ReplicaColumn]) -> str:
-    if all(each.table == "members" for each in columns):
-        return ""
-    return """
-LEFT JOIN profile_aggregations ON profile_aggregations.community_id = members.community_id
-                      AND profile_aggregations.profile_id = members.profile_id"""
-
-
-def _members(community_id: int, columns: Sequence[ReplicaColumn]) -> str:
-    return f"""
-SELECT {_select_list(columns)}
-FROM members{_values_join(columns)}
-WHERE members.community_id = {community_id} AND members.is_member
-"""
-
-
-def _changed_members(community_id: int, columns: Sequence[ReplicaColumn], unseen: str, days: tuple[date, date]) -> str:
-    # One index scan for each day, because the key of the outbox begins with community and day.
-    outbox_changes = f"""
-    UNION
-    SELECT outbox_changes.profile_id
-    FROM generate_series('{days[0]}'::timestamp, '{days[1]}', '1 day') AS on_day
-    CROSS JOIN LATERAL (
-        SELECT profile_id
-        FROM outbox
-        WHERE outbox.community_id = {community_id} AND outbox.day = on_day::date AND {unseen}
-    ) AS outbox_changes"""
-    return f"""
-SELECT {_select_list(columns)}, members.is_member
-FROM (
-    SELECT profile_id
-    FROM members
-    WHERE community_id = {community_id} AND {unseen}{outbox_changes if _values_join(columns) else ""}
-) AS changed
-JOIN members ON members.community_id = {community_id} AND members.profile_id = changed.profile_id{_values_join(columns)}
-"""
-
-
-def _members_at(community_id: int, columns: Sequence[ReplicaColumn], profile_ids: Sequence[UUID], now: datetime) -> str:
-    return f"""
-SELECT {_select_list(columns)}, members.groups <> '{{}}' AND coalesce(
-    (
-        SELECT type = 'in'
-        FROM memberships
-        WHERE memberships.community_id = {community_id} AND memberships.profile_id = members.profile_id
-          AND memberships.is_effective AND memberships.occurred_at <= '{now.isoformat()}'
-        ORDER BY occurred_at DESC, id DESC
-        LIMIT 1
-    ),
-    false
-) AS is_member
-FROM members{_values_join(columns)}
-WHERE members.community_id = {community_id}
-  AND members.profile_id = ANY ('{{{",".join(map(str, profile_ids))}}}'::uuid[])
-"""
-
-
-def _stored_values(values: Sequence[ReplicaColumn]) -> str:
-    return f"""
-SELECT profile_id, next_change_at, values_version, {", ".join(each.name for each in values)}
-FROM profile_aggregations
-WHERE community_id = $1
-  AND profile_id = ANY ($2::uuid[])
-  AND values_version >= $3
-  AND (next_change_at IS NULL OR next_change_at > $4)
-"""
