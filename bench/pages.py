@@ -23,6 +23,9 @@ MAX_MS = 100
 PURCHASES = 100
 PAGES_PER_SECOND = 4
 CONNECTIONS = 32
+_PENDING = b"copied into memory"
+"""In a page that does not wait for members."""
+
 ENTRIES = [each for each in PAGES if each.is_entry]
 
 
@@ -31,7 +34,7 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     members = size.rows(3_000_000, 2_000)
     findings.describe(
         f"{members:,} members with as many purchases. Each page of the navigation is opened by one client, without its files, "
-        f"which browsers store. Then {PURCHASES} purchases a second alone, and with {PAGES_PER_SECOND} pages a second of all "
+        f"which browsers store, until nothing is left out any more, and then again and again. Then {PURCHASES} purchases a second alone, and with {PAGES_PER_SECOND} pages a second of all "
         f"kinds in turn, in the same process."
     )
     store = environment.database()
@@ -66,15 +69,23 @@ def _page_request(path: str, secret: str) -> Request:
     return "page", head.encode()
 
 
+def _html(call: urllib.request.Request) -> bytes:
+    with urllib.request.urlopen(call, timeout=120) as response:  # noqa: S310 - of this machine
+        content: bytes = response.read()
+    return content
+
+
 def _measure(server: RunningServer, path: str, secret: str, size: Size, findings: Findings) -> None:
-    """Opens a page again and again, after once: the first time may copy members into memory."""
+    """Opens a page again and again, after once: the first time has members copied into memory."""
     began = time.perf_counter()
     call = urllib.request.Request(
         f"http://127.0.0.1:{server.port}{path}", headers={"Cookie": f"regulars_session={secret}"}
     )
-    with urllib.request.urlopen(call, timeout=120) as response:  # noqa: S310 - of this machine
-        kilobytes = len(response.read()) / 1000
+    html = _html(call)
     findings.record(f"{path}: first time", 1000 * (time.perf_counter() - began), "ms")
+    while _PENDING in html:
+        html = _html(call)
+    findings.record(f"{path}: complete after", 1000 * (time.perf_counter() - began), "ms")
     before = server.cpu_seconds()
     load = load_generator.closed_loop(
         server.port, itertools.repeat(_page_request(path, secret)), 1, size.seconds(5)
@@ -82,7 +93,7 @@ def _measure(server: RunningServer, path: str, secret: str, size: Size, findings
     used = 1000 * (server.cpu_seconds() - before) / load.responses
     findings.record(f"{path}: CPU of the server", used, "ms")
     median = findings.record(f"{path}: p50", load.percentile(50), "ms")
-    findings.record(f"{path}: HTML", kilobytes, "kB")
+    findings.record(f"{path}: HTML", len(html) / 1000, "kB")
     findings.target_at_most(f"{path} in under {MAX_MS} ms on the server", median, MAX_MS, "ms")
 
 
