@@ -33,9 +33,9 @@ def run(environment: BenchEnvironment, size: Size, findings: Findings) -> None:
     """The entry pages of the navigation, signed in as an administrator."""
     members = size.rows(3_000_000, 2_000)
     findings.describe(
-        f"{members:,} members with as many purchases. Each page of the navigation is opened by one client, without its files, "
-        f"which browsers store, until nothing is left out any more, and then again and again. Then {PURCHASES} purchases a second alone, and with {PAGES_PER_SECOND} pages a second of all "
-        f"kinds in turn, in the same process."
+        f"{members:,} members with as many purchases. Each page of the navigation is opened by one client, without its "
+        f"files, which browsers store, until nothing is left out any more, and then again and again. Then {PURCHASES} "
+        f"purchases a second alone, and with {PAGES_PER_SECOND} pages a second of all kinds in turn, in the same process."
     )
     store = environment.database()
     club = store.create_club("pages")
