@@ -231,6 +231,29 @@ async def test_targets_are_folders_of_the_organization_and_allowed_stores(
     assert renewed.json()["export_schedule"]["webhook_secret"] != webhook["webhook_secret"]
 
 
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("s3://other/exports", 422),
+        ("s3://other/exports/", 422),
+        ("s3://other/exports/7", 422),
+        ("s3://other/exports//7/weekly", 422),
+        ("s3://other/exports/nord", 201),
+        ("s3://other/exports-7", 201),
+        ("s3://other/7", 201),
+    ],
+)
+async def test_a_target_is_no_folder_of_the_store_of_exports(
+    database: Database, clock: ManualClock, url: str, status: int
+) -> None:
+    settings = {"export_store": "s3://other/exports", "export_targets": "s3://other"}
+    async with export_client(database, clock, **settings) as client:
+        answer = await send(client, "POST", body={**DAILY, "target": {"type": "s3", "url": url}})
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["details"]["target"]["url"][0]["error"] == "invalid_url"
+
+
 async def test_a_schedule_whose_store_is_no_longer_allowed_does_not_run(
     client: ExportClient, clock: ManualClock
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,62 @@ async def test_exports_in_the_store_expire_and_orphans_are_deleted(
     clock.advance(days=7)
     await cleanup.delete_expired(client.database, client.settings)
     assert paths(store) == []
+
+
+async def test_files_of_others_in_the_store_are_no_orphans(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = await client.done()
+    store = ObjectStore(STORE)
+    for path in ("partner/drop/weekly.csv", "weekly.csv"):
+        file = store.create(path)
+        file.write(b"x")
+        file.complete()
+    monkeypatch.setattr(cleanup, "ORPHAN_SECONDS", -1.0)
+    # The same store, spelled otherwise.
+    settings = replace(client.settings, export_store=f"{STORE}/")
+    assert await cleanup.delete_orphans(client.database, settings) == 0
+    own = f"{client.organization_id}/{done['file_name']}"
+    assert paths(store) == sorted([own, "partner/drop/weekly.csv", "weekly.csv"])
+    for path in paths(store):
+        store.delete(path)
+
+
+async def test_exports_in_a_former_store_expire(client: ExportClient, clock: ManualClock) -> None:
+    await client.done()
+    settings = replace(client.settings, export_store="")
+    clock.advance(days=7)
+    assert await cleanup.delete_expired(client.database, settings) == 1
+    assert paths(ObjectStore(STORE)) == []
+
+
+async def test_exports_in_a_store_that_is_down_do_not_hold_up_the_expiry_of_others(
+    client: ExportClient, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    down, attempts = "s3://exports/down", []
+    first, second, third = [await client.done() for _ in range(3)]
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute(
+            "UPDATE exports SET location = $1 WHERE id = ANY ($2)", down, [first["id"], second["id"]]
+        )
+    clock.advance(days=7)
+
+    def open_(settings: Settings, location: str) -> stores.ExportStore:
+        if location == down:
+            attempts.append(location)
+            raise StoreError(f"{location} can't be opened: down.")
+        return open_store(settings, location)
+
+    monkeypatch.setattr(cleanup, "BATCH_EXPORTS", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(cleanup, "open_store", open_)
+        assert await cleanup.delete_expired(client.database, client.settings) == 1
+    assert attempts == [down]
+    assert (await client.read(first))["status"] == "done"
+    assert (await client.get(f"/{third['id']}")).status_code == 404
+    assert await cleanup.delete_expired(client.database, client.settings) == 2
+    for each in (first, second):
+        ObjectStore(STORE).delete(f"{client.organization_id}/{each['file_name']}")
 
 
 async def test_a_store_that_is_down_is_retried_and_then_the_reason_is_shown(

@@ -1,9 +1,11 @@
 """Deletes exports that have expired, and files that no export refers to."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -18,6 +20,8 @@ ORPHAN_SECONDS = 3_600.0
 
 BATCH_EXPORTS = 500
 
+_ORGANIZATION_FILE = re.compile(r"[0-9]+/")
+
 _log = structlog.get_logger("regulars.exports")
 
 
@@ -27,9 +31,19 @@ async def delete_expired(database: Database, settings: Settings) -> int:
     An export whose file can't be deleted now stays, and is tried again the next time.
     """
     deleted = 0
+    down: set[str] = set()
     for organization_id in await list_organizations(database):
-        for export in await export_table.list_expired(database, organization_id, BATCH_EXPORTS):
-            deleted += await delete_export(database, settings, export)
+        after: UUID | None = None
+        while batch := await export_table.list_expired(database, organization_id, after, BATCH_EXPORTS):
+            for export in batch:
+                if export.location in down:
+                    continue
+                if await delete_export(database, settings, export):
+                    deleted += 1
+                elif export.location != FOLDER_LOCATION:
+                    # Each attempt takes a minute, and exports in other stores must not wait for all of them.
+                    down.add(export.location)
+            after = batch[-1].id
     return deleted
 
 
@@ -45,18 +59,18 @@ async def delete_export(database: Database, settings: Settings, export: Export) 
 
 
 async def delete_file(settings: Settings, export: Export) -> bool:
-    """Deletes the file of an export, if it is in the data folder or the store of exports.
+    """Deletes the file of an export, if it is in the data folder or in what is or was the store of exports.
 
-    Files that a schedule wrote to another store belong to the owner of that store, and stay. Returns False if the store
-    does not delete the file, and logs why.
+    Files that a schedule wrote to a target belong to the owner of that store, and stay: they are in no folder of the
+    organization. Returns False if the store does not delete the file, and logs why.
     """
-    if export.file_path is None or export.location not in (FOLDER_LOCATION, settings.export_store):
+    if export.file_path is None or not export.folder:
         return True
     try:
         store = await asyncio.to_thread(open_store, settings, export.location)
         await asyncio.to_thread(store.delete, export.file_path)
     except StoreError as error:
-        _log.warning("export.not_deleted", export=str(export.id), reason=str(error))
+        _log.warning("export.not_deleted", export=str(export.id), location=export.location, reason=str(error))
         return False
     return True
 
@@ -64,13 +78,18 @@ async def delete_file(settings: Settings, export: Export) -> bool:
 async def delete_orphans(database: Database, settings: Settings) -> int:
     """Deletes files that no export refers to and no attempt is writing, such as those of dead processes.
 
-    Looks at the data folder of this machine and, if there is one, at the store of exports. Returns their number.
+    Looks at the folders of organizations in the data folder of this machine and, if there is one, in the store of
+    exports. What else is there, such as the files of a target, stays. Returns their number.
     """
     deleted = 0
     for location in {FOLDER_LOCATION, settings.export_store}:
         store = await asyncio.to_thread(open_store, settings, location)
         found = await asyncio.to_thread(store.list_files)
-        old = [each.path for each in found if time.time() - each.modified_at > ORPHAN_SECONDS]
+        old = [
+            each.path
+            for each in found
+            if _ORGANIZATION_FILE.match(each.path) and time.time() - each.modified_at > ORPHAN_SECONDS
+        ]
         if not old:
             continue
         # Read after the listing: a file that was completed since belongs to an export that is done by now.

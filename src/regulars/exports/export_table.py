@@ -355,13 +355,15 @@ async def delete(database: Database, organization_id: int, export_ids: Sequence[
         )
 
 
-async def list_expired(database: Database, organization_id: int, limit: int) -> list[Export]:
-    """Returns finished exports of an organization that have expired."""
+async def list_expired(database: Database, organization_id: int, after: UUID | None, limit: int) -> list[Export]:
+    """Returns finished exports of an organization that have expired, by id after that of another."""
     async with database.organization_transaction(organization_id) as connection:
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM exports WHERE organization_id = $1 AND expires_at <= $2 ORDER BY id LIMIT $3",
+            f"SELECT {_COLUMNS} FROM exports WHERE organization_id = $1 AND expires_at <= $2 "
+            "AND ($3::uuid IS NULL OR id > $3) ORDER BY id LIMIT $4",
             organization_id,
             database.clock(),
+            after,
             limit,
         )
     return [_parse_row(row) for row in rows]
@@ -374,10 +376,11 @@ async def list_used_files(database: Database, organization_id: int, location: st
             """
             SELECT file_path
             FROM exports
-            WHERE organization_id = $1 AND location = $2 AND status IN ('running', 'done') AND file_path IS NOT NULL
+            WHERE organization_id = $1 AND rtrim(location, '/') = $2
+              AND status IN ('running', 'done') AND file_path IS NOT NULL
             """,
             organization_id,
-            location,
+            location.rstrip("/"),
         )
     return {row["file_path"] for row in rows}
 

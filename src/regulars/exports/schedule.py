@@ -32,6 +32,7 @@ KEYS = ("name", "cron", "timezone", "range", "target", "customer_columns")
 TARGET_TYPES = ("folder", "s3", "webhook")
 
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_OWN_FOLDER = re.compile(r"/*|/+[0-9]+(/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +190,21 @@ def _parse_folder(path: object, organization_id: int, errors: ErrorCollector) ->
 def _parse_store(url: object, settings: Settings, errors: ErrorCollector) -> ExportTarget | None:
     allowed = allowed_stores(settings)
     if isinstance(url, str) and url.isprintable() and ".." not in url and url.startswith(allowed):
+        if _is_own_folder(url, settings):
+            message = "Is a folder of the store of exports, whose files expire. Use another prefix, or no target."
+            errors.add(("target", "url"), ParameterError("invalid_url", message))
+            return None
         return ExportTarget(url.rstrip("/"), "")
     options = ", ".join(allowed) or "none"
     message = f"Must be the URL of an object store that the server allows (REGULARS_EXPORT_TARGETS): {options}."
     errors.add(("target", "url"), ParameterError("inclusion", message, {"in": list(allowed)}))
     return None
+
+
+def _is_own_folder(url: str, settings: Settings) -> bool:
+    """Whether a URL is the store of exports or in the folder of an organization there."""
+    store = settings.export_store.rstrip("/")
+    return bool(store) and url.startswith(store) and _OWN_FOLDER.fullmatch(url.removeprefix(store)) is not None
 
 
 def allowed_stores(settings: Settings) -> tuple[str, ...]:
