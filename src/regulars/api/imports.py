@@ -128,7 +128,7 @@ async def _import(context: RequestContext, request: Request) -> object:
     )
     if key is None:
         return response
-    return await run_write(replace(context, idempotency_key=key), 200, partial(_mark_response, response))
+    return await run_write(replace(context, idempotency_key=key), 200, partial(_mark_response, response, summary))
 
 
 def _entity(name: str) -> str:
@@ -310,8 +310,8 @@ async def _stored_response(context: RequestContext, key: IdempotencyKey) -> Resp
     return await commit(context.app.database, context.community_id, work)
 
 
-async def _mark_response(response: object, context: RequestContext, uow: UnitOfWork) -> object:
-    uow.response_quotes_rows = True
+async def _mark_response(response: object, summary: LoadSummary, context: RequestContext, uow: UnitOfWork) -> object:
+    uow.response_quotes_rows = summary.rejected > 0 or summary.warning_kinds.count > 0
     return response
 
 

@@ -69,8 +69,8 @@ class StoredResponse:
             raise key_conflict()
         if self.status is None or self.body is None:
             raise ResponseErasedError(
-                "This request was processed before. Its response was erased with a profile that it named: do not send "
-                "it again."
+                "This request was processed before. Its response was erased with a profile that it may have named: do "
+                "not send it again."
             )
         return self.status, self.body
 
@@ -80,7 +80,7 @@ class ResponseToStore:
     """A response to store, and the profiles that it names: when one of them is erased, the response is blanked.
 
     `transaction_id` is the transaction in the response, which a profile may claim later. With `quotes_rows` the
-    response quotes rejected rows, and is blanked as well when a profile that they name is erased.
+    response quotes rejected rows, which may name any member, and is blanked when any profile is erased.
     """
 
     idempotency_key: IdempotencyKey
@@ -97,8 +97,10 @@ class ResponseToStore:
 
     @property
     def profile_ids_literal(self) -> str | None:
-        """The profiles that the response names as an array literal, if there are several or rows are quoted."""
-        if len(self.profile_ids) > 1 or self.quotes_rows:
+        """The profiles that the response names as an array literal, if there are several; empty if rows are quoted."""
+        if self.quotes_rows:
+            return "{}"
+        if len(self.profile_ids) > 1:
             return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
         return None
 

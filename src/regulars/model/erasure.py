@@ -1,10 +1,7 @@
 """Erasure of members: a purge deletes all their data, anonymization only what identifies them."""
 
-import re
 from dataclasses import replace
 from uuid import UUID
-
-import msgspec
 
 from regulars.model import events
 from regulars.model.profiles import lookup
@@ -73,57 +70,19 @@ SET status = NULL, response_body = NULL, profile_id = NULL, profile_ids = NULL, 
 WHERE community_id = $1 AND {condition}
 """
 
-# A single pattern of all names could take PostgreSQL minutes to compile, because a profile may have thousands of
-# identities. So names are searched for one by one, as plain text first.
-_QUOTES = """profile_ids IS NOT NULL AND EXISTS (
-    SELECT
-    FROM (SELECT lower(convert_from(response_body, 'UTF8')) AS text OFFSET 0) AS response
-    CROSS JOIN unnest($2::text[], $3::text[]) AS identifiers (name, pattern)
-    WHERE CASE
-        WHEN strpos(response.text, lower(identifiers.name)) > 0 THEN response.text ~ lower(identifiers.pattern)
-    END
-)"""
-
 
 async def _blank_responses(uow: UnitOfWork, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
-    """Blanks stored responses that concern the profiles or transactions, or quote a row that names one of them."""
-    names = await _names(uow, profile_ids)
+    """Blanks stored responses that concern the profiles or transactions, and all that quote rejected rows.
+
+    What a row quotes may be a former name of a member, or be spelled, escaped or cut so that no search finds it.
+    """
     conditions: tuple[tuple[str, tuple[object, ...]], ...] = (
         ("profile_id = ANY ($2)", (profile_ids,)),
-        ("profile_ids IS NOT NULL AND profile_ids && $2", (profile_ids,)),
+        ("profile_ids IS NOT NULL AND (profile_ids && $2 OR profile_ids = '{}')", (profile_ids,)),
         ("transaction_id = ANY ($2)", (transaction_ids,)),
-        (_QUOTES, (names, [_whole_word(name) for name in names])),
     )
     for condition, values in conditions:
         await uow.execute(_BLANK_RESPONSES.format(condition=condition), uow.community_id, *values)
-
-
-_NAMES = """
-SELECT external_id AS name FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
-UNION ALL
-SELECT email FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
-UNION ALL
-SELECT mobile_phone FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
-UNION ALL
-SELECT mobile_phone_e164 FROM profiles WHERE community_id = $1 AND profile_id = ANY ($2)
-UNION ALL
-SELECT identifier FROM identities WHERE community_id = $1 AND profile_id = ANY ($2)
-"""
-
-_MIN_NAME_LENGTH = 3
-"""Shorter names occur in almost every response."""
-
-
-async def _names(uow: UnitOfWork, profile_ids: list[UUID]) -> list[str]:
-    """The identifiers of the profiles, JSON-encoded."""
-    rows = await uow.fetch(_NAMES, uow.community_id, profile_ids)
-    names = {str(each) for each in profile_ids} | {row["name"] for row in rows if row["name"] is not None}
-    return sorted(msgspec.json.encode(name).decode()[1:-1] for name in names if len(name) >= _MIN_NAME_LENGTH)
-
-
-def _whole_word(name: str) -> str:
-    """A PostgreSQL regular expression that matches a name where it is not part of a longer word."""
-    return rf"(?<![[:alnum:]]){re.escape(name)}(?![[:alnum:]])"
 
 
 async def _purge_tokens(uow: UnitOfWork, profile_ids: list[UUID]) -> None:

@@ -184,7 +184,7 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
             "The same key and request return the export that was created first, as long as it exists; the same key with "
             "another request is 422."
             if endpoint.caller is Caller.REPORTING
-            else "The same key and body within 24 hours get the stored response, or 410 if a profile in it has been erased; "
+            else "The same key and body within 24 hours get the stored response, or 410 if it was erased with a profile; "
             "the same key with another body is 422. Keys of the community's tokens, of imports and of each member are "
             "independent of each other."
         )
