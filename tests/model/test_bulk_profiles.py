@@ -446,6 +446,92 @@ async def test_a_membership_is_reassigned_to_another_profile(club: Club) -> None
     assert [len(await list_memberships(club, each["id"])) for each in (one, two)] == [1, 2]
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_membership_that_moves_waits_for_other_writers_of_its_former_profile(
+    club: Club, is_known: bool
+) -> None:
+    """Whether it is stored before the other writer begins, or by that one."""
+    one, two = await create_profile(club, external_id="1"), await create_profile(club, external_id="2")
+    row = {"external_id": "M", "profile": "1", "type": "out", "at": "2026-11-02"}
+    if is_known:
+        await _load_memberships(club, row)
+    rows = [row, {"external_id": "N", "profile": "1", "type": "out", "at": "2026-11-03"}]
+    checked_rows = [memberships.validate(msgspec.convert(each, MembershipIn)) for each in rows]
+    moves: list[asyncio.Task[list[object]]] = []
+
+    async def write_while_the_other_waits(uow: UnitOfWork) -> None:
+        await memberships.upsert_many(uow, checked_rows)
+        moves.append(asyncio.create_task(_load_memberships(club, row | {"profile": "2"})))
+        await _until_one_waits(uow)
+
+    await _commit(club, write_while_the_other_waits)
+    assert await moves[0] == ["accepted"]
+    assert [each[0] for each in await list_memberships(club, two["id"])] == ["in", "out"]
+    assert await list_memberships(club, one["id"]) == [
+        ("in", "2026-11-01 00:00", True),
+        ("out", "2026-11-03 00:00", True),
+    ]
+
+
+async def _until_one_waits(uow: UnitOfWork) -> None:
+    """Waits until another transaction waits for this one."""
+    async with asyncio.timeout(30):
+        while not await uow.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        ):
+            pass
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+@pytest.mark.parametrize("first", [{}, {"external_id": "M"}])
+async def test_a_membership_with_and_without_its_external_id_is_one(
+    club: Club, first: dict[str, Any], is_one_batch: bool
+) -> None:
+    profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
+    row = {"profile": "P-1", "type": "out", "at": "2021-01-01"}
+    second = {} if first else {"external_id": "M"}
+    rows = [row | first, row | second]
+    if is_one_batch:
+        outcomes = await _load_memberships(club, *rows)
+    else:
+        outcomes = [outcome for each in rows for outcome in await _load_memberships(club, each)]
+    # The second row only brings the external id, or nothing.
+    assert outcomes == ["accepted", "accepted" if second else "unchanged"]
+    assert await _load_memberships(club, *rows) == ["unchanged"] * 2
+    assert await list_memberships(club, profile["id"]) == [
+        ("in", "2020-01-01 00:00", True),
+        ("out", "2021-01-01 00:00", True),
+    ]
+    moved = row | {"external_id": "M", "at": "2021-01-02"}
+    assert await _load_memberships(club, moved, row, row | {"external_id": "N"}) == ["accepted"] * 3
+    assert await list_memberships(club, profile["id"]) == [
+        ("in", "2020-01-01 00:00", True),
+        ("out", "2021-01-01 00:00", True),
+        ("out", "2021-01-02 00:00", False),
+    ]
+
+
+async def test_two_external_ids_are_two_memberships(club: Club) -> None:
+    profile = await create_profile(club, external_id="P-1", joined_at="2020-01-01")
+    row = {"profile": "P-1", "type": "out", "at": "2021-01-01"}
+    rows = [row | {"external_id": "M"}, row | {"external_id": "N"}, row]
+    assert await _load_memberships(club, *rows) == ["accepted", "accepted", "unchanged"]
+    assert await _load_memberships(club, *rows) == ["unchanged"] * 3
+    assert len(await list_memberships(club, profile["id"])) == 3
+
+
+async def test_the_join_of_a_creation_takes_no_external_id(club: Club) -> None:
+    one, two = (
+        await create_profile(club, external_id="1", joined_at="2020-01-01"),
+        await create_profile(club, external_id="2"),
+    )
+    join = {"external_id": "M", "profile": "1", "type": "in", "at": "2020-01-01"}
+    assert await _load_memberships(club, join) == ["accepted"]
+    assert await _load_memberships(club, join | {"profile": "2"}) == ["accepted"]
+    assert await list_memberships(club, one["id"]) == [("in", "2020-01-01 00:00", True)]
+    assert [each[0] for each in await list_memberships(club, two["id"])] == ["in", "in"]
+
+
 async def test_a_membership_of_an_unknown_profile_is_rejected(club: Club) -> None:
     outcomes = await _load_memberships(club, {"profile": "P-9", "type": "in", "at": "2021-01-01"})
     assert outcomes == [{"profile": "There is no profile P-9"}]

@@ -183,26 +183,50 @@ async def update_join_dates(uow: UnitOfWork, updates: Sequence[tuple[UUID, datet
 
 # Many memberships ---------------------------------------------------------------------------------------
 
-_EXISTING = """
-SELECT id, external_id, profile_id, type, occurred_at AS at, optin_channel, optin_subchannel, consents
+_HOLDERS = """
+SELECT DISTINCT profile_id
 FROM memberships
-WHERE community_id = $1
-    AND (
-        external_id = ANY ($2)
-        OR (profile_id, type, occurred_at) IN (SELECT * FROM unnest($3::uuid[], $4::text[], $5::timestamptz[]))
-    )
+WHERE community_id = $1 AND external_id = ANY ($2)
+"""
+
+# The laterals with OFFSET read an index for each row, also in tables without statistics.
+_EXISTING = """
+WITH found AS (
+    SELECT *
+    FROM memberships
+    WHERE community_id = $1 AND external_id = ANY ($2)
+    UNION ALL
+    SELECT same.*
+    FROM unnest($3::uuid[], $4::text[], $5::timestamptz[]) AS input (profile_id, type, at)
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM memberships
+        WHERE community_id = $1 AND profile_id = input.profile_id AND occurred_at = input.at AND type = input.type
+        OFFSET 0
+    ) AS same
+)
+SELECT
+    found.id, found.external_id, found.profile_id, found.type, found.occurred_at AS at, found.optin_channel,
+    found.optin_subchannel, found.consents,
+    found.type = 'in' AND found.occurred_at = coalesce(owner.joined_at, found.created_at) AS is_first_join
+FROM found
+CROSS JOIN LATERAL (
+    SELECT joined_at FROM profiles WHERE community_id = $1 AND profile_id = found.profile_id OFFSET 0
+) AS owner
+ORDER BY found.id
 """
 
 _UPDATE = """
 UPDATE memberships AS target
-SET profile_id = input.profile_id,
+SET external_id = input.external_id,
+    profile_id = input.profile_id,
     type = input.type,
     occurred_at = input.at,
     optin_channel = input.optin_channel,
     optin_subchannel = input.optin_subchannel,
     consents = input.consents
 FROM json_to_recordset($2::json) AS input (
-    id bigint, profile_id uuid, type text, at timestamptz, optin_channel text,
+    id bigint, external_id text, profile_id uuid, type text, at timestamptz, optin_channel text,
     optin_subchannel text, consents jsonb
 )
 WHERE target.community_id = $1 AND target.id = input.id
@@ -214,65 +238,116 @@ async def upsert_many(
 ) -> list[Outcome]:
     """Creates or updates memberships of the profiles that rows name, and of `deleted` ones by the name in their rows.
 
-    Returns an outcome per row. A row matches the membership with its external id, or else the one of its profile, type and time.
+    Returns an outcome per row. A row matches the membership with its external id, or else the one of its profile, type and
+    time, which takes the external id of the row, unless it has another one or is the join that the creation recorded.
     """
     refs = {row.profile: (lookup.EXTERNAL_ID_OR_ID, row.profile) for row in rows}
     found = await lookup.resolve(uow, set(refs.values()))
     profile_ids = {**(deleted or {}), **{name: found[ref] for name, ref in refs.items() if ref in found}}
-    await lookup.lock(uow, profile_ids.values())
     return await retry_on_conflict(uow, lambda: _upsert(uow, rows, profile_ids))
+
+
+@dataclass(eq=False, slots=True)
+class _Membership:
+    """A membership that is stored or planned; `id` is None until it is stored."""
+
+    id: int | None = None
+    is_first_join: bool = False
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+class _Index:
+    """Memberships by external id, and by profile, type and time."""
+
+    def __init__(self) -> None:
+        self._by_external_id: dict[str, _Membership] = {}
+        self._by_event: dict[tuple[object, ...], list[_Membership]] = {}
+
+    def find(self, columns: Mapping[str, Any]) -> _Membership | None:
+        """The membership that a row with these columns matches."""
+        external_id = columns["external_id"]
+        same = self._by_event.get(_event(columns), [])
+        if external_id is None:
+            return min(same, key=lambda each: each.columns["external_id"] is not None, default=None)
+        free = (each for each in same if each.columns["external_id"] is None and not each.is_first_join)
+        return self._by_external_id.get(external_id) or next(free, None)
+
+    def put(self, membership: _Membership, columns: dict[str, Any]) -> None:
+        """Adds a membership, or changes the columns of one."""
+        if membership.columns:
+            self._by_event[_event(membership.columns)].remove(membership)
+        membership.columns = columns
+        self._by_event.setdefault(_event(columns), []).append(membership)
+        if columns["external_id"] is not None:
+            self._by_external_id[columns["external_id"]] = membership
+
+
+def _event(columns: Mapping[str, Any]) -> tuple[object, ...]:
+    return columns["profile_id"], columns["type"], columns["at"]
 
 
 async def _upsert(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    before = await _existing(uow, rows, profile_ids)
-    states: dict[object, dict[str, Any]] = {}
+    await _lock(uow, rows, profile_ids)
+    index = await _existing(uow, rows, profile_ids)
+    changed: dict[_Membership, None] = {}
     affected: set[UUID] = set()
     for row in rows:
         profile_id = profile_ids.get(row.profile)
         if profile_id is None:
             outcomes.append(field_error("profile", f"There is no profile {row.profile}"))
             continue
-        new = _columns(row) | {"profile_id": profile_id}
-        old = states.get(_key(new)) or before.get(_key(new))
-        if old is not None and new == {name: old[name] for name in new}:
-            outcomes.append("unchanged")
-            continue
-        states[_key(new)] = new | {"id": old.get("id") if old else None}
-        affected |= {profile_id, old["profile_id"]} if old else {profile_id}
+        columns = _columns(row) | {"profile_id": profile_id}
+        membership = index.find(columns) or _Membership()
+        if membership.columns:
+            columns["external_id"] = row.external_id or membership.columns["external_id"]
+            if columns == membership.columns:
+                outcomes.append("unchanged")
+                continue
+            affected.add(membership.columns["profile_id"])
+        affected.add(profile_id)
+        index.put(membership, columns)
+        changed[membership] = None
         outcomes.append("accepted")
-    await _write(uow, states.values(), affected)
+    await _write(uow, changed, affected)
     return outcomes
 
 
-def _key(state: Mapping[str, Any]) -> object:
-    return state["external_id"] or (state["profile_id"], state["type"], state["at"])
+async def _lock(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> None:
+    """Locks the profiles of rows, and those that have the memberships with their external ids."""
+    external_ids = [row.external_id for row in rows if row.external_id is not None]
+    locked: set[UUID] = set()
+    while True:
+        holders = await uow.fetch(_HOLDERS, uow.community_id, external_ids)
+        unlocked = {*profile_ids.values(), *(row["profile_id"] for row in holders)} - locked
+        if not unlocked:
+            return
+        # While it waits, another writer may move a membership to one more profile.
+        await lookup.lock(uow, unlocked)
+        locked |= unlocked
 
 
-async def _existing(
-    uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]
-) -> dict[object, dict[str, Any]]:
-    without_id = [row for row in rows if row.external_id is None and row.profile in profile_ids]
+async def _existing(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: Mapping[str, UUID]) -> _Index:
+    known = [row for row in rows if row.profile in profile_ids]
     found = await uow.fetch(
         _EXISTING,
         uow.community_id,
-        [row.external_id for row in rows if row.external_id is not None],
-        [profile_ids[row.profile] for row in without_id],
-        [row.type for row in without_id],
-        [row.at for row in without_id],
+        [row.external_id for row in known if row.external_id is not None],
+        [profile_ids[row.profile] for row in known],
+        [row.type for row in known],
+        [row.at for row in known],
     )
-    existing: dict[object, dict[str, Any]] = {}
-    for row in found:
-        raw = row["consents"]
-        state = {**row, "consents": None if raw is None else msgspec.json.decode(raw)}
-        existing[_key(state)] = state
-        existing.setdefault((state["profile_id"], state["type"], state["at"]), state)
-    return existing
+    index = _Index()
+    for each in {row["id"]: dict(row) for row in found}.values():
+        membership = _Membership(each.pop("id"), each.pop("is_first_join"))
+        raw = each["consents"]
+        index.put(membership, each | {"consents": None if raw is None else msgspec.json.decode(raw)})
+    return index
 
 
-async def _write(uow: UnitOfWork, states: Collection[dict[str, Any]], profile_ids: set[UUID]) -> None:
-    new = [state for state in states if state.get("id") is None]
-    updated = [state for state in states if state.get("id") is not None]
+async def _write(uow: UnitOfWork, changed: Collection[_Membership], profile_ids: set[UUID]) -> None:
+    new = [each.columns for each in changed if each.id is None]
+    updated = [each.columns | {"id": each.id} for each in changed if each.id is not None]
     if new:
         await uow.execute(_INSERT, uow.community_id, new, uow.now)
     if updated:
