@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from loading.file_loader import FileLoader, outcome_counts
 from regulars.loading import load_job as arrivals
 from regulars.loading import loader, member_rollups
 from regulars.loading.readers.rows import RawRow
+from regulars.offline.engines.duckdb import DuckDBEngine
 from regulars.rollups import snapshots
 from regulars.rollups.compaction import compact
 from regulars.verify.verify import verify
@@ -269,3 +272,31 @@ async def test_an_error_of_duckdb_falls_back_to_live_rollups(load: FileLoader, m
     assert summary.accepted
     assert await count_deltas(load.club) > 0
     assert await verify_differences(load.club) == []
+
+
+@pytest.mark.usefixtures("large_loads")
+async def test_a_load_that_is_cancelled_ends_with_the_statement_of_duckdb(
+    load: FileLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def blocked() -> int:
+        began.set()
+        may_end.wait()
+        return 1
+
+    class Engine(DuckDBEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.connection.create_function("blocked", blocked, [], "INTEGER", side_effects=True)
+
+    monkeypatch.setattr(member_rollups, "DuckDBEngine", Engine)
+    monkeypatch.setattr(member_rollups, "_SPANS", "SELECT blocked()")
+    loading = asyncio.create_task(load("profiles", lines([{"external_id": f"M{n}"} for n in range(30)]), "p.ndjson"))
+    await asyncio.to_thread(began.wait)
+    loading.cancel()
+    asyncio.get_running_loop().call_soon(may_end.set)
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    async with load.club.database.read_transaction(load.club.community.id) as scope:
+        assert await scope.fetchval("SELECT count(*) FROM profiles WHERE community_id = $1", scope.community_id) == 0

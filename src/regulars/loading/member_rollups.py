@@ -10,6 +10,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.csv
 
+from regulars.core.uninterrupted import uninterrupted
 from regulars.facts.members import stage_deltas
 from regulars.model.member_dimensions import AGE_GROUP_STARTS
 from regulars.model.unit_of_work import UnitOfWork
@@ -72,10 +73,10 @@ async def update_rollups(uow: UnitOfWork) -> None:
         ((first,),) = engine.fetch("SELECT coalesce(min(instant), getvariable('last')) FROM events")
         days = (zone, first.replace(tzinfo=UTC), last)
         engine.connection.register("days", await export_query(uow, _DAYS, days, {"day": DATE, "instant": TIMESTAMP}))
-        await asyncio.to_thread(engine.connection.execute, _SPANS)
+        await uninterrupted(asyncio.to_thread(engine.connection.execute, _SPANS))
         instants = engine.connection.sql(_INSTANTS).to_arrow_table()
         engine.connection.register("buckets", await _buckets(uow, instants, zone))
-        await asyncio.to_thread(engine.connection.execute, _ROLLUPS)
+        await uninterrupted(asyncio.to_thread(engine.connection.execute, _ROLLUPS))
         for name, columns in _INPUT_TABLES.items():
             await _create_temporary(uow, engine.connection.sql(f"FROM {name}").to_arrow_table(), name, columns)
     finally:

@@ -16,6 +16,7 @@ from regulars.aggregations.aggregation import Aggregation
 from regulars.aggregations.definitions import REGISTRY
 from regulars.core import countries
 from regulars.core.field_type import FieldType
+from regulars.core.uninterrupted import uninterrupted
 from regulars.loading import refresh_dirty
 from regulars.model import community as communities
 from regulars.offline import values
@@ -258,7 +259,7 @@ async def _import_range(
         dirty = await export.export_query(scope, _DIRTY, parameters, _DIRTY_COLUMNS)
         locations = await export.export_query(scope, _LOCATIONS, (community_id,), _LOCATION_COLUMNS)
         now = scope.now
-        candidates = await asyncio.to_thread(precomputed.candidates, dirty, now)
+        candidates = await uninterrupted(asyncio.to_thread(precomputed.candidates, dirty, now))
         fingerprints = [
             await export.export_query(
                 scope, _fingerprint_statement(), _parameters(community_id, candidates, start), _FINGERPRINT_COLUMNS
@@ -268,7 +269,9 @@ async def _import_range(
     if not fingerprints:
         return 0
     stored = pa.concat_tables(fingerprints)
-    table = await asyncio.to_thread(precomputed.matching_fingerprint, dirty, stored, locations, digits, now)
+    table = await uninterrupted(
+        asyncio.to_thread(precomputed.matching_fingerprint, dirty, stored, locations, digits, now)
+    )
     for start in range(0, len(table), refresh_dirty.PROFILES_PER_WRITE):
         await refresh_dirty.write_values(database, community_id, table.slice(start, refresh_dirty.PROFILES_PER_WRITE))
     return len(table)

@@ -4,8 +4,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ import structlog
 
 from regulars.aggregations.compiled_values import values_statement as values_statement
 from regulars.auth.tenants import Tenant
+from regulars.core.uninterrupted import uninterrupted
 from regulars.query.replica import statements
 from regulars.query.replica.columns import (
     INITIAL_COLUMNS,
@@ -177,7 +177,8 @@ class ReplicaCache:
                 raise ReplicaCreationError
             creation.result()
         async with lock:
-            replica = await _uninterrupted(self._replica_for(request))
+            # A replica is neither left incomplete nor used by others while a thread still works on it.
+            replica = await uninterrupted(self._replica_for(request))
         return await asyncio.to_thread(replica.table.fetch, plan, values)
 
     async def close(self) -> None:
@@ -339,20 +340,6 @@ async def _update_values(replica: _Replica, request: _Request, profile_ids: Sequ
         names=[each.name for each in columns],
     )
     await asyncio.to_thread(replica.table.update_values, batches, columns)
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, Result]) -> Result:
-    """Awaits work to its end, also if the caller is cancelled meanwhile, even repeatedly.
-
-    A replica is neither left incomplete nor used by others while a thread still works on it.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    finally:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
 
 
 def _log_failure(creation: asyncio.Task[None]) -> None:
