@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from regulars.core.uninterrupted import uninterrupted
+
 T = TypeVar("T")
 
 
@@ -23,7 +25,11 @@ async def prefetch(items: Generator[T, None, Any]) -> AsyncIterator[AsyncIterato
     try:
         yield iterate()
     finally:
-        # A generator can't be closed while it runs in the thread.
-        await asyncio.wait([upcoming])
-        upcoming.exception()
-        await asyncio.to_thread(items.close)
+        await uninterrupted(_close(items, upcoming))
+
+
+async def _close(items: Generator[T, None, Any], upcoming: asyncio.Future[T | None]) -> None:
+    # A generator can't be closed while it runs in the thread.
+    await asyncio.wait([upcoming])
+    upcoming.exception()
+    await asyncio.to_thread(items.close)
