@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pyarrow as pa
 import pytest
 
-from regulars.auth.tenants import Tenant
-from regulars.query import suppression
-from regulars.query.query import ReportQuery
 from regulars.query.replica import bitset_index, member_replica
 from regulars.query.replica.bitset_index import MAX_ELEMENTS, BitsetIndex
 from regulars.query.replica.columns import ALL_COLUMNS, PROFILE_ID, ReplicaColumn
 from regulars.query.replica.member_replica import MemberReplica
 from regulars.query.replica.pg_snapshot import PgSnapshot
 from regulars.query.replica.rewrite import rewrite
-from regulars.reports.registry import REPORTS_BY_NAME
 
 SUBUNITS, GENDER = ALL_COLUMNS["subunit_ids"], ALL_COLUMNS["gender"]
 
@@ -191,19 +185,6 @@ def test_a_select_of_all_columns_is_unwrapped() -> None:
     for statement in ("SELECT * FROM members", "SELECT r.gender FROM (SELECT gender FROM members) AS r"):
         text, _ = rewrite(statement).render({}, [])
         assert text == statement.replace("members", "community.members")
-
-
-def test_a_report_without_a_count_measure_suppresses_nothing() -> None:
-    assert suppression.suppressed_groups(ReportQuery(REPORTS_BY_NAME["members_count"]), {("a",): [1]}, 0) == set()
-    it = Tenant(1, 1, 1, 1, "a", "A", "UTC", "NOK", 2, {}, 5)
-    assert suppression.min_cell_size([it]) == 5
-    assert suppression.min_cell_size([]) == 0
-
-
-def test_small_values_of_a_series_are_suppressed() -> None:
-    history = REPORTS_BY_NAME["members_count_history"]
-    assert [suppression.is_suppressed(history, value, 5) for value in (0, 2, -2, 5)] == [False, True, True, False]
-    assert not suppression.is_suppressed(dataclasses.replace(history, count_measure=""), 2, 5)
 
 
 def test_a_word_uses_all_64_bits() -> None:

@@ -252,7 +252,7 @@ async def test_a_small_count_is_suppressed_in_filters_and_series(club: Club) -> 
     found = await reports.records(report="members_grouped_count", filter=of_gender)
     assert [(row["grouping_value"], row["members_count"], row.get("masked")) for row in found] == [
         ("a", None, True),
-        ("b", 3, None),
+        ("b", None, True),
     ]
     is_one = {"type": "equal", "field": "members_count", "value": 1}
     both = {"type": "and", "operations": [of_gender, is_one]}
@@ -260,7 +260,87 @@ async def test_a_small_count_is_suppressed_in_filters_and_series(club: Club) -> 
     body = {"report": "members_count_history", "filter": of_gender, "from": "2026-10-31", "to": "2026-10-31"}
     query = parse_query(msgspec.json.encode({**body, "interval": "1d"}), REPORTS_BY_NAME)
     answer = await timeseries(query, [reports.customer], reports.stores, club.clock())
-    assert [(each["values"], each.get("masked")) for each in answer["series"]] == [([None], True), ([3], None)]
+    assert [(each["values"], each.get("masked")) for each in answer["series"]] == [([], True), ([], True)]
+
+
+async def all_counts(reports: MemberReports, *tenants: Tenant, **body: Any) -> list[dict[Any, int | None]]:
+    """The counts of groups as records, as sums over communities, and at the end of the last day."""
+    found = []
+    for more in ({}, {"aggregate_by": "by_grouping_type_and_value"}):
+        answer = await reports.answer(*tenants, report="members_grouped_count", **body, **more)
+        found.append({(row["grouping_type"], row["grouping_value"]): row["members_count"] for row in answer["records"]})
+    days = {"from": "2026-11-01", "to": "2026-11-01", "interval": "1d"}
+    query = parse_query(msgspec.json.encode({"report": "members_count_history", **days, **body}), REPORTS_BY_NAME)
+    answer = await timeseries(query, tenants or [reports.customer], reports.stores, reports.club.clock())
+    found.append({tuple(each["label"].values()): next(iter(each["values"]), None) for each in answer["series"]})
+    return found
+
+
+async def test_every_format_suppresses_the_same_groups(club: Club) -> None:
+    chance = random.Random(SEED)
+    reports = MemberReports(club)
+    for _ in range(25):
+        await reports.join(drawn.random_member(chance))
+    (exact, _, _) = await all_counts(reports)
+    for minimum in (1, 5, 8):
+        reports.customer = tenant_of(club, minimum)
+        records_, sums, last = await all_counts(reports)
+        assert records_ == sums == last
+        assert all(count is None or count == exact[group] for group, count in records_.items())
+        assert all(count == 0 or count >= minimum for count in records_.values() if count is not None)
+        assert (None in records_.values()) == (minimum > 1)
+        # A filter selects groups, and does not change which of them are suppressed.
+        for kind, value in list(records_)[::5]:
+            of_group = [
+                {"type": "equal", "field": name, "value": wanted}
+                for name, wanted in (("grouping_type", kind), ("grouping_value", value))
+            ]
+            expected = {(kind, value): records_[kind, value]}
+            assert await all_counts(reports, filter={"type": "and", "operations": of_group}) == [expected] * 3
+
+
+async def test_a_group_is_suppressed_with_others_of_its_set_only(club: Club) -> None:
+    reports = MemberReports(club, min_cell_size=3)
+    for gender, channel, consents in (
+        *(("a", "web", {"sms_marketing": True}) for _ in range(3)),
+        *(("b", "web", {"sms_marketing": False}) for _ in range(4)),
+        ("b", "ios", {"sms_marketing": False, "email_marketing": True}),
+    ):
+        sent = {"joined_at": "2026-10-01 12:00:00", "gender": gender, "optin_channel": channel, "consents": consents}
+        assert (await club.http.post("/api/v3/profiles", json=sent)).status_code == 201
+    for found in await all_counts(reports):
+        assert {(kind, value): count for (kind, value), count in found.items() if "marketing" not in kind} == {
+            ("gender", "a"): 3,
+            ("gender", "b"): 5,
+            ("optin_channel", "ios"): None,
+            ("optin_channel", "web"): None,
+            ("optin_platform", "ios"): None,
+            ("optin_platform", "web"): None,
+            ("consent_true", "sms_marketing"): 3,
+            ("consent_false", "sms_marketing"): 5,
+            ("consent_true", "email_marketing"): None,
+        }
+
+
+async def test_the_minimum_applies_to_the_sum_over_communities(club: Club, other_club: Club) -> None:
+    reports, other = MemberReports(club), MemberReports(other_club)
+    for one, gender, number in (
+        (reports, "a", 2),
+        (reports, "b", 4),
+        (other, "a", 2),
+        (other, "c", 1),
+        (other, "b", 9),
+    ):
+        for _ in range(number):
+            await one.join(drawn.random_member(random.Random(1)) | {"gender": gender})
+    tenants = (tenant_of(club, 3), tenant_of(other_club, 3))
+    of_gender = {"type": "equal", "field": "grouping_type", "value": "gender"}
+    _, sums, last = await all_counts(reports, *tenants, filter=of_gender)
+    assert sums == last == {("gender", "a"): None, ("gender", "b"): 13, ("gender", "c"): None}
+    # Filters compare the counts of a community, which are suppressed by themselves.
+    is_two = {"type": "and", "operations": [of_gender, {"type": "equal", "field": "members_count", "value": 2}]}
+    grouped = {"report": "members_grouped_count", "aggregate_by": "by_grouping_type_and_value"}
+    assert (await reports.answer(*tenants, **grouped, filter=is_two))["records"] == []
 
 
 # Declarations -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Rows of groups: grouped records and statistics, merged over the communities of each result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from regulars.auth.tenants import Tenant
@@ -11,8 +11,9 @@ from regulars.exports.columns import MASKED, Columns, label_column, measure_colu
 from regulars.exports.source import Customer, ExportRequest, conversions
 from regulars.query import merge, suppression
 from regulars.query.backends import ReadSnapshot
-from regulars.query.compiler.groups import group_labels, plan_groups
+from regulars.query.compiler.groups import group_labels
 from regulars.query.encoders import encode_value
+from regulars.query.group_sums import GroupSums, fetch_group_sums
 from regulars.query.parser import time_range
 from regulars.reports.report import ReportFormat
 
@@ -45,14 +46,8 @@ class GroupRows:
         """Merges and writes one result after the other."""
         query, now = self._request.query, self._request.now
         for customer, tenants in self._request.results():
-            results = []
-            for tenant in tenants:
-                plan = plan_groups(query.for_community(tenant.community_id))
-                values = plan.bind(tenant, now, self._range(tenant))
-                rows = await snapshot.fetch(tenant, query.report.source.backend, plan.statement.sql, values)
-                results.append((tenant, rows))
-            sums = merge.merge_groups(query.measures, len(self._labels), results)
-            rows = self._rows(customer, tenants, sums)
+            groups = await fetch_group_sums(query, tenants, snapshot, now, self._threshold, self._range)
+            rows = self._rows(customer, tenants, groups)
             for convert in conversions(self.columns, rows):
                 await sink.put(convert)
 
@@ -62,12 +57,10 @@ class GroupRows:
         start, end = self._period.instants_in(timestamps.zone_info(tenant.timezone))
         return {"from": start, "to": end}
 
-    def _rows(
-        self, customer: Customer | None, tenants: Sequence[Tenant], sums: Mapping[Any, merge.Totals]
-    ) -> list[list[Any]]:
+    def _rows(self, customer: Customer | None, tenants: Sequence[Tenant], groups: GroupSums) -> list[list[Any]]:
         query = self._request.query
-        masked = suppression.suppressed_groups(query, sums, self._threshold)
-        self.is_masked = self.is_masked or bool(masked)
+        sums, masked = groups.sums, groups.suppressed
+        self.is_masked = self.is_masked or not masked.isdisjoint(sums)
         begin = [] if customer is None else [customer.id, customer.name]
         digits = tenants[0].minor_digits
         found = []

@@ -22,10 +22,11 @@ from regulars.exports.source import Customer, ExportRequest, conversions
 from regulars.query import merge
 from regulars.query.backends import ReadSnapshot
 from regulars.query.bucket_windows import BucketWindows
-from regulars.query.compiler.groups import plan_groups
 from regulars.query.formats.timeseries import (
     BucketGrid,
+    FetchedSeries,
     SeriesKeys,
+    fetch_series,
     merge_series,
     metric_labels,
     resolve_interval,
@@ -83,20 +84,13 @@ class SeriesRows:
     ) -> list[Row]:
         query, now = self._request.query, self._request.now
         grid = BucketGrid(window, self._interval, tenants, now)
-        results = []
-        for tenant in tenants:
-            parameters = grid.parameters(tenant)
-            if parameters is not None:
-                plan = plan_groups(query.for_community(tenant.community_id))
-                values = plan.bind(tenant, now, {**parameters, "max_rows": None})
-                rows = await snapshot.fetch(tenant, query.report.source.backend, plan.statement.sql, values)
-                results.append((tenant, self._keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
-        return await snapshot.run_in_thread(self._merge, results, customer, tenants)
+        fetched = await fetch_series(query, self._keys, grid, tenants, snapshot, now, None)
+        return await snapshot.run_in_thread(self._merge, fetched, customer, tenants)
 
-    def _merge(self, results: Any, customer: Customer | None, tenants: Sequence[Tenant]) -> list[Row]:
+    def _merge(self, fetched: FetchedSeries, customer: Customer | None, tenants: Sequence[Tenant]) -> list[Row]:
         begin = () if customer is None else (customer.id, customer.name)
         found: list[tuple[datetime, int, Row]] = []
-        for number, series in enumerate(merge_series(self._request.query, self._keys, results, tenants)):
+        for number, series in enumerate(merge_series(self._request.query, self._keys, fetched, tenants)):
             self.is_masked = self.is_masked or series.is_masked
             zone = series.timezone or self._period.timezone_name
             labels = tuple(series.label.values())

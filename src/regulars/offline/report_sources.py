@@ -34,7 +34,7 @@ _VALUE = "substr(name, 1 + strpos(name, ':'))"
 
 _CURRENT_COUNTS = f"""
 SELECT {_TYPE} AS grouping_type, {_VALUE} AS grouping_value, CAST(sum(delta) AS bigint) AS members_count,
-       shown_instant(max(at)) AS updated_at
+       CAST(sum(delta) AS bigint) AS exact_count, shown_instant(max(at)) AS updated_at
 FROM (SELECT each_of(groups) AS name, delta, at FROM membership_deltas WHERE at <= $now) AS deltas_by_group
 WHERE name <> 'all:'
 GROUP BY name

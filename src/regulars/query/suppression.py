@@ -1,15 +1,20 @@
 """Suppression of groups that are so small that they might identify a person, as configured by the organization."""
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from regulars.auth.tenants import Tenant
-from regulars.query.compiler.groups import aggregated_measures
-from regulars.query.merge import Totals
+from regulars.core.field_type import FieldType
+from regulars.query.compiler import filter_sql
+from regulars.query.compiler.groups import GroupLabel, aggregated_measures, group_fields
+from regulars.query.merge import Totals, sort_key
 from regulars.query.query import ReportQuery
 from regulars.reports.report import Report, ReportMeasure
+from regulars.reports.small_groups import complementary_groups, set_of_group, small_groups
 
-Group = TypeVar("Group", bound=Hashable)
+Group = tuple[Any, ...]
+"""The values of a group's labels; in timeseries after the time zone and the bucket."""
 
 
 def masked_measures(measures: Iterable[ReportMeasure]) -> dict[str, Any]:
@@ -22,24 +27,81 @@ def min_cell_size(tenants: Iterable[Tenant]) -> int:
     return max((each.min_cell_size or 0 for each in tenants), default=0)
 
 
-def suppressed_groups(query: ReportQuery, sums: Mapping[Group, Totals], threshold: int) -> set[Group]:
-    """The groups of a result to suppress: those with at least one but fewer than `threshold` members.
+def query_of_all_groups(query: ReportQuery, minimum: int) -> ReportQuery:
+    """The query whose groups decide which groups of `query` are suppressed.
 
-    A single suppressed group could be derived from the total, so then the smallest other group is suppressed as well
-    (complementary suppression).
+    A filter that selects groups does not change which of them are suppressed.
     """
-    count_measure = query.report.count_measure
-    if not count_measure or not threshold:
+    if minimum <= 1 or query.filter is None or not query.report.group_key or _adds_up_groups(query):
+        return query
+    return replace(query, filter=None)
+
+
+def suppressed_groups(
+    query: ReportQuery,
+    keys: Sequence[GroupLabel],
+    sums: Mapping[Group, Totals],
+    minimum: int,
+    all_sums: Mapping[Group, Totals] | None = None,
+) -> set[Group]:
+    """The groups of a result to suppress, see `reports/small_groups.py`; `keys` are their labels.
+
+    `all_sums` are the groups of query_of_all_groups, if these are others.
+    """
+    if not query.report.count_measure or minimum <= 1:
         return set()
-    index = next(n for n, each in enumerate(aggregated_measures(query.measures)) if each.name == count_measure)
-    unknown = {group for group, found in sums.items() if found[index] is None}
-    counts = {group: found[index] for group, found in sums.items() if found[index]}
-    small = unknown | {group for group, count in counts.items() if count < threshold}
-    if len(small) == 1 and len(counts) > 1:
-        small.add(min((group for group in counts if group not in small), key=lambda group: counts[group]))
-    return small
+    counts = _counts(query, sums)
+    if _adds_up_groups(query):
+        return set(counts)
+    found = _decide(query.report, keys, counts if all_sums is None else _counts(query, all_sums), minimum)
+    # Where a filter selects a group of some communities only, its sum may be small.
+    return found if all_sums is None else found | small_groups(counts.items(), minimum)
 
 
-def is_suppressed(report: Report, value: Any, threshold: int) -> bool:
-    """Whether a value of a series counts so few members that it is suppressed."""
-    return bool(report.count_measure) and 0 < abs(value) < threshold
+def _counts(query: ReportQuery, sums: Mapping[Group, Totals]) -> dict[Group, int]:
+    """The members of each group that has any; of differences their size."""
+    names = [each.name for each in aggregated_measures(query.measures)]
+    index = names.index(query.report.count_measure)
+    return {group: abs(found[index]) for group, found in sums.items() if found[index]}
+
+
+def _adds_up_groups(query: ReportQuery) -> bool:
+    """Whether the query adds up groups of members, so that a sum may contain what is suppressed."""
+    report, fields = query.report, {each.name for each in group_fields(query)}
+    if fields.issuperset(report.group_key):
+        return False
+    return report.source_for(fields | filter_sql.field_names(query.filter)) is report.source
+
+
+def _decide(report: Report, keys: Sequence[GroupLabel], counts: Mapping[Group, int], minimum: int) -> set[Group]:
+    found = small_groups(counts.items(), minimum)
+    if not found:
+        return found
+    places = {group: _place(report, keys, group) for group in counts}
+    in_order = sorted(counts, key=lambda group: (counts[group], sort_key(keys, group[len(group) - len(keys) :])))
+    # Parts that a part of the labels distinguishes have sums of their own, so they are sets before all groups are.
+    for depth in reversed(range(max(len(path) for _, path in places.values()))):
+        sets: dict[tuple[Group, Group], list[tuple[Group, int]]] = {}
+        for group in in_order:
+            overlapping, path = places[group]
+            sets.setdefault((overlapping, path[:depth]), []).append((group, counts[group]))
+        for members in sets.values():
+            found |= complementary_groups(members, found, minimum)
+    return found
+
+
+def _place(report: Report, keys: Sequence[GroupLabel], group: Group) -> tuple[Group, Group]:
+    """The labels of a group whose values overlap or are never added up, and the others, beginning with the community."""
+    begin = len(group) - len(keys)
+    overlapping, communities, path = [*group[:begin]], list[Any](), list[Any]()
+    named = dict(zip((each.key for each in keys), group[begin:], strict=True))
+    if report.group_key and named.keys() >= set(report.group_key):
+        identity = tuple(named.pop(each) for each in report.group_key)
+        overlapping.append(set_of_group(*identity))
+        path.append(identity)
+    for each in keys:
+        if each.key in named:
+            is_name = each.field.type is FieldType.FLAGS and not each.is_status
+            part = overlapping if is_name else communities if each.field.is_tenant_field else path
+            part.append(named[each.key])
+    return tuple(overlapping), (*communities, *path)

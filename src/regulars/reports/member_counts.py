@@ -13,6 +13,7 @@ from regulars.reports.report import (
     ReportMeasure,
     RowSource,
 )
+from regulars.reports.small_groups import IS_SUPPRESSED, SMALLER_GROUPS
 from regulars.rollups.intervals import ALL_INTERVALS
 
 GROUPING_TYPES = (
@@ -37,27 +38,46 @@ _TYPE = ReportField(
 )
 _VALUE = ReportField("grouping_value", FieldType.STRING, "Indicates aggregation group value.", filterable=True)
 
+_GROUP_KEY = (_TYPE.name, _VALUE.name)
+
 # Now ----------------------------------------------------------------------------------------------------------
 
-# A suppressed count is null, so filters cannot reveal it. Deltas of one commit are netted: a commit whose deltas cancel
-# out does not change updated_at.
+# A suppressed count is null, so filters cannot reveal it; sums over communities are of exact counts, and suppressed after
+# adding. Deltas of one commit are netted: a commit whose deltas cancel out does not change updated_at.
 _NOW = f"""
+WITH counts AS NOT MATERIALIZED (
+    SELECT
+        grouping_type, grouping_value, CAST(sum(delta) AS bigint) AS members_count,
+        coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
+    FROM (
+        SELECT grouping_type, grouping_value, members_count AS delta, updated_at AS changed_at, TRUE AS changes
+        FROM group_counts
+        WHERE community_id = $community AND grouping_type <> 'all'
+        UNION ALL
+        SELECT grouping_type, grouping_value, sum(delta), max(changed_at), sum(delta) <> 0
+        FROM group_count_deltas
+        WHERE community_id = $community AND grouping_type <> 'all'
+            AND {UNCOMPACTED}
+        GROUP BY grouping_type, grouping_value, recorded_xid
+    ) AS deltas
+    GROUP BY grouping_type, grouping_value
+)
 SELECT
-    grouping_type, grouping_value,
-    CASE WHEN sum(delta) <= 0 OR sum(delta) >= $min_cell_size THEN CAST(sum(delta) AS bigint) END AS members_count,
-    coalesce(max(changed_at) FILTER (WHERE changes), min(changed_at)) AS updated_at
-FROM (
-    SELECT grouping_type, grouping_value, members_count AS delta, updated_at AS changed_at, TRUE AS changes
-    FROM group_counts
-    WHERE community_id = $community AND grouping_type <> 'all'
-    UNION ALL
-    SELECT grouping_type, grouping_value, sum(delta), max(changed_at), sum(delta) <> 0
-    FROM group_count_deltas
-    WHERE community_id = $community AND grouping_type <> 'all'
-        AND {UNCOMPACTED}
-    GROUP BY grouping_type, grouping_value, recorded_xid
-) AS counts
-GROUP BY grouping_type, grouping_value
+    grouping_type, grouping_value, updated_at, members_count AS exact_count,
+    CASE WHEN $min_cell_size <= 1 OR (grouping_type, grouping_value) NOT IN (
+        SELECT grouping_type, grouping_value
+        FROM (
+            SELECT
+                grouping_type, grouping_value, members_count,
+                count(*) OVER smaller AS smaller_groups, sum(members_count) OVER smaller AS smaller_count
+            FROM counts
+            WHERE members_count > 0
+            WINDOW smaller AS ({SMALLER_GROUPS}
+            )
+        ) AS ranked
+        WHERE {IS_SUPPRESSED}
+    ) THEN members_count END AS members_count
+FROM counts
 """
 
 MEMBERS_GROUPED_COUNT = Report(
@@ -90,8 +110,9 @@ MEMBERS_GROUPED_COUNT = Report(
             "you want to sum counts between multiple loyalty clubs.",
         ),
     ),
-    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "sum(r.members_count)"),),
+    measures=(ReportMeasure("members_count", FieldType.INTEGER, "Count of members", "sum(r.exact_count)"),),
     count_measure="members_count",
+    group_key=_GROUP_KEY,
 )
 
 # Over time ----------------------------------------------------------------------------------------------------
@@ -222,6 +243,7 @@ MEMBERS_COUNT_HISTORY = Report(
     series_order=("r.place", "r.grouping_value"),
     is_gauge=True,
     count_measure="members_count",
+    group_key=_GROUP_KEY,
     intervals=ALL_INTERVALS,
 )
 

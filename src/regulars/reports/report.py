@@ -165,8 +165,10 @@ class Report:
     grouping `total`. `is_gauge` says that a value is the state at the end of a bucket, not a count of what happened
     in it: of two buckets with the same local time the later one is used. `pre_aggregations` are smaller sources of the
     same values, the smallest first. `count_measure` is the measure that counts members: groups where it is small may be
-    suppressed. `series_order` are expressions over `r` that sort the groups of `default_group_by` in the order of the
-    result, for a timeseries of one measure that is never null: it allows to compute only the series that are returned.
+    suppressed. `group_key` are the fields that identify the group of members that a row counts: filters of such a report
+    select groups, not members. `series_order` are expressions over `r` that sort the groups of `default_group_by` in the
+    order of the result, for a timeseries of one measure that is never null: it allows to compute only the series that are
+    returned.
     `has_members` says that its rows are members, so that filters may name segments.
     """
 
@@ -187,6 +189,7 @@ class Report:
     intervals: tuple[Interval, ...] = ()
     pre_aggregations: tuple[PreAggregation, ...] = ()
     count_measure: str = ""
+    group_key: tuple[str, ...] = ()
     has_members: bool = False
 
     def __post_init__(self) -> None:

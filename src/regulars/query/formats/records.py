@@ -8,9 +8,10 @@ from regulars.auth.tenants import Tenant
 from regulars.core.field_type import FieldType
 from regulars.query import cursors, merge, suppression
 from regulars.query.backends import Backends
-from regulars.query.compiler.groups import group_labels, plan_groups
+from regulars.query.compiler.groups import group_labels
 from regulars.query.compiler.records import cursor_parameters, hidden_key_fields, key_fields, plan_records, shown_fields
 from regulars.query.encoders import encode_flags, encoder_for
+from regulars.query.group_sums import fetch_group_sums
 from regulars.query.query import ReportQuery
 from regulars.reports.report import Report, ReportField
 
@@ -117,28 +118,22 @@ async def _groups(
 ) -> Page:
     """A page of groups over all communities, ordered by their labels."""
     merge.require_single_currency(query, tenants)
-    report, keys = query.report, group_labels(query)
-    results = []
+    keys, minimum = group_labels(query), suppression.min_cell_size(tenants)
     async with backends.snapshot(tenants, now) as snapshot:
-        for tenant in tenants:
-            plan = plan_groups(query.for_community(tenant.community_id))
-            values = plan.bind(tenant, now, {})
-            rows = await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values)
-            results.append((tenant, rows))
-    sums = merge.merge_groups(query.measures, len(keys), results)
+        groups = await fetch_group_sums(query, tenants, snapshot, now, minimum)
+    sums = groups.sums
     in_order = sorted((merge.sort_key(keys, label), label) for label in sums)
     if start is not None:
         last = merge.sort_key(keys, cursors.restore_types(start, [each.field for each in keys]))
         in_order = [each for each in in_order if each[0] > last]
     page = [label for _, label in in_order[: query.limit]]
     digits = tenants[0].minor_digits
-    masked = suppression.suppressed_groups(query, sums, suppression.min_cell_size(tenants))
     found = [
         {
             **merge.serialize_label(keys, label, digits),
             **(
                 suppression.masked_measures(query.measures)
-                if label in masked
+                if label in groups.suppressed
                 else merge.evaluate_measures(query.measures, sums[label])
             ),
         }

@@ -9,7 +9,7 @@ from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
 from regulars.core.field_type import FieldType
 from regulars.query import local_buckets, merge, suppression
-from regulars.query.backends import Backends
+from regulars.query.backends import Backends, ReadSnapshot
 from regulars.query.compiler.groups import GroupLabel, group_labels, plan_groups
 from regulars.query.local_buckets import Bucket
 from regulars.query.parser import time_range
@@ -40,21 +40,9 @@ async def timeseries(query: ReportQuery, tenants: Sequence[Tenant], backends: Ba
     interval = resolve_interval(query, period, tenants, now)
     grid = BucketGrid(period, interval, tenants, now)
     keys = SeriesKeys(query, period.zone is None)
-    plan, backend = plan_groups(query), query.report.source.backend
-    results = []
     async with backends.snapshot(tenants, now) as snapshot:
-        for tenant in tenants:
-            parameters = grid.parameters(tenant)
-            if parameters is None:
-                continue
-            # Suppressed values and rows that are dropped do not count, so the number of rows needed is unknown.
-            is_limited = not suppression.min_cell_size(tenants) and not grid.has_gaps(tenant)
-            parameters["max_rows"] = _MAX_ROWS if is_limited else None
-            values = plan.bind(tenant, now, parameters)
-            rows = await snapshot.fetch(tenant, backend, plan.statement.sql, values)
-            results.append((tenant, keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
-    series = merge_series(query, keys, results, tenants)
-    return build_result(period, interval, series)
+        fetched = await fetch_series(query, keys, grid, tenants, snapshot, now, _MAX_ROWS)
+    return build_result(period, interval, merge_series(query, keys, fetched, tenants))
 
 
 def resolve_interval(query: ReportQuery, period: TimeRange, tenants: Sequence[Tenant], now: datetime) -> Interval:
@@ -159,31 +147,71 @@ class Series:
     is_masked: bool = False
 
 
+TenantRows = Sequence[tuple[Tenant, Iterable[Row]]]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedSeries:
+    """The rows of each tenant; `every` are those of all groups, if a filter selects some of them and others decide what
+    is suppressed.
+    """
+
+    selected: TenantRows
+    every: TenantRows | None
+
+
+async def fetch_series(
+    query: ReportQuery,
+    keys: SeriesKeys,
+    grid: BucketGrid,
+    tenants: Sequence[Tenant],
+    snapshot: ReadSnapshot,
+    now: datetime,
+    max_rows: int | None,
+) -> FetchedSeries:
+    """The rows that the series of a query are merged from; `max_rows` of a tenant are enough, None for all."""
+    minimum = suppression.min_cell_size(tenants)
+
+    async def fetch(which: ReportQuery) -> TenantRows:
+        results = []
+        for tenant in tenants:
+            parameters = grid.parameters(tenant)
+            if parameters is not None:
+                # Suppressed values and rows that are dropped do not count, so the number of rows needed is unknown.
+                parameters["max_rows"] = None if minimum or grid.has_gaps(tenant) else max_rows
+                plan = plan_groups(which.for_community(tenant.community_id))
+                values = plan.bind(tenant, now, parameters)
+                rows = await snapshot.fetch(tenant, query.report.source.backend, plan.statement.sql, values)
+                results.append((tenant, keys.add_to_rows(grid.assign(tenant, rows, query), tenant)))
+        return results
+
+    every = suppression.query_of_all_groups(query, minimum)
+    return FetchedSeries(await fetch(query), None if every is query else await fetch(every))
+
+
 def merge_series(
-    query: ReportQuery, keys: SeriesKeys, results: Iterable[tuple[Tenant, Iterable[Row]]], tenants: Sequence[Tenant]
+    query: ReportQuery, keys: SeriesKeys, fetched: FetchedSeries, tenants: Sequence[Tenant]
 ) -> Iterator[Series]:
     """Merges the rows of all tenants to series, lazily and in the order of the result."""
     metric = metric_labels(query.report)
-    minor_digits, threshold = tenants[0].minor_digits, suppression.min_cell_size(tenants)
+    minor_digits, minimum = tenants[0].minor_digits, suppression.min_cell_size(tenants)
+    width = 2 + len(keys.all)
+    merged = merge.merge_groups(query.measures, width, fetched.selected)
+    every = None if fetched.every is None else merge.merge_groups(query.measures, width, fetched.every)
+    suppressed = suppression.suppressed_groups(query, keys.all, merged, minimum, every)
     found: dict[tuple[tuple[Any, ...], str | None], dict[datetime, merge.Totals]] = {}
-    for (zone, bucket, *label), sums in merge.merge_groups(query.measures, 2 + len(keys.all), results).items():
+    for (zone, bucket, *label), sums in merged.items():
         found.setdefault((tuple(label), zone), {})[bucket] = sums
     in_order = sorted(found, key=lambda key: (merge.sort_key(keys.all, key[0], nulls_last=True), key[1] or ""))
     for measure in query.measures:
         take = merge.measure_getter(measure, query.measures)
         for label, zone in in_order:
             values = {bucket: value for bucket, sums in found[label, zone].items() if (value := take(sums)) is not None}
-            shown = values if not threshold else _not_suppressed(query.report, values, threshold)
             if values:
+                shown = {bucket: value for bucket, value in values.items() if (zone, bucket, *label) not in suppressed}
                 name = (measure.name, *label) if metric else label
                 labelled = merge.serialize_label((*metric, *keys.all), name, minor_digits)
                 yield Series(labelled, shown, zone, is_masked=len(shown) < len(values))
-
-
-def _not_suppressed(report: Report, values: Mapping[datetime, Any], threshold: int) -> Mapping[datetime, Any]:
-    return {
-        bucket: value for bucket, value in values.items() if not suppression.is_suppressed(report, value, threshold)
-    }
 
 
 def metric_labels(report: Report) -> tuple[GroupLabel, ...]:
