@@ -6,7 +6,7 @@ from collections.abc import Collection, Set
 import duckdb
 
 from regulars.offline import object_stores
-from regulars.offline.errors import InvalidInputError
+from regulars.offline.errors import UNEQUAL_LINES, InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles, folder_files
 from regulars.offline.schema import TableSpec
 
@@ -83,7 +83,7 @@ def to_input_error(error: duckdb.Error, what: str = "a file") -> Exception:
 def _cause(text: str) -> str:
     """DuckDB's reason for rejecting a file."""
     if "Error when sniffing" in text:
-        return "each line must have as many fields as the header, with the same separator and closed quotes"
+        return UNEQUAL_LINES
     if line := re.search(r"CSV Error on Line: (\d+)", text):
         if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
             return f"line {line[1]} has {fields[2]} fields, but the header has {fields[1]}"

@@ -7,3 +7,7 @@ class InvalidInputError(ValueError):
 
 class InputNotFoundError(InvalidInputError):
     """A missing file, folder or column, or an unknown name; no row was read."""
+
+
+UNEQUAL_LINES = "each line must have as many fields as the header, with the same separator and closed quotes"
+"""Why an engine rejects a CSV file as a whole."""

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from regulars.aggregations.aggregation import Aggregation
 from regulars.core.errors import MissingDependencyError
-from regulars.file_dialects.encodings import UTF_8, describe
-from regulars.offline import atomic_output, frames, writers
+from regulars.offline import atomic_output, frames, spark_files, writers
 from regulars.offline.casting import SPARK_DIALECT, InputColumn, TypeFamily
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles, match_columns
@@ -139,7 +138,7 @@ class SparkEngine:
             try:
                 rows = found.coalesce(1).localCheckpoint(eager=False)
             except _ERRORS as error:
-                raise _to_input_error(error) from None
+                raise spark_files.to_input_error(error) from None
             self._checkpointed.append(rows)
             return rows
         found = found.persist(StorageLevel.MEMORY_AND_DISK)
@@ -157,7 +156,7 @@ class SparkEngine:
             plan = found._jdf.queryExecution()
             rows = self._session._jsparkSession.internalCreateDataFrame(plan.toRdd(), found._jdf.schema(), False)
         except _ERRORS as error:
-            raise _to_input_error(error) from None
+            raise spark_files.to_input_error(error) from None
         return DataFrame(rows, self._session)
 
     def create_lookup(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -172,7 +171,7 @@ class SparkEngine:
         try:
             return [tuple(row) for row in self._sql(sql).collect()]
         except _ERRORS as error:
-            raise _to_input_error(error) from None
+            raise spark_files.to_input_error(error) from None
 
     def execute(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a report's statement with positional parameters, collected in the driver."""
@@ -181,7 +180,7 @@ class SparkEngine:
         try:
             found = self._session.sql(_to_spark_sql(statement, values), args=named).toArrow()
         except _ERRORS as error:
-            raise _to_input_error(error) from None
+            raise spark_files.to_input_error(error) from None
         finally:
             self._session.conf.set("spark.sql.ansi.doubleQuotedIdentifiers", "false")
             self._drop_input_views()
@@ -192,7 +191,7 @@ class SparkEngine:
         try:
             return self._session.sql(sql)
         except AnalysisException as error:
-            raise _to_input_error(error) from None
+            raise spark_files.to_input_error(error) from None
 
     def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
@@ -212,7 +211,7 @@ class SparkEngine:
             frame.createGlobalTempView(name)
         available = {column: _input_column(column, data_type) for column, data_type in frame.dtypes}
         if isinstance(value, InputFiles):
-            _require_unique_columns(table, names, frame.columns)
+            spark_files.require_unique_columns(table, names, frame.columns)
         return InputTable(table, f"global_temp.{name}", match_columns(table, available, names))
 
     def _frame(self, table: TableSpec, value: Any) -> Any:
@@ -223,11 +222,10 @@ class SparkEngine:
             reader = reader.option("recursiveFileLookup", "true") if path != value.pattern else reader
             try:
                 if value.format == CSV:
-                    options = {"sep": value.separator, "quote": '"', "escape": '"', "encoding": _encoding(table, value)}
-                    return reader.csv(path, header=True, enforceSchema=False, **options)
+                    return spark_files.read_csv(table, reader, path, value)
                 return reader.option("mergeSchema", "true").parquet(path)
             except _ERRORS as error:
-                raise _to_input_error(error) from None
+                raise spark_files.to_input_error(error) from None
         if hasattr(value, "createGlobalTempView"):
             return value
         if hasattr(value, "to_arrow"):
@@ -268,7 +266,7 @@ class SparkEngine:
                 else:
                     self._write_folder(select, str(path))
         except _ERRORS as error:
-            raise _to_input_error(error) from None
+            raise spark_files.to_input_error(error) from None
         finally:
             self._drop_input_views()
             self._free_rows()
@@ -300,7 +298,7 @@ def _bytes_of_rows(frame: Any, value: Any) -> float:
             return math.inf
         size = int(plan.stats().sizeInBytes())
     except _ERRORS as error:
-        raise _to_input_error(error) from None
+        raise spark_files.to_input_error(error) from None
     is_compressed = value.is_compressed if isinstance(value, InputFiles) else frame is value
     return size * _EXPANSION if is_compressed else size
 
@@ -341,31 +339,8 @@ def _start_session(master: str | None) -> SparkSession:
     return session
 
 
-def _encoding(table: TableSpec, files: InputFiles) -> str:
-    """The encoding of CSV files. Raises InvalidInputError for files that Spark can't read as they are."""
-    encodings = {dialect.encoding for _, dialect in files.dialects} or {UTF_8}
-    if any(dialect.has_separator_line for _, dialect in files.dialects):
-        raise InvalidInputError(
-            f"{table.name}: Spark does not read files that begin with sep=. Remove their first line."
-        )
-    if len(encodings) > 1 or any(each.startswith("utf-16") for each in encodings):
-        raise InvalidInputError(
-            f"{table.name}: Spark reads files of one encoding, which is not UTF-16. Found: "
-            f"{', '.join(sorted(map(describe, encodings)))}. Convert them to UTF-8."
-        )
-    return encodings.pop()
-
-
-def _require_unique_columns(table: TableSpec, names: Mapping[str, str], found: Sequence[str]) -> None:
-    """Raises InvalidInputError for a column that a CSV file has twice: Spark appends its position to each of them."""
-    for each in table.columns:
-        name = names.get(each.name, each.name)
-        if sum(column == f"{name}{position}" for position, column in enumerate(found)) > 1:
-            raise InvalidInputError(f"{table.name}.{name} is a column twice: leave one out.")
-
-
 def _input_column(name: str, data_type: str) -> InputColumn:
-    quoted = "`" + name.replace("`", "``") + "`"
+    quoted = spark_files.quoted(name)
     if data_type.startswith("decimal"):
         return InputColumn(quoted, TypeFamily.DECIMAL, int(data_type.split(",")[1].strip(" )")))
     if data_type.startswith("array"):
@@ -373,13 +348,3 @@ def _input_column(name: str, data_type: str) -> InputColumn:
     if data_type.startswith(("struct", "map")):
         return InputColumn(quoted, TypeFamily.OBJECT)
     return InputColumn(quoted, _FAMILIES.get(data_type, TypeFamily.OTHER))
-
-
-def _to_input_error(error: Exception) -> InvalidInputError:
-    if missing := re.search(r'No FileSystem for scheme "\w+"|Class \S+FileSystem not found', str(error)):
-        return InvalidInputError(
-            f"Spark can't access the URL: {missing[0]}. It needs the jars of the object store, and s3a:// instead of s3://; "
-            f"see docs/compute.md."
-        )
-    lines = [line.strip(" :") for line in str(error).splitlines() if not line.startswith("An error occurred while")]
-    return InvalidInputError(f"Spark failed: {lines[0].rstrip('.') if lines else type(error).__name__}.")
