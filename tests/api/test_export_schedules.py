@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,8 @@ import pytest_asyncio
 from api.export_client import ExportClient, export_client
 from api.reporting_client import REPORTS
 from clubs import ManualClock
+from regulars.auth import audit_log
+from regulars.auth.audit_log import AuditFilter
 from regulars.exports import export_table
 from regulars.jobs import export_schedules, exports
 from regulars.settings import Settings
@@ -140,6 +143,34 @@ async def test_a_schedule_is_replaced_and_deleted(client: ExportClient) -> None:
         assert (await send(client, method, path)).status_code == 404
     assert (await send(client, "PUT", path, DAILY)).status_code == 404
     assert (await send(client, "GET", "/x")).status_code == 404
+
+
+@pytest.mark.parametrize(("method", "body"), [("PUT", DAILY), ("DELETE", None)])
+async def test_a_schedule_that_is_deleted_meanwhile_is_not_found(client: ExportClient, method: str, body: Any) -> None:
+    path = f"/{(await create(client))['id']}"
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        await connection.execute("DELETE FROM export_schedules WHERE organization_id = $1", client.organization_id)
+        own = await connection.fetchval("SELECT pg_backend_pid()")
+        request = asyncio.create_task(send(client, method, path, body))
+        async with client.database.unscoped_connection() as other:
+            # Until the request waits for this transaction.
+            while not await other.fetchval(
+                "SELECT true FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))", own
+            ):
+                assert not request.done()
+    assert (await request).status_code == 404
+    assert (await send(client, "GET", path)).status_code == 404
+
+
+async def test_the_audit_log_names_the_schedule(client: ExportClient) -> None:
+    created = await create(client)
+    await send(client, "PUT", f"/{created['id']}", DAILY)
+    await send(client, "DELETE", f"/{created['id']}")
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        entries = await audit_log.list_entries(
+            connection, client.organization_id, AuditFilter(subject_type="export schedule"), limit=100
+        )
+    assert [each.subject_ids for each in entries] == 3 * [(created["id"],)]
 
 
 async def test_every_error_is_in_the_shape_of_the_request(client: ExportClient) -> None:

@@ -16,6 +16,8 @@ import pytest_asyncio
 
 from api.export_client import EXPORTS, SAMPLES, TENANTS_EXPORT, ExportClient, export_client
 from clubs import ManualClock
+from regulars.auth import audit_log
+from regulars.auth.audit_log import AuditFilter
 from regulars.exports import cleanup, export_table, run, stores
 from regulars.exports.export import write_export
 from regulars.jobs import exports as export_jobs
@@ -217,6 +219,13 @@ async def test_the_same_request_twice_is_two_exports_unless_the_key_is_the_same(
     assert (await client.request(headers={"Idempotency-Key": "x" * 256})).status_code == 422
     concurrent = await asyncio.gather(*(client.create(headers={"Idempotency-Key": "tuesday"}) for _ in range(3)))
     assert len({each["id"] for each in concurrent}) == 1
+    # The audit log names the export that each request returned, and none for a conflict.
+    async with client.database.organization_transaction(client.organization_id) as connection:
+        entries = await audit_log.list_entries(
+            connection, client.organization_id, AuditFilter(subject_type="export"), limit=100
+        )
+    recorded = [each.subject_ids for each in entries]
+    assert sorted(recorded) == sorted((each,) for each in [*plain, *keyed, *(each["id"] for each in concurrent)])
 
 
 async def test_a_queued_export_is_cancelled_and_then_deleted(client: ExportClient) -> None:

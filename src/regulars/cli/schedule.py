@@ -172,7 +172,7 @@ def delete(schedule_id: ScheduleId, *, common: CommonOptions | None = None) -> i
 
     async def work(database: Database) -> Schedule:
         found = await _find(database, schedule_id)
-        await schedule_table.delete(database, found.organization_id, found.id)
+        await export_schedules.delete(database, found)
         return found
 
     print(f"Schedule {run_with_database(common, work).name!r} is deleted.")

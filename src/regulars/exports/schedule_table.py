@@ -49,22 +49,29 @@ def _parse_row(row: Any) -> Schedule:
     return Schedule(**{**row, "request": decode_body(bytes(row["request"]))})
 
 
-# The owner of the row stays: a request replaces all but its id and the time of its creation.
-_UPSERT = f"""
+_INSERT = f"""
 INSERT INTO export_schedules ({_COLUMNS})
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-ON CONFLICT (organization_id, id) DO UPDATE
-SET (name, request, community_ids, permits, token_id, cron, timezone, webhook_secret, next_run_at, updated_at) = (
-    excluded.name, excluded.request, excluded.community_ids, excluded.permits, excluded.token_id, excluded.cron,
-    excluded.timezone, excluded.webhook_secret, excluded.next_run_at, excluded.updated_at
-)
+"""
+_REPLACE = f"""
+UPDATE export_schedules
+SET ({_COLUMNS}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+WHERE organization_id = $1 AND id = $2
 """
 
 
-async def save(connection: Any, schedule: Schedule) -> None:
-    """Inserts or replaces a schedule within a transaction of its organization."""
-    await connection.execute(
-        _UPSERT,
+async def insert(connection: Any, schedule: Schedule) -> None:
+    """Inserts a schedule within a transaction of its organization."""
+    await connection.execute(_INSERT, *_values(schedule))
+
+
+async def replace(connection: Any, schedule: Schedule) -> None:
+    """Replaces a schedule, if it exists, within a transaction of its organization."""
+    await connection.execute(_REPLACE, *_values(schedule))
+
+
+def _values(schedule: Schedule) -> Sequence[Any]:
+    return (
         schedule.organization_id,
         schedule.id,
         schedule.name,
@@ -90,14 +97,19 @@ async def count(connection: Any, organization_id: int) -> int:
     return found
 
 
+_GET = f"SELECT {_COLUMNS} FROM export_schedules WHERE organization_id = $1 AND id = $2"
+
+
 async def get(database: Database, organization_id: int, schedule_id: UUID) -> Schedule | None:
     """Returns a schedule of an organization, or None."""
     async with database.organization_transaction(organization_id) as connection:
-        row = await connection.fetchrow(
-            f"SELECT {_COLUMNS} FROM export_schedules WHERE organization_id = $1 AND id = $2",
-            organization_id,
-            schedule_id,
-        )
+        row = await connection.fetchrow(_GET, organization_id, schedule_id)
+    return None if row is None else _parse_row(row)
+
+
+async def lock(connection: Any, organization_id: int, schedule_id: UUID) -> Schedule | None:
+    """Returns a schedule of an organization, locked until the transaction ends, or None."""
+    row = await connection.fetchrow(f"{_GET} FOR UPDATE", organization_id, schedule_id)
     return None if row is None else _parse_row(row)
 
 
@@ -145,9 +157,9 @@ async def set_next_run(connection: Any, schedule: Schedule, next_run_at: datetim
     )
 
 
-async def delete(database: Database, organization_id: int, schedule_id: UUID) -> None:
-    """Deletes a schedule. Its exports stay until they expire."""
-    async with database.organization_transaction(organization_id) as connection:
-        await connection.execute(
-            "DELETE FROM export_schedules WHERE organization_id = $1 AND id = $2", organization_id, schedule_id
-        )
+async def delete(connection: Any, organization_id: int, schedule_id: UUID) -> bool:
+    """Deletes a schedule within a transaction of its organization; False if there is none. Its exports stay."""
+    status = await connection.execute(
+        "DELETE FROM export_schedules WHERE organization_id = $1 AND id = $2", organization_id, schedule_id
+    )
+    return bool(status == "DELETE 1")

@@ -1,5 +1,6 @@
 """Runs schedules: requests the exports that are due, once each, however many processes run."""
 
+import dataclasses
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from regulars.exports import cleanup, export_table, schedule_table
 from regulars.exports.schedule import ScheduleInvalidError, export_of_run
 from regulars.exports.schedule_table import Schedule
 from regulars.jobs import exports
+from regulars.jobs.exports import Record
 from regulars.query.parser.request import ReportRegistry
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.settings import Settings
@@ -67,17 +69,35 @@ MAX_SCHEDULES = 100
 """Number of schedules that an organization may have."""
 
 
-async def create(database: Database, schedule: Schedule) -> None:
-    """Stores a new schedule. Raises TooManySchedulesError."""
+async def create(database: Database, schedule: Schedule, record: Record | None = None) -> None:
+    """Stores and records a new schedule. Raises TooManySchedulesError."""
     async with database.organization_transaction(schedule.organization_id) as connection:
         if await schedule_table.count(connection, schedule.organization_id) >= MAX_SCHEDULES:
             raise TooManySchedulesError(
                 f"The organization has {MAX_SCHEDULES} schedules, the maximum. Delete one that is no longer needed."
             )
-        await schedule_table.save(connection, schedule)
+        await schedule_table.insert(connection, schedule)
+        if record is not None:
+            await record(connection, schedule.id)
 
 
-async def replace(database: Database, schedule: Schedule) -> None:
-    """Replaces a schedule."""
+async def replace(database: Database, schedule: Schedule, record: Record) -> Schedule | None:
+    """Replaces and records a schedule, which keeps its secret and the time of its creation; None if there is none."""
     async with database.organization_transaction(schedule.organization_id) as connection:
-        await schedule_table.save(connection, schedule)
+        before = await schedule_table.lock(connection, schedule.organization_id, schedule.id)
+        if before is None:
+            return None
+        secret = schedule.webhook_secret and (before.webhook_secret or schedule.webhook_secret)
+        found = dataclasses.replace(schedule, created_at=before.created_at, webhook_secret=secret)
+        await schedule_table.replace(connection, found)
+        await record(connection, found.id)
+    return found
+
+
+async def delete(database: Database, schedule: Schedule, record: Record | None = None) -> bool:
+    """Deletes and records a schedule; False if there is none."""
+    async with database.organization_transaction(schedule.organization_id) as connection:
+        is_deleted = await schedule_table.delete(connection, schedule.organization_id, schedule.id)
+        if is_deleted and record is not None:
+            await record(connection, schedule.id)
+    return is_deleted

@@ -1,6 +1,6 @@
 """Exports as jobs: request, cancel, and the job type that runs them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -29,6 +29,10 @@ MAX_UNFINISHED = 10_000
 LOST_ERROR = "The job of this export was lost."
 
 
+Record = Callable[[Any, UUID], Awaitable[None]]
+"""Records a request, such as in the audit log, in the transaction of a connection, with the id of its object."""
+
+
 class TooManyExportsError(AccessDenied):
     """An organization has too many exports that wait or run."""
 
@@ -44,8 +48,8 @@ class KeyConflictError(Exception):
     """An idempotency key was used for another request."""
 
 
-async def request_export(database: Database, new: NewExport) -> Export:
-    """Creates an export and its job in one transaction; returns the export.
+async def request_export(database: Database, new: NewExport, record: Record | None = None) -> Export:
+    """Creates an export and its job in one transaction, which also records it; returns the export.
 
     The same idempotency key and request return the export that was created first. Raises KeyConflictError for another
     request with the key, TooManyExportsError.
@@ -58,7 +62,10 @@ async def request_export(database: Database, new: NewExport) -> Export:
             await insert_export(connection, new, database.clock())
         elif existing.request_hash != new.request_hash:
             raise KeyConflictError
-    found = await export_table.get(database, new.organization_id, new.id if existing is None else existing.id)
+        export_id = new.id if existing is None else existing.id
+        if record is not None:
+            await record(connection, export_id)
+    found = await export_table.get(database, new.organization_id, export_id)
     assert found is not None  # noqa: S101 - an export is not deleted before it has finished
     return found
 

@@ -99,6 +99,11 @@ class RequestAudit:
                 raise
             raise self._unavailable() from error
 
+    async def insert_subject(self, connection: Any, subject_id: object) -> None:
+        """Inserts the entry in the connection's transaction, with the id of its subject."""
+        self.subject_ids = [str(subject_id)]
+        await self.insert(connection)
+
     async def write(self, value: object = None) -> None:
         """Writes the entry in a transaction of its own. Raises ApiError, 503, if it can't be written."""
         if not self.is_required:

@@ -52,9 +52,10 @@ def _create(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
         schedule = _schedule(context, requested)
         try:
-            await export_schedules.create(context.app.database, schedule)
+            await export_schedules.create(context.app.database, schedule, context.audit.insert_subject)
         except export_schedules.TooManySchedulesError as error:
             raise ApiError(429, str(error)) from None
+        context.audit.is_written = True
         return {"export_schedule": _with_secret(schedule, await _describe(context, schedule))}
 
     return PricedQuery(costs.METADATA_COST, execute)
@@ -65,13 +66,13 @@ def _replace(context: ReportRequest) -> PricedQuery:
 
     async def execute() -> object:
         before = await _find(context)
-        found = _schedule(context, requested)
-        schedule = replace(found, id=before.id, created_at=before.created_at)
-        if before.webhook_secret is not None and schedule.webhook_secret is not None:
-            schedule = replace(schedule, webhook_secret=before.webhook_secret)
-        await export_schedules.replace(context.app.database, schedule)
+        new = replace(_schedule(context, requested), id=before.id)
+        schedule = await export_schedules.replace(context.app.database, new, context.audit.insert_subject)
+        if schedule is None:
+            raise _not_found()
+        context.audit.is_written = True
         described = await _describe(context, schedule)
-        is_new_secret = schedule.webhook_secret != before.webhook_secret
+        is_new_secret = schedule.webhook_secret == new.webhook_secret
         return {"export_schedule": _with_secret(schedule, described) if is_new_secret else described}
 
     return PricedQuery(costs.METADATA_COST, execute)
@@ -119,7 +120,9 @@ def _delete(context: ReportRequest) -> PricedQuery:
     async def execute() -> object:
         schedule = await _find(context)
         described = await _describe(context, schedule)
-        await schedule_table.delete(context.app.database, schedule.organization_id, schedule.id)
+        if not await export_schedules.delete(context.app.database, schedule, context.audit.insert_subject):
+            raise _not_found()
+        context.audit.is_written = True
         return {"export_schedule": {**described, "next_run_at": None}}
 
     return PricedQuery(costs.METADATA_COST, execute)
@@ -127,18 +130,21 @@ def _delete(context: ReportRequest) -> PricedQuery:
 
 async def _find(context: ReportRequest) -> Schedule:
     """The schedule in the path. Raises ApiError, 404, and AccessDenied, 403, as for an export."""
-    missing = ApiError(404, "Export schedule not found, or not accessible with this token.")
     try:
         schedule_id = parse_id(context.path_params["id"])
     except ApiError:
-        raise missing from None
+        raise _not_found() from None
     found = await schedule_table.get(context.app.database, context.organization_id, schedule_id)
     if found is None or not set(found.community_ids) <= {each.community_id for each in context.tenants}:
-        raise missing
+        raise _not_found()
     report = context.app.reports.get(found.request["report"])
     if report is not None:
         context.require_permit(report.permit)
     return found
+
+
+def _not_found() -> ApiError:
+    return ApiError(404, "Export schedule not found, or not accessible with this token.")
 
 
 def _has_report_permit(context: ReportRequest, schedule: Schedule) -> bool:

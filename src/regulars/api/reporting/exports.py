@@ -66,14 +66,13 @@ async def _create(
         webhook_url=requested.webhook_url,
         webhook_secret=secret,
     )
-    context.audit.subject_ids = [str(new.id)]
     context.audit.details["report"] = requested.query.report.name
-    # Before it is requested, so that no export runs that is not recorded.
-    await context.audit.write()
     try:
-        export = await export_jobs.request_export(context.app.database, new)
+        # In the same transaction, so that no export runs that is not recorded.
+        export = await export_jobs.request_export(context.app.database, new, context.audit.insert_subject)
     except export_jobs.KeyConflictError:
         raise ApiError(422, "The Idempotency-Key was used for another export. Choose a new one.") from None
+    context.audit.is_written = True
     described = await describe_export(context, export)
     if export.webhook_secret is not None:
         described["webhook_secret"] = f"whsec_{base64.b64encode(export.webhook_secret).decode()}"
