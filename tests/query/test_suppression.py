@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from regulars.auth.tenants import Tenant
 from regulars.query import suppression
-from regulars.query.compiler.groups import group_labels
+from regulars.query.compiler.groups import GroupLabel, group_labels
 from regulars.query.query import Comparison, ReportQuery
 from regulars.reports.registry import REPORTS_BY_NAME
 
@@ -136,3 +136,28 @@ def test_suppressed_groups_do_not_follow_from_the_sum(counts: list[int], minimum
         assert sum(found) >= minimum
         assert len(found) < sum(found)
         assert len(found) > 1
+
+
+# Values of fields ---------------------------------------------------------------------------------------------
+
+
+def values_of(report: str, field: str, counts: dict[Any, int], minimum: int = MINIMUM, **more: Any) -> tuple[Any, Any]:
+    found = REPORTS_BY_NAME[report]
+    label = GroupLabel(field, found.fields_by_name[field], **more)
+    return suppression.suppressed_values(found, (label,), counts, minimum)
+
+
+def test_values_that_are_too_small_and_values_that_reveal_them() -> None:
+    counts = {"a": 4, "b": 9, None: 7}
+    assert values_of("members_count", "gender", counts) == ({"a"}, {None})
+    assert values_of("members_count", "gender", counts, 0) == (set(), set())
+    assert values_of("members_count", "consents", counts) == ({"a"}, set())
+    assert values_of("members_count", "consents", {True: 9, False: 4}, is_status=True) == ({False}, {True})
+    assert values_of("sendings", "channel", counts) == ({"a"}, set())
+
+
+def test_values_of_groups_are_no_members_in_records_and_sums_in_timeseries() -> None:
+    counts = {"gender": 2, "country": 9}
+    assert values_of("members_grouped_count", "grouping_type", counts) == (set(), set())
+    assert values_of("members_count_history", "grouping_type", counts) == (set(), set(counts))
+    assert values_of("members_count_history", "grouping_type", counts, 1) == (set(), set())

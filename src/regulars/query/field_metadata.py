@@ -9,7 +9,7 @@ import msgspec
 from regulars.auth.tenants import Tenant
 from regulars.core import timestamps
 from regulars.core.field_type import FieldType
-from regulars.query import merge
+from regulars.query import merge, suppression
 from regulars.query.backends import Backends
 from regulars.query.compiler.groups import GroupLabel, aggregated_measures, unnest_elements
 from regulars.query.compiler.statements import QueryPlan, cached_plan, from_clause
@@ -28,31 +28,38 @@ async def field_metadata(
     """The values of a field, most frequent first, from one snapshot at `now`.
 
     Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole
-    local months, from that of `from` to that of `to`. Values with counts below the tenant's minimum cell size are
-    omitted.
+    local months, from that of `from` to that of `to`. Values with counts below the minimum cell size are omitted; other
+    counts that are suppressed are None.
     """
-    report = query.report
+    report, minimum = query.report, suppression.min_cell_size(tenants)
     counts: dict[Any, Any] = {}
     async with backends.snapshot(tenants, now) as snapshot:
         for tenant in tenants:
-            plan = _plan(query.for_community(tenant.community_id), is_alone=len(tenants) == 1)
+            plan = _plan(query.for_community(tenant.community_id), is_limited=len(tenants) == 1 and not minimum)
             values = plan.bind(tenant, now, _parameters(query, tenant))
             for value, count in await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values):
-                if count and count >= (tenant.min_cell_size or 0):
+                if count:
                     counts[value] = counts.get(value, 0) + int(count)
-    label = (GroupLabel(query.field.name, query.field),)
-    in_order = sorted(counts, key=lambda value: (-counts[value], merge.sort_key(label, (value,))))
-    found = [{"value": _encode(query, value, tenants[0]), "count": counts[value]} for value in in_order]
+    label = (GroupLabel(query.field.name, query.field, is_status=query.object_key is not None),)
+    small, masked = suppression.suppressed_values(report, label, counts, minimum)
+    in_order = sorted(
+        counts.keys() - small,
+        key=lambda value: (value in masked, 0 if value in masked else -counts[value], merge.sort_key(label, (value,))),
+    )
+    found = [
+        {"value": _encode(query, value, tenants[0]), "count": None if value in masked else counts[value]}
+        for value in in_order
+    ]
     name = query.field.name if query.object_key is None else f"{query.field.name}.{query.object_key}"
     return {"report": report.name, "field": name, "values": found[:MAX_VALUES]}
 
 
-def _plan(query: FieldValuesQuery, is_alone: bool) -> QueryPlan:
-    variant = ("values", query.field.name, query.object_key is None, is_alone)
-    return cached_plan(query.report, query.filter, variant, lambda: _sql(query, is_alone))
+def _plan(query: FieldValuesQuery, is_limited: bool) -> QueryPlan:
+    variant = ("values", query.field.name, query.object_key is None, is_limited)
+    return cached_plan(query.report, query.filter, variant, lambda: _sql(query, is_limited))
 
 
-def _sql(query: FieldValuesQuery, is_alone: bool) -> str:
+def _sql(query: FieldValuesQuery, is_limited: bool) -> str:
     report, backend = query.report, query.report.source.backend
     rows, value = _values(query)
     measures = (
@@ -60,8 +67,8 @@ def _sql(query: FieldValuesQuery, is_alone: bool) -> str:
     )
     count = render_sql(measures[0].sql, backend) if measures else "count(*)"
     sql = f"SELECT\n    {value} AS value,\n    {count} AS count\n{rows}\nGROUP BY 1"
-    # With several communities, a value may be frequent only in their sum.
-    return f"{sql}\nORDER BY 2 DESC, 1\nLIMIT {MAX_VALUES}" if is_alone else sql
+    # With several communities, a value may be frequent only in their sum; rare values decide what is suppressed.
+    return f"{sql}\nORDER BY 2 DESC, 1\nLIMIT {MAX_VALUES}" if is_limited else sql
 
 
 def _values(query: FieldValuesQuery) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from regulars.query.compiler import filter_sql
 from regulars.query.compiler.groups import GroupLabel, aggregated_measures, group_fields
 from regulars.query.merge import Totals, sort_key
 from regulars.query.query import ReportQuery
-from regulars.reports.report import Report, ReportMeasure
+from regulars.reports.report import Report, ReportFormat, ReportMeasure
 from regulars.reports.small_groups import complementary_groups, set_of_group, small_groups
 
 Group = tuple[Any, ...]
@@ -56,6 +56,22 @@ def suppressed_groups(
     found = _decide(query.report, keys, counts if all_sums is None else _counts(query, all_sums), minimum)
     # Where a filter selects a group of some communities only, its sum may be small.
     return found if all_sums is None else found | small_groups(counts.items(), minimum)
+
+
+def suppressed_values(
+    report: Report, keys: Sequence[GroupLabel], counts: Mapping[Any, int], minimum: int
+) -> tuple[set[Any], set[Any]]:
+    """Of the values of a field with their counts: those that are too small, and the others to suppress."""
+    if report.group_key:
+        # Records of groups are counted, not members; in timeseries members of several groups are added up.
+        is_records = report.format is ReportFormat.RECORDS
+        return set(), set() if is_records or minimum <= 1 else set(counts)
+    small = small_groups(counts.items(), minimum)
+    if not report.count_measure:
+        return small, set()
+    return small, {
+        value for (value,) in _decide(report, keys, {(each,): counts[each] for each in counts}, minimum)
+    } - small
 
 
 def _counts(query: ReportQuery, sums: Mapping[Group, Totals]) -> dict[Group, int]:

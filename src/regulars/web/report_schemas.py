@@ -259,6 +259,7 @@ def field_metadata_schema(reports: Sequence[Report]) -> EndpointSchema:
         "from": _TEXT_OR_NULL,
         "to": _TEXT_OR_NULL,
     }
-    values = {"type": "array", "items": object_schema({"value": {}, "count": {"type": "integer"}}, "FieldValueCount")}
+    count = {"type": ["integer", "null"], "description": "Null if it is suppressed."}
+    values = {"type": "array", "items": object_schema({"value": {}, "count": count}, "FieldValueCount")}
     response = object_schema({"report": _TEXT, "field": _TEXT, "values": values}, "FieldMetadata")
     return EndpointSchema(request_object("FieldMetadataQuery", ["report", "field"], properties), response, {})

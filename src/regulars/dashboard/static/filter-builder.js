@@ -91,7 +91,8 @@ document.addEventListener("focusin", async (event) => {
     if (each.value === null) continue;
     const option = document.createElement("option");
     option.value = String(each.value);
-    option.label = each.name ? `${each.name} (${each.count})` : `${each.value} (${each.count})`;
+    const name = each.name || String(each.value);
+    option.label = each.count === null ? name : `${name} (${each.count})`;
     input.list?.append(option);
   }
 });
