@@ -9,6 +9,7 @@ import pytest
 
 import migrated_store
 from cli.conftest import Command, create_community
+from regulars.cli import backup
 from regulars.storage import embedded
 from storage.test_migrate import create_store_of_0_1_0
 
@@ -53,6 +54,15 @@ def _back_up_and_restore(command: Command, tmp_path: Path, other_database: list[
     assert broken.code == 1
     assert broken.err.endswith("Nothing was changed.\n")
     assert "nord" in command("community", "list", *other_database).out
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:se%20cret@db:5433/club", "postgresql://db:5433/club?user=ann&password=se%20cret"]
+)
+def test_passwords_are_not_part_of_command_lines(url: str) -> None:
+    bare, password = backup._without_password(url)
+    assert (bare, password) == ("user=ann dbname=club host=db port=5433", "se cret")
+    assert backup._without_password(bare) == (bare, None)
 
 
 def test_doctor_shows_settings_with_their_sources_versions_and_problems(

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 from cyclopts import Parameter
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from regulars import bootstrap
 from regulars.bootstrap import DatabaseUnavailableError
@@ -162,8 +162,6 @@ def _run(settings: Settings, name: str, url: str | None, arguments: Sequence[str
 
 
 def _without_password(url: str) -> tuple[str, str | None]:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url, None
-    _, _, address = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{address}")), unquote(parts.password)
+    parameters = conninfo_to_dict(url)
+    password = parameters.pop("password", None)
+    return make_conninfo(**parameters), None if password is None else str(password)  # type: ignore[arg-type]
