@@ -9,7 +9,8 @@ MAX_KINDS = 50
 
 MAX_MESSAGE_LENGTH = 200
 
-_DETAILS = re.compile(r"""(, not ['"].*|\b\S*[0-9]\S*)$|\S*[0-9]\S*(?=[ ,;:])""", re.DOTALL)
+# A text that is no profile may be the name of a person: it is a detail in every message.
+_DETAILS = re.compile(r"""((?<=no profile) .*|, not ['"{\[].*|\b\S*[0-9]\S*)$|\S*[0-9]\S*(?=[ ,;:])""", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -25,13 +26,14 @@ class RowKind:
     message: str
 
 
-# What follows such a word, or stands in quotation marks, may be the value of a row.
-_VALUES = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|['"`:].*""", re.DOTALL)
+# What stands in quotation marks, or follows a colon, may be the value of a row. Python escapes quotation marks in it.
+_VALUES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|['"`:].*""", re.DOTALL)
 
 
-def _message(field: str, text: str) -> str:
+def without_values(field: str, text: str) -> str:
+    """A message about rows or a file as it may be stored: without the values that it quotes."""
     path = ".".join(part for part in field.split(".") if not part.isdigit())
-    return _VALUES.sub("...", f"{path} {text}".strip())[:MAX_MESSAGE_LENGTH]
+    return _VALUES.sub("...", f"{path} {_DETAILS.sub('', text)}".strip())[:MAX_MESSAGE_LENGTH]
 
 
 class RowKinds:
@@ -48,7 +50,7 @@ class RowKinds:
             key = (field, _DETAILS.sub("", text))
             if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
                 key = ("", "other")
-            kind = self._kinds.setdefault(key, RowKind(0, line, f"{field} {text}".strip(), _message(*key)))
+            kind = self._kinds.setdefault(key, RowKind(0, line, f"{field} {text}".strip(), without_values(*key)))
             kind.count += 1
 
     def most_frequent(self) -> list[RowKind]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -190,6 +191,14 @@ async def test_problems_follow_from_the_parts(club: Club, database: Database) ->
     assert Settings().run_retention_days == 90
 
 
+async def test_a_file_without_a_header_leaves_no_values_in_the_record_of_its_load(club: Club) -> None:
+    content = b"Kari Nordmann;kari@example.com;90000001\nOla;ola@example.com;90000002\n"
+    answer = await club.http.post("/v1/import/profiles", content=content, headers={"Content-Type": "text/csv"})
+    assert (answer.status_code, "Kari Nordmann" in answer.text) == (422, True)
+    (load,) = (await health(club))["rejected_loads"]
+    assert load["error"] == "external_id is a required column. Found..."
+
+
 async def test_a_load_that_stopped_is_recorded_unless_the_database_is_gone(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +229,14 @@ def test_reasons_of_rejected_rows_have_no_values() -> None:
         "items.birthday is not a date...",
         "items.birthday has ... in it",
     }
+    for text in ("no profile Ada", "no profile Ada Eva", "no profile ada@example.com", "no profile 9000 0001"):
+        kinds = RowKinds()
+        kinds.add(1, {"profile": f"There is {text}"})
+        assert [each.message for each in kinds.most_frequent()] == ["profile There is no profile"]
+    for text in (repr('it\'s "Ada"'), repr("Ada\\"), '{"name":"Ada Eva","age":[1', '["Ada","Eva"]'):
+        kinds = RowKinds()
+        kinds.add(1, {"type": f"has 'a', not {text}, or so"})
+        assert not re.search("Ada|Eva", kinds.most_frequent()[0].message)
     full = RowKinds()
     for number in range(MAX_KINDS + 2):
         full.add(number, {f"field{chr(97 + number % 26)}{chr(97 + number // 26)}": "is wrong"})
