@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from regulars.bootstrap import schema_statements
+from regulars.model import identities
 from regulars.observability.data_health import NEWEST_FACTS
 from regulars.storage.database import SESSION_SETTINGS
 from regulars.storage.migrate import migrate, role_of
@@ -66,6 +67,15 @@ def test_the_newest_member_is_the_last_of_an_index(app: psycopg.Connection) -> N
     app.execute(f"PREPARE newest_facts (int, timestamptz) AS {NEWEST_FACTS}".encode())
     plan = app.execute(b"EXPLAIN (COSTS OFF) EXECUTE newest_facts (NULL, NULL)").fetchall()
     assert any("Scan Backward using profiles_by_member_id" in line for (line,) in plan), plan
+
+
+def test_identities_of_rows_are_looked_up_by_their_keys(app: psycopg.Connection) -> None:
+    statement = identities._SELECT.format(condition=identities._IS_OF_ROWS)
+    app.execute(f"PREPARE identities_of_rows (int, text[], text[], bigint[]) AS {statement}".encode())
+    plan = app.execute(b"EXPLAIN (COSTS OFF) EXECUTE identities_of_rows (NULL, NULL, NULL, NULL)").fetchall()
+    conditions = [line.split("Index Cond: ")[1] for (line,) in plan if "Index Cond" in line]
+    assert len(conditions) == 2
+    assert all("identifier = " in each or "id = ANY" in each for each in conditions), plan
 
 
 def test_values_have_no_statistics_and_the_columns_of_plans_have(app: psycopg.Connection) -> None:

@@ -124,17 +124,30 @@ def validate_list(identities: Sequence[IdentityIn]) -> tuple[IdentityRow, ...]:
     return tuple(rows)
 
 
-async def _fetch(scope: Scope, condition: str, *bound: object) -> list[Identity]:
-    rows = await scope.fetch(
-        f"""
-        SELECT id, profile_id, handle, identifier, extra
+_SELECT = """
+SELECT id, profile_id, handle, identifier, extra
+FROM identities
+WHERE community_id = $1 AND {condition}
+ORDER BY id
+"""
+
+# Each identity is looked up by a key. The lateral with OFFSET keeps this also in tables without statistics.
+_IS_OF_ROWS = """id = ANY (ARRAY(
+    SELECT same.id
+    FROM unnest($2::text[], $3::text[]) AS input (handle, identifier)
+    CROSS JOIN LATERAL (
+        SELECT id
         FROM identities
-        WHERE community_id = $1 AND {condition}
-        ORDER BY id
-        """,
-        scope.community_id,
-        *bound,
-    )
+        WHERE community_id = $1 AND handle = input.handle AND identifier = input.identifier
+        OFFSET 0
+    ) AS same
+    UNION ALL
+    SELECT unnest($4::bigint[])
+))"""
+
+
+async def _fetch(scope: Scope, condition: str, *bound: object) -> list[Identity]:
+    rows = await scope.fetch(_SELECT.format(condition=condition), scope.community_id, *bound)
     return [Identity(**{**row, "extra": {**_NEW, **msgspec.json.decode(row["extra"])}}) for row in rows]
 
 
@@ -149,7 +162,7 @@ async def find_existing(uow: UnitOfWork, rows: Iterable[IdentityRow]) -> Identit
         return {}
     found = await _fetch(
         uow,
-        "((handle, identifier) IN (SELECT * FROM unnest($2::text[], $3::text[])) OR id = ANY ($4))",
+        _IS_OF_ROWS,
         [row.handle for row in planned],
         [row.identifier for row in planned],
         [row.id for row in planned if row.id is not None],
