@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -16,13 +16,14 @@ import pytest
 from clubs import ManualClock, create_club
 from hypothesis_settings import SEED, examples
 from query.event_reports import HISTORY, SampleEvent, build_query, create_tenant
-from query.timeseries_oracle import CountedEvent, expected, local_floor, local_time
+from query.timeseries_oracle import CountedEvent, expected, parse_instant, utc_wall_time
 from regulars.model.community import NewCommunity
 from regulars.query.backends import Backends
+from regulars.query.formats.statistics import statistics
 from regulars.query.formats.timeseries import timeseries
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.rollups.compaction import compact
-from regulars.rollups.intervals import ALL_INTERVALS, Interval
+from regulars.rollups.intervals import ALL_INTERVALS
 from regulars.storage.database import Database
 from reports.club_fixture import ClubFixture
 
@@ -123,8 +124,18 @@ async def test_every_timeseries_equals_that_of_the_oracle(database: Database) ->
 # Stored facts -------------------------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
-REPEATED = datetime(2026, 10, 25, 1, tzinfo=UTC)
-"""When clocks are put back: in Oslo by an hour, in Troll by two."""
+ZONE_CHANGES = [
+    ("Europe/Oslo", "2026-03-29T01:00Z"),
+    ("Europe/Oslo", "2026-10-25T01:00Z"),
+    ("Antarctica/Troll", "2026-10-25T01:00Z"),  # by two hours
+    ("Australia/Lord_Howe", "2026-04-04T15:00Z"),  # by half an hour
+    ("Australia/Lord_Howe", "2026-10-03T15:30Z"),
+    ("America/Santiago", "2026-04-05T03:00Z"),  # from midnight to 23:00
+    ("America/Santiago", "2026-09-06T04:00Z"),  # from midnight to 01:00
+    ("Asia/Beirut", "2026-03-28T22:00Z"),
+    ("Africa/Cairo", "2026-10-29T21:00Z"),
+    ("Pacific/Apia", "2011-12-30T10:00Z"),  # by a day
+]
 
 COUNTED = [
     ("sendings_events_history", None),
@@ -134,6 +145,9 @@ COUNTED = [
     ("member_balance", "total"),
 ]
 """Reports in which every fact of its kind counts once, and their grouping."""
+
+STATISTICS = [("offers_events_stats", "seen"), ("links_visits_stats", "visits"), ("transactions_stats", "transactions")]
+"""Statistics that count such facts, and their measure."""
 
 
 async def load_facts(club: ClubFixture, instants: Sequence[datetime]) -> None:
@@ -157,49 +171,67 @@ async def load_facts(club: ClubFixture, instants: Sequence[datetime]) -> None:
         assert not summary.rejected, summary.rejections
 
 
-def values_by_zone(result: dict[str, Any]) -> dict[tuple[str, str], int]:
+def counts_by_zone(result: dict[str, Any]) -> Counter[tuple[str, str]]:
     """The counts of a result by zone and bucket."""
-    return {
-        (series["timezone"], bucket): value
-        for series in result["series"]
-        if series["label"].get("metric") in (None, "visits", "transactions")
-        for bucket, value in zip(result["time_buckets"], series["values"], strict=True)
-        if value is not None
-    }
+    counts: Counter[tuple[str, str]] = Counter()
+    for series in result["series"]:
+        if series["label"].get("metric") in (None, "visits", "transactions"):
+            for bucket, value in zip(result["time_buckets"], series["values"], strict=True):
+                counts[series.get("timezone", ""), bucket] += value or 0
+    return +counts
 
 
 @pytest.mark.slow
-async def test_stored_facts_around_a_repeated_hour_are_in_their_local_buckets(
-    database: Database, clock: ManualClock
+@pytest.mark.parametrize(("zone", "written"), ZONE_CHANGES)
+async def test_stored_facts_around_a_change_of_clocks_are_in_their_local_buckets(
+    database: Database, clock: ManualClock, zone: str, written: str
 ) -> None:
-    random = Random(SEED)
-    clock.at = now = datetime(2026, 10, 26, tzinfo=UTC)
-    facts: dict[str, list[datetime]] = {}
-    clubs = []
+    random = Random(f"{SEED} {zone} {written}")
+    change = datetime.fromisoformat(written)
+    clock.at = now = change + timedelta(days=3)
+    clubs: list[ClubFixture] = []
+    facts: dict[int, list[datetime]] = {}
     async with AsyncExitStack() as stack:
-        for zone in ("Europe/Oslo", "Antarctica/Troll", "Asia/Kolkata"):
-            slug = f"repeated-{next(_numbers)}"
-            new = NewCommunity(slug, "Happy", "NO", zone, "NOK")
+        for each in (zone, zone, random.choice(["Asia/Kolkata", "Europe/London"])):
+            new = NewCommunity(f"changed-{next(_numbers)}", "Happy", "NO", each, "NOK")
             club = ClubFixture(await stack.enter_async_context(asynccontextmanager(create_club)(database, clock, new)))
-            facts[zone] = [REPEATED + timedelta(minutes=random.randint(-200, 200)) for _ in range(120)]
-            await load_facts(club, facts[zone])
+            instants = [
+                change + timedelta(seconds=int(random.uniform(-1, 1) * random.choice([5_400, 90_000, 250_000])))
+                for _ in range(100)
+            ]
+            facts[club.tenant.community_id] = [*instants, change, change - timedelta(seconds=1)]
+            await load_facts(club, facts[club.tenant.community_id])
             clubs.append(club)
-        tenants = [each.tenant for each in clubs]
-        for number in range(examples(40)):
-            if number == examples(40) // 2:
-                for each in clubs:
-                    await compact(database, each.club.community.id)
-            interval = random.choice([Interval.MINUTES_5, Interval.HOUR])
-            begin = datetime.fromisoformat("2026-10-25T00:00") + timedelta(minutes=random.randint(-60, 240))
-            end = begin + timedelta(minutes=random.randint(0, 120))
-            first, last = (local_floor(each, interval.code) for each in (begin, end))
+        for number in range(examples(20)):
+            if number == examples(20) // 2:
+                for club in clubs:
+                    await compact(database, club.club.community.id)
+            tenants = [each.tenant for each in random.choice([clubs[:1], clubs[:2], clubs])]
+            zones = {each.community_id: each.timezone for each in tenants}
+            counted = [
+                CountedEvent(each.community_id, each.timezone, at, None, None)
+                for each in tenants
+                for at in facts[each.community_id]
+            ]
+            interval = random.choice(ALL_INTERVALS)
+            length = {"5m": timedelta(hours=8), "1h": timedelta(days=4)}.get(interval.code, timedelta(days=9))
+            begin, end = times(random, change, random.choice([1, 0.1]) * length)
             for name, by in COUNTED:
-                counts = Counter(
-                    (zone, f"{bucket.isoformat()}.000")
-                    for zone, instants in facts.items()
-                    for at in instants
-                    if first <= (bucket := local_floor(local_time(at, zone), interval.code)) <= last
-                )
                 query = build_query(REPORTS_BY_NAME[name], begin, end, by, interval)
                 result = await timeseries(query, tenants, Backends(database), now)
-                assert values_by_zone(result) == counts, (SEED, number, name, interval.code, begin, end)
+                wanted = expected(counted, zones, begin, end, (), interval.code, now)
+                case = SEED, number, name, zones, interval.code, begin, end
+                assert counts_by_zone(result) == counts_by_zone(wanted), case
+            for name, measure in STATISTICS:
+                answer = await statistics(
+                    build_query(REPORTS_BY_NAME[name], begin, end), tenants, Backends(database), now
+                )
+                found = sum(each["values"][measure] for each in answer["statistics"])
+                assert found == count_between(counted, begin, end), (SEED, number, name, zones, begin, end)
+
+
+def count_between(counted: Sequence[CountedEvent], start: str, end: str) -> int:
+    """The number of events of a range, whose ends are local times in each zone if there are several."""
+    if len({each.zone for each in counted}) > 1:
+        start, end = (utc_wall_time(each).isoformat() for each in (start, end))
+    return sum(parse_instant(start, each.zone) <= each.at < parse_instant(end, each.zone) for each in counted)
