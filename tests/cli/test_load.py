@@ -117,6 +117,13 @@ def test_a_missing_column_is_reported_with_its_file(command: Command, slug: str,
     assert done.err.startswith("regulars: members.csv: profile is a required column. Found: ")
 
 
+def test_an_errors_file_has_no_formulas(command: Command, slug: str, folder: Path) -> None:
+    (folder / "=1+1.csv").write_text(SALES)
+    command("load", "transactions", "=1+1.csv", "--community", slug, "--errors-file", "rejected.csv")
+    with (folder / "rejected.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == ["file", "'=1+1.csv", "'=1+1.csv"]
+
+
 def test_an_errors_file_that_is_not_writable_is_rejected(command: Command, slug: str, folder: Path) -> None:
     done = command("load", "transactions", "sales.csv", "--community", slug, "--errors-file", "no/where.csv")
     assert (done.code, "Can't write no/where.csv" in done.err) == (2, True)

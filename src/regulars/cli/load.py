@@ -17,6 +17,7 @@ from regulars.cli.file_options import InputFileOptions, to_usage_error
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_count, report_progress
 from regulars.core.errors import ValidationError
+from regulars.core.formulas import neutralize
 from regulars.facts.columns import Columns
 from regulars.file_dialects.options import DialectError
 from regulars.ingest.group_commit import GroupCommitter
@@ -194,7 +195,7 @@ def _open_errors_file(path: Path | None) -> Iterator[Callable[[str, RejectedRow]
     with file:
         writer = csv.writer(file)
         writer.writerow(("file", "line", "reason"))
-        yield lambda name, rejection: writer.writerow((name, rejection.line, rejection.reason))
+        yield lambda name, rejection: writer.writerow((neutralize(name), rejection.line, neutralize(rejection.reason)))
 
 
 def _print_summary(source: FileSource, summary: LoadSummary, *, dry_run: bool) -> None:
