@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from api.test_store_limits import client_of, create_location
 from api.transaction_client import create_transaction, sale
 from clubs import Club
 from dashboard.visitors import browse
+from regulars.auth import organizations
 from regulars.dashboard.api_client import ApiCallError, ApiClient
 from regulars.dashboard.pages import overview
 from regulars.dashboard.periods import Period
@@ -178,6 +179,29 @@ async def test_members_that_a_channel_reaches_are_counted(club: Club) -> None:
     assert re.search(r"E-mail</th><td class=.n.>[01]</td>", page)
 
 
+async def test_suppressed_counts_are_not_shown_as_zero(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "GRID_WAIT_SECONDS", 60.0)
+    await fill(club)
+    await create_profile(club, email="a@b.example", email_status="verified", consents={"email_marketing": True})
+    async with club.database.unscoped_connection() as connection:
+        await organizations.update(connection, club.community.slug, {"min_cell_size": 5})
+    hidden = '<span class="muted" title="too few members to be shown">–</span>'
+    async with browse(club) as browser:
+        page = (await browser.get("/")).text
+        assert f'E-mail</th><td class="n">{hidden}</td><td class="n">–</td>' in page
+        assert 'Push messages</th><td class="n">0</td>' in page
+        grid = page[page.index('class="heat"') :]
+        assert f'<td class="level-0">{hidden}</td>' in grid
+        assert figures(page)["Members"][0] == "8"
+        assert figures(page)["Joined"] == ("–", [])
+        week = re.search(r"Joined</th><td class=.n.>(.*?)</td>", page)
+        assert week is not None
+        assert week[1] == "–"
+        async with club.database.unscoped_connection() as connection:
+            await organizations.update(connection, club.community.slug, {"min_cell_size": 100})
+        assert figures((await browser.get("/")).text)["Members"] == ("–", [])
+
+
 async def test_the_manager_of_a_store_is_led_to_it(club: Club) -> None:
     first, second = await create_location(club, "North"), await create_location(club, "South")
     for ids, path in (([first], f"/sales/stores/{first}"), ([first, second], "/sales")):
@@ -185,7 +209,7 @@ async def test_the_manager_of_a_store_is_led_to_it(club: Club) -> None:
             assert (await browser.get("/")).headers["location"] == path
 
 
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "time_buckets": ["2026-11-18T00:00:00.000", "2026-11-20T00:00:00.000"],
     "series": [
         {"label": {"type": "in"}, "timezone": "UTC", "values": [1, 2]},
@@ -207,3 +231,12 @@ def test_values_of_series_are_added_up_within_a_period() -> None:
         assert overview.value_at(ANSWER, datetime.fromisoformat(day).date()) == value
     assert overview.value_at(None, datetime.fromisoformat("2026-11-17").date()) is None
     assert [each.path for each in PAGES if each.is_entry][:1] == ["/"]
+
+
+def test_days_without_a_value_may_be_suppressed_in_a_series_that_has_such() -> None:
+    masked = {**ANSWER, "series": [{**ANSWER["series"][0], "masked": True}]}
+    day, end = date(2026, 11, 20), date(2026, 11, 21)
+    assert overview.sum_between(masked, Period(day, end), type="in") == 2
+    assert overview.sum_between(masked, Period(date(2026, 11, 18), end), type="in") is None
+    assert overview.value_at(masked, day) == 2
+    assert overview.value_at(masked, date(2026, 11, 19)) is None

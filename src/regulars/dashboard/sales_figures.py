@@ -1,7 +1,7 @@
 """Figures of sales, compared with the period before and with a year ago."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MEASURES = ("transactions", "net_amount", "members", "average_value")
@@ -10,11 +10,15 @@ MEASURES = ("transactions", "net_amount", "members", "average_value")
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A figure with those of the period before and of a year ago; None is unknown."""
+    """A figure with those of the period before and of a year ago; None is unknown.
+
+    `is_suppressed` is set if it is None because too few members are counted.
+    """
 
     value: Any = None
     before: Any = None
     year_before: Any = None
+    is_suppressed: bool = field(default=False, kw_only=True)
 
 
 def sales_figures(*answers: Any) -> dict[str, Compared]:

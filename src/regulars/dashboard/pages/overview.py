@@ -76,11 +76,7 @@ async def show_overview(visit: Visit) -> Answer:
     )
     figures = {
         **sales_figures(sales, sales_before, sales_year),
-        "members": Compared(
-            value_at(members, period.last_day),
-            value_at(members, period.previous.last_day),
-            value_at(members_year, day_before.start),
-        ),
+        "members": _members(period, day_before, members, members_year),
         **{name: _flow(kind, period, balance, balance_year) for name, kind in (("joined", "in"), ("left", "out"))},
     }
     week = Period(period.end - timedelta(days=7), period.end)
@@ -140,57 +136,79 @@ async def _permitted(visit: Visit, answer: Awaitable[Any]) -> Any:
 
 
 def sum_between(answer: Any, period: Period, **label: str) -> int | None:
-    """The sum of the values of buckets of a period, over all series with these labels; None without an answer."""
+    """The sum of the values of buckets of a period, over all series with these labels.
+
+    None without an answer, and if one of the values may be suppressed: a day without a value in a series that has such.
+    """
     if answer is None:
         return None
-    total: int = sum(value for _, value in _values(answer, period, label))
+    total = 0
+    for series in answer["series"]:
+        if any(series["label"].get(key) != value for key, value in label.items()):
+            continue
+        days = _values_by_day(answer, series)
+        values = [value for day, value in days.items() if period.start.isoformat() <= day < period.end.isoformat()]
+        if "masked" in series and len(values) < period.days:
+            return None
+        total += sum(values)
     return total
 
 
 def value_at(answer: Any, day: date) -> int | None:
-    """The value of the bucket of a day, added up over series; of the latest bucket before it if that has not ended yet."""
+    """The value of the bucket of a day, added up over series; of the latest bucket before it if that has not ended yet.
+
+    None without an answer, and if one of the values may be suppressed.
+    """
     if answer is None:
         return None
     total: int | None = None
     for series in answer["series"]:
-        known = [
-            value
-            for bucket, value in zip(answer["time_buckets"], series["values"], strict=True)
-            if value is not None and bucket[:10] <= day.isoformat()
-        ]
-        if known:
-            total = (total or 0) + known[-1]
+        days = {each: value for each, value in _values_by_day(answer, series).items() if each <= day.isoformat()}
+        if "masked" in series and day.isoformat() not in days:
+            return None
+        if days:
+            total = (total or 0) + days[max(days)]
     return total
 
 
-def _values(answer: Any, period: Period, label: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    for series in answer["series"]:
-        if any(series["label"].get(key) != value for key, value in label.items()):
-            continue
-        for bucket, value in zip(answer["time_buckets"], series["values"], strict=True):
-            if value is not None and period.start.isoformat() <= bucket[:10] < period.end.isoformat():
-                yield bucket, value
+def _values_by_day(answer: Any, series: Mapping[str, Any]) -> dict[str, Any]:
+    values = zip(answer["time_buckets"], series["values"], strict=True)
+    return {bucket[:10]: value for bucket, value in values if value is not None}
+
+
+def _members(period: Period, day_before: Period, answer: Any, last_year: Any) -> Compared:
+    value = value_at(answer, period.last_day)
+    return Compared(
+        value,
+        value_at(answer, period.previous.last_day),
+        value_at(last_year, day_before.start),
+        is_suppressed=value is None and answer is not None and any("masked" in each for each in answer["series"]),
+    )
 
 
 def _flow(kind: str, period: Period, answer: Any, last_year: Any) -> Compared:
+    value = sum_between(answer, period, type=kind)
     return Compared(
-        sum_between(answer, period, type=kind),
+        value,
         sum_between(answer, period.previous, type=kind),
         sum_between(last_year, period.year_before, type=kind),
+        is_suppressed=value is None and answer is not None,
     )
 
 
 def _reach(answer: Any, members: int | None) -> list[dict[str, Any]]:
-    """The number of members that each channel reaches, and their share."""
+    """The number of members that each channel reaches, and their share; None if it is suppressed."""
     if answer is None:
         return []
-    counts: dict[str, int] = {}
+    counts: dict[str, int | None] = {}
     for each in answer["records"]:
-        counts[each["grouping_value"]] = counts.get(each["grouping_value"], 0) + (each["members_count"] or 0)
-    return [
-        {"channel": name, "count": counts.get(code, 0), "share": counts.get(code, 0) / members if members else None}
-        for code, name in CHANNELS.items()
-    ]
+        before, count = counts.get(each["grouping_value"], 0), each["members_count"]
+        counts[each["grouping_value"]] = None if before is None or count is None else before + count
+    return [{"channel": name, **_share(counts.get(code, 0), members)} for code, name in CHANNELS.items()]
+
+
+def _share(count: int | None, members: int | None) -> dict[str, Any]:
+    return {"count": count, "share": count / members if members and count is not None else None}
 
 
 def _week(week: Period, history: Any, balance: Any) -> list[dict[str, Any]]:
@@ -220,10 +238,10 @@ def _grid(visit: Visit, answer: Any) -> dict[str, Any] | None:
     """The grid of recency by frequency; each cell has the address of a new segment of its members."""
     if answer is None or "error" in answer:
         return None
-    counts: dict[tuple[str, str], int] = {}
-    for each in answer["records"]:
-        counts[each["dimension_recency"], each["dimension_frequency"]] = each["members_count"] or 0
-    highest = max(counts.values(), default=0)
+    counts: dict[tuple[str, str], int | None] = {
+        (each["dimension_recency"], each["dimension_frequency"]): each["members_count"] for each in answer["records"]
+    }
+    highest = max((each for each in counts.values() if each is not None), default=0)
     rows = []
     for recency in RECENCIES:
         cells = []
