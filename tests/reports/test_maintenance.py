@@ -79,7 +79,7 @@ async def test_the_refresh_job_backfills_member_dimensions(club: Club) -> None:
         ("UPDATE members SET groups = '{all:}'", "groups is stored as '{all:}'"),
         ("UPDATE group_counts SET members_count = 2", "group gender:female: members_count is stored as '2'"),
         ("UPDATE group_rollups SET delta = 3 WHERE granularity = '1d'", "change in the 1d from 2026-11-01"),
-        ("UPDATE balance_rollups SET count = 3 WHERE granularity = '1w'", "balance: in in the 1w from 2026-10-26"),
+        ("UPDATE balance_rollups SET count = 3 WHERE granularity = '1w'", "in the 1w from 2026-10-26"),
         ("DELETE FROM members", "profile"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from regulars.facts.fact_type import Compaction, FactMetric, FactType
+from regulars.model import community as communities
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.rollups import compaction, partitions, snapshots
@@ -30,7 +31,8 @@ PERSONAL_PROPERTIES = (
 _MEMBERS = sql_files.load("regulars.facts", "members_recompute")
 _APPEND_DELTAS = sql_files.load("regulars.facts", "members_append_deltas")
 _STORE = sql_files.load("regulars.facts", "members_store")
-_VERIFY = sql_files.load("regulars.facts", "members_verify")
+_VERIFY_COUNTS = sql_files.load("regulars.facts", "members_verify")
+_VERIFY_DIMENSIONS = sql_files.load("regulars.facts", "member_dimensions_verify")
 
 _RECOMPUTE = _MEMBERS + _APPEND_DELTAS + _STORE
 
@@ -140,9 +142,14 @@ async def _drop_tombstones(database: Database, community_id: int) -> int:
 async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
     if as_of is not None:
         return ()
-    return await scope.fetch(
-        _VERIFY, scope.community_id, scope.now, GRANULARITIES, partitions.retention_starts(scope.now)
-    )
+    community = await communities.get_by_id(scope.connection, scope.community_id)
+    return [
+        *await scope.fetch(_VERIFY_DIMENSIONS, community.id, scope.now, personal_properties(community)),
+        *await scope.fetch(
+            _VERIFY_COUNTS, community.id, scope.now, GRANULARITIES, partitions.retention_starts(scope.now)
+        ),
+        *await snapshots.find_discrepancies(scope),
+    ]
 
 
 # A group that had members earlier has a history, and therefore keeps its count of 0.

@@ -1,8 +1,9 @@
 """Snapshots of the number of members every 15 minutes, stored as changes from one snapshot to the next."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from regulars.rollups import partitions
@@ -16,6 +17,7 @@ _GRANULARITIES = [interval.code for interval in HOURLY_AND_UP]
 _TAKE = sql_files.load("regulars.rollups", "snapshots_take")
 _RECOUNT = sql_files.load("regulars.rollups", "snapshots_recount")
 _REBUILD = sql_files.load("regulars.rollups", "snapshots_rebuild")
+_VERIFY = sql_files.load("regulars.rollups", "snapshots_verify")
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
 _ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
 
@@ -93,3 +95,8 @@ async def profiles_with_new_memberships(scope: Scope, profile_ids: Collection[UU
     """The profiles, of those given, whose memberships were created by this transaction."""
     rows = await scope.fetch(_JOINED, scope.community_id, list(profile_ids), scope.now)
     return [row["profile_id"] for row in rows]
+
+
+async def find_discrepancies(scope: Scope) -> Sequence[Any]:
+    """Returns what is stored of snapshots and differs from the members that were counted in them."""
+    return await scope.fetch(_VERIFY, scope.community_id, _GRANULARITIES, _retention_starts(scope.now))

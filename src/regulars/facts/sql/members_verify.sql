@@ -121,9 +121,14 @@ group_changes AS MATERIALIZED (
     ) AS both_ways
     GROUP BY group_name, at
 ),
+-- Reads skip deltas below the watermark.
+state AS MATERIALIZED (
+    SELECT coalesce((SELECT watermark FROM compaction_state WHERE community_id = $1), '0') AS watermark
+),
 uncompacted AS MATERIALIZED (
-    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, delta FROM group_count_deltas
-    WHERE community_id = $1
+    SELECT grouping_type || ':' || grouping_value AS group_name, bucket, delta
+    FROM group_count_deltas
+    WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
 ),
 granularities AS MATERIALIZED (
     SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
@@ -156,31 +161,45 @@ group_rollup_totals AS MATERIALIZED (
     ) AS both_ways
     GROUP BY granularity, bucket, group_name
 ),
+stored_flows AS MATERIALIZED (
+    SELECT
+        r.granularity, r.bucket, r.dimension_set, r.type, r.optin_channel, r.optin_subchannel, r.optin_platform, r.gender,
+        r.age, r.consents_true, r.consents_false, r.count
+    FROM balance_rollups AS r
+    JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
+    WHERE r.community_id = $1
+),
+-- Joins and leaves with all dimensions are compared with what was counted of the memberships.
 flow_totals AS MATERIALIZED (
-    SELECT granularity, bucket, type, sum(stored) AS stored, sum(recomputed) AS recomputed
+    SELECT
+        granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+        consents_false, sum(stored) AS stored, sum(recomputed) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.type, r.count AS stored, 0 AS recomputed
-        FROM balance_rollups AS r
-        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
-        WHERE r.community_id = $1 AND r.dimension_set = 'all'
+        SELECT
+            granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+            consents_false, count AS stored, 0 AS recomputed
+        FROM stored_flows
+        WHERE dimension_set = 'all'
         UNION ALL
-        SELECT granularity, bucket, type, stored, recomputed
+        SELECT
+            granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+            consents_false, stored, recomputed
         FROM (
-            SELECT granularities.granularity, granularities.retention_start,
-                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, type, stored,
-                   recomputed
+            SELECT
+                changes.*, granularities.granularity, granularities.retention_start,
+                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket
             FROM (
-                SELECT type, bucket AS at, delta AS stored, 0 AS recomputed
+                SELECT
+                    bucket AS at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+                    consents_false, delta AS stored, 0 AS recomputed
                 FROM member_flow_deltas
-                WHERE community_id = $1
+                WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
                 UNION ALL
-                SELECT effective_memberships.type, effective_memberships.at, 0, 1
-                FROM effective_memberships
-                WHERE EXISTS (
-                    SELECT FROM states AS s
-                    WHERE s.profile_id = effective_memberships.profile_id AND s.groups <> '{}'
-                        AND s.valid_from <= effective_memberships.at AND effective_memberships.at <= s.valid_to
-                )
+                SELECT
+                    occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+                    consents_false, 0, 1
+                FROM membership_events
+                WHERE community_id = $1 AND is_counted
             ) AS changes
             CROSS JOIN granularities
             CROSS JOIN community
@@ -188,7 +207,47 @@ flow_totals AS MATERIALIZED (
         ) AS bucketed
         WHERE bucket >= retention_start
     ) AS both_ways
-    GROUP BY granularity, bucket, type
+    GROUP BY granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+        consents_false
+),
+-- Those with fewer dimensions are compared with the sums of those with all.
+flow_sums AS MATERIALIZED (
+    SELECT
+        granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
+        consents_true, consents_false, sum(stored) AS stored, sum(recomputed) AS recomputed
+    FROM (
+        SELECT
+            granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
+            consents_true, consents_false, count AS stored, 0 AS recomputed
+        FROM stored_flows
+        WHERE dimension_set <> 'all'
+        UNION ALL
+        SELECT
+            granularity, bucket,
+            CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
+                WHEN 63 THEN ''
+                WHEN 31 THEN 'optin_channel'
+                WHEN 47 THEN 'optin_subchannel'
+                WHEN 55 THEN 'optin_platform'
+                WHEN 59 THEN 'gender'
+                WHEN 61 THEN 'age'
+                WHEN 62 THEN 'consents'
+            END,
+            type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, 0, sum(count)
+        FROM stored_flows
+        WHERE dimension_set = 'all'
+        GROUP BY granularity, bucket, type, GROUPING SETS (
+            (),
+            (optin_channel),
+            (optin_subchannel),
+            (optin_platform),
+            (gender),
+            (age),
+            (consents_true, consents_false)
+        )
+    ) AS both_ways
+    GROUP BY granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
+        consents_true, consents_false
 )
 SELECT key, name, stored, recomputed
 FROM (
@@ -227,8 +286,21 @@ FROM (
     SELECT 'group ' || group_name, 'change in the ' || granularity || ' from ' || bucket, stored::text,
         recomputed::text FROM group_rollup_totals
     UNION ALL
-    SELECT 'balance', type || ' in the ' || granularity || ' from ' || bucket, stored::text, recomputed::text
+    SELECT
+        'balance',
+        concat_ws(
+            ' ', type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        ) || ' in the ' || granularity || ' from ' || bucket,
+        stored::text, recomputed::text
     FROM flow_totals
+    UNION ALL
+    SELECT
+        concat_ws(' by ', 'balance', nullif(dimension_set, '')),
+        concat_ws(
+            ' ', type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        ) || ' in the ' || granularity || ' from ' || bucket,
+        stored::text, recomputed::text
+    FROM flow_sums
 ) AS changes
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

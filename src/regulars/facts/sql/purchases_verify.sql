@@ -1,5 +1,6 @@
 -- What is stored of the purchases of community $1 and differs from their transactions, and what is aggregated of them
--- by day and month and differs from the purchases recorded below the watermark.
+-- by day and month and differs from the purchases recorded below the watermark. Brands, types of locations and dimensions
+-- of the buyer are those of an earlier commit and not compared; what the brands add up to is.
 WITH state AS (
     SELECT watermark, timezone FROM purchase_compaction_state WHERE community_id = $1
 ),
@@ -81,7 +82,36 @@ transaction_facts AS (
     LEFT JOIN profiles AS p ON p.community_id = $1 AND p.profile_id = t.profile_id
     WHERE t.community_id = $1
 ),
+brand_totals AS (
+    SELECT
+        p.id, cardinality(p.brands) AS brands, cardinality(p.brand_amounts) AS amounts,
+        coalesce((SELECT sum(amount) FROM unnest(p.brand_amounts) AS amount), 0) AS stored,
+        coalesce(lines.total, 0) * CASE WHEN coalesce(t.currency, club.currency) = club.currency THEN 1 ELSE t.currency_rate END
+            * 10::numeric ^ club.minor_digits AS recomputed
+    FROM purchases AS p
+    JOIN transactions AS t ON t.community_id = $1 AND t.id = p.id
+    JOIN communities AS club ON club.id = $1
+    LEFT JOIN (
+        SELECT transaction_id, sum(coalesce(price_sell, 0) * quantity) AS total
+        FROM transaction_items
+        WHERE community_id = $1 AND NOT is_void
+        GROUP BY transaction_id
+    ) AS lines ON lines.transaction_id = p.id
+    WHERE p.community_id = $1
+),
 compared AS (
+    SELECT 'transaction ' || id AS key, 'brands and their amounts' AS name, brands || ', ' || trim_scale(stored) AS stored,
+        amounts || ', ' || trim_scale(recomputed) AS recomputed
+    FROM brand_totals
+    -- The amount of each brand is rounded.
+    WHERE brands <> amounts OR abs(stored - recomputed) > brands / 2.0
+    UNION ALL
+    SELECT 'transaction ' || p.id, 'channel of the purchase', p.channel, channel_code(t.channels)
+    FROM purchases AS p
+    JOIN transactions AS t ON t.community_id = $1 AND t.id = p.id
+    -- Without channels of its own a transaction has that of its location.
+    WHERE p.community_id = $1 AND t.channels IS NOT NULL
+    UNION ALL
     SELECT 'transaction ' || coalesce(transaction_facts.id, stored.id) AS key, 'purchase' AS name,
         stored.compared AS stored,
            transaction_facts.compared AS recomputed

@@ -1,0 +1,105 @@
+-- What is stored of the snapshots of community $1 and differs from the periods in which members were counted: counts, and
+-- rollups of the granularities $2, each from the bucket $3 on; and periods that differ from the members as the last
+-- snapshot saw them.
+WITH community AS MATERIALIZED (
+    SELECT timezone FROM communities WHERE id = $1
+),
+granularities AS MATERIALIZED (
+    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
+    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
+),
+periods AS MATERIALIZED (
+    SELECT profile_id, valid_from, valid_to, dimensions_hash FROM snapshot_members WHERE community_id = $1
+),
+counts AS MATERIALIZED (
+    SELECT
+        dimensions_hash, members_count,
+        CAST(md5(CAST(ROW(
+            optin_channel, optin_subchannel, optin_platform, gender, age, country, consents_true, consents_false
+        ) AS text)) AS uuid) AS recomputed_hash
+    FROM snapshot_counts
+    WHERE community_id = $1
+),
+-- No commit has changed these members since the last snapshot.
+unchanged_members AS MATERIALIZED (
+    SELECT
+        m.profile_id,
+        CASE WHEN m.is_member THEN CAST(md5(CAST(ROW(
+            m.optin_channel, m.optin_subchannel, m.optin_platform, m.gender, age_group(m.birth_date, state.day), m.country,
+            m.consents_true, m.consents_false
+        ) AS text)) AS uuid) END AS dimensions_hash
+    FROM members AS m
+    JOIN snapshot_state AS state ON state.community_id = $1 AND m.recorded_xid < state.watermark
+    WHERE m.community_id = $1
+),
+rollup_totals AS MATERIALIZED (
+    SELECT granularity, bucket, dimensions_hash, sum(stored) AS stored, sum(recomputed) AS recomputed
+    FROM (
+        SELECT r.granularity, r.bucket, r.dimensions_hash, r.delta AS stored, 0 AS recomputed
+        FROM snapshot_rollups AS r
+        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
+        WHERE r.community_id = $1
+        UNION ALL
+        SELECT granularity, bucket, dimensions_hash, 0, delta
+        FROM (
+            SELECT
+                granularities.granularity, granularities.retention_start, edges.dimensions_hash, edges.delta,
+                bucket_start(edges.at, granularities.granularity, community.timezone) AS bucket
+            FROM (
+                SELECT dimensions_hash, valid_from AS at, 1 AS delta FROM periods
+                UNION ALL
+                SELECT dimensions_hash, valid_to, -1 FROM periods WHERE valid_to < 'infinity'
+            ) AS edges
+            CROSS JOIN granularities
+            CROSS JOIN community
+            OFFSET 0
+        ) AS bucketed
+        WHERE bucket >= retention_start
+    ) AS both_ways
+    GROUP BY granularity, bucket, dimensions_hash
+)
+SELECT key, name, stored, recomputed
+FROM (
+    SELECT
+        'snapshots of ' || dimensions_hash AS key, 'members_count' AS name, sum(stored)::text AS stored,
+        sum(recomputed)::text AS recomputed
+    FROM (
+        SELECT dimensions_hash, members_count AS stored, 0 AS recomputed FROM counts
+        UNION ALL
+        SELECT dimensions_hash, 0, 1 FROM periods WHERE valid_to = 'infinity'
+    ) AS both_ways
+    GROUP BY dimensions_hash
+    UNION ALL
+    SELECT 'snapshots of ' || dimensions_hash, 'dimensions_hash', dimensions_hash::text, recomputed_hash::text
+    FROM counts
+    UNION ALL
+    SELECT 'snapshots of ' || dimensions_hash, 'dimensions', NULL, 'a row'
+    FROM (SELECT DISTINCT dimensions_hash FROM periods) AS counted
+    WHERE NOT EXISTS (SELECT FROM counts WHERE counts.dimensions_hash = counted.dimensions_hash)
+    UNION ALL
+    SELECT
+        'snapshots of ' || dimensions_hash, 'change in the ' || granularity || ' from ' || bucket, stored::text,
+        recomputed::text
+    FROM rollup_totals
+    UNION ALL
+    SELECT
+        'profile ' || m.profile_id, 'dimensions in the last snapshot', open.dimensions_hash::text,
+        m.dimensions_hash::text
+    FROM unchanged_members AS m
+    LEFT JOIN periods AS open ON open.profile_id = m.profile_id AND open.valid_to = 'infinity'
+    UNION ALL
+    SELECT 'profile ' || p.profile_id, 'snapshots', 'counted', NULL
+    FROM (SELECT DISTINCT profile_id FROM periods) AS p
+    WHERE NOT EXISTS (SELECT FROM profiles WHERE profiles.community_id = $1 AND profiles.profile_id = p.profile_id)
+    UNION ALL
+    SELECT
+        'profile ' || profile_id || ' from ' || valid_from, 'snapshots', 'until ' || valid_to, 'until ' || next_from
+    FROM (
+        SELECT
+            profile_id, valid_from, valid_to, lead(valid_from) OVER (PARTITION BY profile_id ORDER BY valid_from) AS next_from
+        FROM periods
+    ) AS consecutive
+    WHERE valid_to > next_from
+) AS compared
+WHERE stored IS DISTINCT FROM recomputed
+ORDER BY key, name
