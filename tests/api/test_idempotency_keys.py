@@ -1,5 +1,6 @@
 """Idempotency keys: each caller has a namespace, and stored responses about an erased member are erased."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -184,6 +185,17 @@ async def test_a_response_that_quotes_rows_is_erased_with_any_member(club: Club)
     assert (await club.http.delete(f"{PROFILES_URL}/{profile_id}/purge")).status_code == 204
     assert await _is_erased(await _post(club, batch, rejected, "rejected"))
     assert (await _post(club, batch, stored, "stored")).content == first.content
+
+
+async def test_a_response_that_quotes_no_row_remains_though_others_of_its_commit_do(club: Club) -> None:
+    profile_id = (await create_profile(club))["id"]
+    batch = f"{TRANSACTIONS}/batch.json"
+    bodies = {f"{number}": [_sale(f"T-{number}", profile_id=None if number % 2 else "unknown")] for number in range(8)}
+    first = await asyncio.gather(*(_post(club, batch, body, key) for key, body in bodies.items()))
+    assert [len(each.json()["data"]["rejected"]) for each in first] == [1, 0] * 4
+    assert (await club.http.delete(f"{PROFILES_URL}/{profile_id}/purge")).status_code == 204
+    again = [await _post(club, batch, body, key) for key, body in bodies.items()]
+    assert [each.status_code for each in again] == [410, 200] * 4
 
 
 async def test_the_response_to_an_import_is_erased_if_it_quotes_rows(club: Club) -> None:

@@ -317,6 +317,22 @@ async def test_first_requests_for_different_columns_share_a_replica(club: Club, 
     assert fills.number == 1
 
 
+async def test_a_replica_that_was_evicted_before_its_first_request_is_created_for_that(
+    club: Club, fills: Fills
+) -> None:
+    cache = ReplicaCache(club.database, 100)
+    fills.may_end.clear()
+    waiting = asyncio.create_task(count(club, cache))
+    await asyncio.to_thread(fills.begun.wait)
+    creation = cache._creations[club.community.id]
+    async with cache._locks[club.community.id]:
+        fills.may_end.set()
+        await creation
+        cache._replicas.clear()
+    assert await waiting == 0
+    assert fills.number == 2
+
+
 async def test_a_failed_creation_is_reported_to_all_who_wait_and_begun_again(
     club: Club, monkeypatch: pytest.MonkeyPatch
 ) -> None:

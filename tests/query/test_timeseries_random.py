@@ -216,6 +216,9 @@ async def test_stored_facts_around_a_change_of_clocks_are_in_their_local_buckets
             interval = random.choice(ALL_INTERVALS)
             length = {"5m": timedelta(hours=8), "1h": timedelta(days=4)}.get(interval.code, timedelta(days=9))
             begin, end = times(random, change, random.choice([1, 0.1]) * length)
+            if any(parse_instant(begin, each) > parse_instant(end, each) for each in zones.values()):
+                # Its local times are skipped: the instants that stand for them are in another order.
+                continue
             for name, by in COUNTED:
                 query = build_query(REPORTS_BY_NAME[name], begin, end, by, interval)
                 result = await timeseries(query, tenants, Backends(database), now)

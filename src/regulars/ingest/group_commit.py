@@ -267,19 +267,15 @@ async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: lis
         parts.append(outcomes[start : start + len(pending.writes)])
         start += len(pending.writes)
     representations = await _representations(uow, batch, parts)
-    results = [
-        CommitResult(
-            part,
-            None if pending.build_response is None else await pending.build_response(uow, part, representations),
-            bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in pending.writes),
-        )
-        for pending, part in zip(batch, parts, strict=True)
-    ]
-    responses = [
-        _response_to_store(uow, pending, pending.idempotency_key, part, result.response)
-        for pending, part, result in zip(batch, parts, results, strict=True)
-        if pending.idempotency_key is not None and result.response is not None
-    ]
+    results, responses = [], []
+    for pending, part in zip(batch, parts, strict=True):
+        # Of this request, not of others in the commit.
+        uow.response_quotes_rows = False
+        response = None if pending.build_response is None else await pending.build_response(uow, part, representations)
+        is_slow = bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in pending.writes)
+        results.append(CommitResult(part, response, is_slow))
+        if pending.idempotency_key is not None and response is not None:
+            responses.append(_response_to_store(uow, pending, pending.idempotency_key, part, response))
     if responses:
         await idempotency.store(uow, responses)
     return results

@@ -38,8 +38,8 @@ async def field_metadata(
             plan = _plan(query.for_community(tenant.community_id), is_limited=len(tenants) == 1 and not minimum)
             values = plan.bind(tenant, now, _parameters(query, tenant))
             for value, count in await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values):
-                if count:
-                    counts[value] = counts.get(value, 0) + int(count)
+                counts[value] = counts.get(value, 0) + int(count or 0)
+    counts = {value: count for value, count in counts.items() if count}
     label = (GroupLabel(query.field.name, query.field, is_status=query.object_key is not None),)
     small, masked = suppression.suppressed_values(report, label, counts, minimum)
     in_order = sorted(
