@@ -81,6 +81,10 @@ def test_filters_by_values_need_transactions() -> None:
 
 def test_personal_properties_are_excluded() -> None:
     assert member_report("members", personal_properties=["Language"])["records"][0]["properties"] == {}
+    written = pa.array(['{"FØDSELS\u2011nummer": 1, "E-mail\\"\\\\\'": 2, "Åre": 3}', None, None])
+    profiles = PROFILES.set_column(PROFILES.schema.get_field_index("properties"), "properties", written)
+    found = member_report("members", profiles=profiles, personal_properties=["Fødselsnummer"])["records"]
+    assert found[0]["properties"] == {"Åre": 3}
 
 
 @pytest.mark.parametrize(

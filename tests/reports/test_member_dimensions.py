@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from api.profile_calls import create_profile, update_profile
-from clubs import Club
+from clubs import Club, ManualClock, create_club
+from postgres_servers import of_database
+from regulars.bootstrap import schema_statements
 from regulars.facts.members import personal_properties
 from regulars.jobs.refresh_due import refresh_community
+from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
+from regulars.storage import retention
+from regulars.storage.database import Database
+from regulars.storage.migrate import migrate, role_of
 
 
 async def member(club: Club) -> dict[str, Any]:
@@ -47,6 +55,28 @@ async def test_personal_properties_are_left_out(club: Club) -> None:
     assert "shoesize" not in personal_properties(club.community)
     for named in ("shoe_size, pet", ["Shoe size"]):
         assert "shoesize" in personal_properties(replace(club.community, attributes={"personal": named}))
+
+
+async def test_names_of_properties_are_compared_in_any_locale_of_the_database(
+    empty_urls: tuple[str, str], clock: ManualClock
+) -> None:
+    owner = empty_urls[0]
+    name = psycopg.conninfo.conninfo_to_dict(owner)["dbname"]
+    with psycopg.connect(of_database(owner, "template1"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name}".encode())
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'".encode())
+    migrate(owner, role_of(empty_urls[1]), schema_statements())
+    attributes = {"personal": "fødselsnummer, Kjøreklasse"}
+    new = NewCommunity("club", "Club", "NO", "UTC", "NOK", attributes=attributes)
+    properties = {
+        "Fødsels\u2011nummer": 1, "FØDSELSNUMMER": 2, "kjøre_klasse": 3, "E-mail": 4, "Åre": 5, "Fdselsnummer": 6,
+    }  # fmt: skip
+    async with Database(empty_urls[1], 4, clock) as database:
+        await retention.maintain_partitions(database, 7)
+        await partitions.ensure(database)
+        async for club in create_club(database, clock, new):
+            await create_profile(club, properties=properties)
+            assert json.loads(bytes((await member(club))["properties"])) == {"Åre": 5, "Fdselsnummer": 6}
 
 
 async def test_a_depersonalised_profile_is_counted_as_before(club: Club) -> None:

@@ -6,6 +6,7 @@ which compaction adds up.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,19 @@ PERSONAL_PROPERTIES = (
 )  # fmt: skip
 """Normalized names of properties that identify a person, and are therefore left out of all reports."""
 
+
+def _name_characters() -> tuple[str, str]:
+    """Latin, Greek and Cyrillic capitals with their small letters, and what is neither a letter nor a digit."""
+    characters = [chr(code) for code in (*range(1, 0x530), *range(0x2000, 0x2070))]
+    capitals = [each for each in characters if len(each.lower()) == 1 and each.lower() != each]
+    others = [each for each in characters if not each.isalnum() and each not in capitals]
+    return "".join(capitals + others), "".join(each.lower() for each in capitals)
+
+
+NAME_CHARACTERS = _name_characters()
+"""What normalized names lack, and what replaces the first of them; the others are removed."""
+
+_NAME_TABLE = dict(zip_longest(map(ord, NAME_CHARACTERS[0]), NAME_CHARACTERS[1]))
 
 _MEMBERS = sql_files.load("regulars.facts", "members_recompute")
 _APPEND_DELTAS = sql_files.load("regulars.facts", "members_append_deltas")
@@ -71,8 +85,11 @@ CREATE TEMPORARY TABLE staged_flows (
 
 
 def normalize_property_name(name: str) -> str:
-    """Normalizes the name of a property for comparison: lower-case letters and digits."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    """Normalizes the name of a property for comparison: lower-case letters and digits.
+
+    Statements do the same by `translate` with NAME_CHARACTERS, because `lower` depends on the database in SQL.
+    """
+    return name.translate(_NAME_TABLE)
 
 
 def personal_properties(community: Community) -> list[str]:
@@ -106,7 +123,8 @@ async def stage_deltas(scope: Scope, community: Community, profile_ids: Collecti
 
 def _arguments(scope: Scope, community: Community, profile_ids: Collection[UUID]) -> tuple[object, ...]:
     ordered = sorted(profile_ids, key=attrgetter("int"))
-    return scope.community_id, ordered, scope.now, community.timezone, personal_properties(community)
+    personal = personal_properties(community)
+    return scope.community_id, ordered, scope.now, community.timezone, personal, *NAME_CHARACTERS
 
 
 async def _record(uow: UnitOfWork) -> None:
@@ -144,7 +162,9 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
         return ()
     community = await communities.get_by_id(scope.connection, scope.community_id)
     return [
-        *await scope.fetch(_VERIFY_DIMENSIONS, community.id, scope.now, personal_properties(community)),
+        *await scope.fetch(
+            _VERIFY_DIMENSIONS, community.id, scope.now, personal_properties(community), *NAME_CHARACTERS
+        ),
         *await scope.fetch(
             _VERIFY_COUNTS, community.id, scope.now, GRANULARITIES, partitions.retention_starts(scope.now)
         ),

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from regulars.facts.members import NAME_CHARACTERS
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayFunctions:
     """SQL generators of one engine; all arguments and results are SQL.
 
     `parse_ids`: the distinct integers of a JSON list, in order. `keys_with_value`: the sorted keys of a JSON object
-    with a given value. `without_keys`: a JSON object without keys, which are compared by lower-case letters and digits
-    only. `with_index`: each element of a list as a struct of `position` and `element`. `compact`: a list without nulls.
+    with a given value. `without_keys`: a JSON object without keys, which are compared as normalized names of
+    properties. `with_index`: each element of a list as a struct of `position` and `element`. `compact`: a list without
+    nulls.
     """
 
     empty_strings: str
@@ -34,6 +37,8 @@ def _listed(texts: Sequence[str]) -> str:
     return ", ".join(f"'{each}'" for each in texts)
 
 
+_NAME_CHARACTERS = _listed([each.replace("'", "''") for each in NAME_CHARACTERS])
+
 DUCKDB_ARRAYS = ArrayFunctions(
     empty_strings="CAST([] AS VARCHAR[])",
     empty_ids="CAST([] AS BIGINT[])",
@@ -50,7 +55,7 @@ DUCKDB_ARRAYS = ArrayFunctions(
     without_keys=lambda c, names: (
         f"CAST(to_json(map_from_entries(list_filter("
         f"map_entries(TRY_CAST(TRY_CAST({c} AS JSON) AS MAP(VARCHAR, JSON))), lambda item: NOT list_contains("
-        f"[{_listed(names)}], regexp_replace(lower(item.key), '[^{_LETTERS}]', '', 'g'))))) AS VARCHAR)"
+        f"[{_listed(names)}], translate(item.key, {_NAME_CHARACTERS}))))) AS VARCHAR)"
     ),
     with_index=lambda c: f"list_transform({c}, lambda element, position: {{'position': position, 'element': element}})",
     compact=lambda texts: f"list_filter([{', '.join(texts)}], lambda item: item IS NOT NULL)",
@@ -62,6 +67,7 @@ DUCKDB_ARRAYS = ArrayFunctions(
 
 # Spark strings need doubled backslashes.
 _SPARK_LETTERS = _LETTERS.replace("\\", "\\\\")
+_SPARK_NAME_CHARACTERS = _listed([each.replace("\\", "\\\\").replace("'", "\\'") for each in NAME_CHARACTERS])
 
 SPARK_ARRAYS = ArrayFunctions(
     empty_strings="CAST(array() AS ARRAY<STRING>)",
@@ -73,7 +79,7 @@ SPARK_ARRAYS = ArrayFunctions(
     ),
     without_keys=lambda c, names: (
         f"to_json(map_filter(from_json({c}, 'map<string, variant>'), (name, item) -> NOT array_contains("
-        f"array({_listed(names)}), regexp_replace(lower(name), '[^{_SPARK_LETTERS}]', ''))))"
+        f"array({_listed(names)}), translate(name, {_SPARK_NAME_CHARACTERS}))))"
     ),
     with_index=lambda c: f"transform({c}, (element, position) -> struct(position AS position, element AS element))",
     compact=lambda texts: f"array_compact(array({', '.join(texts)}))",

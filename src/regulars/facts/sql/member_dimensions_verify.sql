@@ -1,6 +1,7 @@
 -- What is stored of the profiles of community $1 as members and differs from the profiles and their memberships at $2,
--- without the properties $3: dimensions, the memberships that count, what was counted of each, and gaps between earlier
--- dimensions. Memberships that are due are left to the refresh of due profiles.
+-- without the properties $3, whose names are compared with $4 translated to $5: dimensions, the memberships that count,
+-- what was counted of each, and gaps between earlier dimensions. Memberships that are due are left to the refresh of due
+-- profiles.
 WITH community AS MATERIALIZED (
     SELECT timezone FROM communities WHERE id = $1
 ),
@@ -48,7 +49,10 @@ recomputed AS MATERIALIZED (
         (
             SELECT coalesce(jsonb_object_agg(key, value), '{}')
             FROM jsonb_each(p.properties)
-            WHERE regexp_replace(lower(key), '[^[:alnum:]]', '', 'g') <> ALL ($3::text[])
+            WHERE CASE
+                WHEN octet_length(key) > length(key) THEN translate(key, $4::text, $5::text)
+                ELSE regexp_replace(lower(key COLLATE "C"), '[^a-z0-9]', '', 'g')
+            END <> ALL ($3::text[])
         ) AS properties,
         p.created_at, p.updated_at, coalesce(last_ends.valid_to, '-infinity') AS valid_from, next_changes.next_change_at
     FROM profiles AS p

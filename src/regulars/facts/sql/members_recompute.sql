@@ -1,6 +1,7 @@
 -- Recomputes the member dimensions of profiles $2 of community $1 at $3, by the clock of time zone $4, without the
--- properties $5. The changes of counts, and of joins and leaves, are appended as deltas (members_append_deltas.sql),
--- and the dimensions stored (members_store.sql). Returns the number of deltas.
+-- properties $5, whose names are compared with $6 translated to $7. The changes of counts, and of joins and leaves, are
+-- appended as deltas (members_append_deltas.sql), and the dimensions stored (members_store.sql). Returns the number of
+-- deltas.
 --
 -- An earlier statement locked the profiles. Tables are read by laterals with OFFSET: one index lookup per profile,
 -- independent of the number of rows that the planner expects.
@@ -108,7 +109,11 @@ profile_values AS MATERIALIZED (
             ELSE (
                 SELECT coalesce(jsonb_object_agg(key, value), '{}')
                 FROM jsonb_each(p.properties)
-                WHERE regexp_replace(lower(key), '[^[:alnum:]]', '', 'g') <> ALL ($5::text[])
+                -- Equal in every locale of the database. Names in ASCII do not need the long translation.
+                WHERE CASE
+                    WHEN octet_length(key) > length(key) THEN translate(key, $6::text, $7::text)
+                    ELSE regexp_replace(lower(key COLLATE "C"), '[^a-z0-9]', '', 'g')
+                END <> ALL ($5::text[])
             )
         END AS shown_properties
     FROM requested_profiles AS p
