@@ -22,6 +22,17 @@ _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
 _ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
 
 
+# Without it the first compaction after a change of the time zone would not build the rollups again.
+_STORE_TIMEZONE = """
+INSERT INTO compaction_state AS stored (community_id, timezone)
+SELECT id, timezone
+FROM communities
+WHERE id = $1 AND NOT EXISTS (SELECT FROM compaction_state WHERE community_id = $1 AND timezone IS NOT NULL)
+ON CONFLICT (community_id) DO UPDATE
+SET timezone = coalesce(stored.timezone, excluded.timezone)
+"""
+
+
 def slot(now: datetime) -> datetime:
     """The start of the current quarter of an hour, which is the time of a snapshot taken now."""
     origin = datetime(2000, 1, 1, tzinfo=UTC)
@@ -50,6 +61,7 @@ async def take(database: Database, community_id: int) -> int:
 async def _take(database: Database, community_id: int) -> int:
     async with database.write_transaction(community_id) as scope:
         await lock(scope)
+        await scope.execute(_STORE_TIMEZONE, community_id)
         at = slot(scope.now)
         community = await scope.fetchrow(_ZONE, community_id, scope.now)
         changed: int = await scope.fetchval(
@@ -70,6 +82,7 @@ async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
     Used after an erasure and for backfilled memberships. Returns the number of periods in which they are counted.
     """
     await lock(scope)
+    await scope.execute(_STORE_TIMEZONE, scope.community_id)
     zone = await scope.fetchval("SELECT timezone FROM communities WHERE id = $1", scope.community_id)
     periods: int = await scope.fetchval(
         _RECOUNT,

@@ -1,8 +1,13 @@
 -- What is stored of the snapshots of community $1 and differs from the periods in which members were counted: counts, and
 -- rollups of the granularities $2, each from the bucket $3 on; and periods that differ from the members as the last
 -- snapshot saw them.
+--
+-- Buckets are those of the time zone by whose clock they were built: after a change they are built again in the background.
 WITH community AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
+    SELECT coalesce(compaction_state.timezone, communities.timezone) AS timezone
+    FROM communities
+    LEFT JOIN compaction_state ON compaction_state.community_id = $1
+    WHERE communities.id = $1
 ),
 granularities AS MATERIALIZED (
     SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
