@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -115,8 +116,19 @@ def test_more_series_than_colours_are_summed_up_where_sums_are_right() -> None:
     assert some.notes == ("Small groups are hidden by the privacy setting of this organization.",)
 
 
-def test_a_truncated_answer_says_so() -> None:
-    assert "more values than are shown" in draw({**TIMESERIES, "truncated": True}).notes[0]
+def test_a_sum_of_others_is_unknown_where_one_of_them_may_be_hidden() -> None:
+    def others(**changes: Any) -> tuple[object, ...]:
+        small = {"label": {"store_id": 9}, "values": [1, None], **changes}
+        return draw({**TIMESERIES, "series": [*series_of(*range(10, 17)), small]}).panels[0].series[-1].values
+
+    assert others() == (11, 10)
+    assert others(masked=True) == (11, None)
+
+
+def test_a_truncated_answer_says_so_and_what_is_cut_off_is_unknown() -> None:
+    chart = draw({**TIMESERIES, "series": TIMESERIES["series"][::-1], "truncated": True})
+    assert "more values than are shown" in chart.notes[0]
+    assert [each.values for each in chart.panels[0].series] == [(2, 3), (1, None)]
 
 
 def test_counts_money_and_quotients_have_panels_of_their_own() -> None:

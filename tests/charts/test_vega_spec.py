@@ -190,6 +190,10 @@ def test_a_line_of_counts_is_zero_where_nothing_happened_and_hidden_values_have_
         ("2026-11-23T12", 0),
         ("2026-11-24T12", 3),
     ]
+    may_be_hidden = [{**each, "masked": True} for each in kinds]
+    lines = spec_of(draw({**TIMESERIES, "time_buckets": buckets, "series": may_be_hidden}))["layer"][0]
+    joined = [(each["at"][:13], each["value"]) for each in lines["data"]["values"] if each["series"] == "joined"]
+    assert joined[2:] == [("2026-11-22T00", None), ("2026-11-24T12", 3)]
     hidden = [{"label": {}, "values": [None, 3], "masked": True}]
     bars = spec_of(draw({**TIMESERIES, "series": hidden}))["layer"][0]
     assert [each["value"] for each in bars["data"]["values"]] == ["3"]

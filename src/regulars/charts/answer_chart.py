@@ -130,15 +130,19 @@ def _time_chart(subject: Subject, answer: Mapping[str, Any]) -> Chart:
     metric = subject.report.metric
     is_grouped = any(len(each["label"]) > 1 for each in answer["series"]) if metric else False
     by_unit: dict[tuple[object, bool], list[tuple[ReportMeasure, ChartSeries]]] = {}
+    # The values of the last series are cut off.
+    cut = answer["series"][-1] if answer.get("truncated") else None
     for each in answer["series"]:
         measure = subject.measures[each["label"][metric]] if metric else next(iter(subject.measures.values()))
         is_state = subject.report.is_gauge or measure.quotient is not None
         # What did not happen is zero; a state or a quotient without a value, or a hidden value, is unknown.
-        is_unknown = is_state or "masked" in each
+        is_incomplete = "masked" in each or each is cut
+        is_unknown = is_state or is_incomplete
         values = tuple([0 if value is None and not is_unknown else value for value in each["values"]])
         # Groups of several measures have a panel for each measure, whose name need not be repeated.
         label = {key: value for key, value in each["label"].items() if not is_grouped or key != metric}
-        series = ChartSeries(subject.series_name(label, each.get("timezone", "")), values)
+        name = subject.series_name(label, each.get("timezone", ""))
+        series = ChartSeries(name, values, is_incomplete=is_incomplete)
         by_unit.setdefault((measure.name if is_grouped else subject.unit(measure), is_state), []).append(
             (measure, series)
         )
@@ -186,13 +190,20 @@ def _largest(
     if not is_sum:
         return drawn, len(rest)
     name = language.translate("{number} others").format(number=language.count(len(rest)))
-    sums = tuple([_sum(values) for values in zip(*(each.values for each in rest), strict=True)])
+    sums = tuple([_sum(rest, place) for place in range(len(rest[0].values))])
     return (*drawn, ChartSeries(name, sums, is_rest=True)), 0
 
 
-def _sum(values: Iterable[Figure | None]) -> Figure | None:
-    present = [each for each in values if each is not None]
-    return sum((Decimal(str(each)) for each in present), Decimal(0)) if present else None
+def _sum(series: Iterable[ChartSeries], place: int) -> Figure | None:
+    """The sum of the values of a place; unknown if none is known, or if one may be missing."""
+    values = []
+    for each in series:
+        value = each.values[place]
+        if value is not None:
+            values.append(Decimal(str(value)))
+        elif each.is_incomplete:
+            return None
+    return sum(values, Decimal(0)) if values else None
 
 
 # Groups -------------------------------------------------------------------------------------------------------
@@ -277,6 +288,6 @@ def _omitted_note(number: int, language: ChartLanguage) -> str:
 
 
 def _masked_note(subject: Subject, groups: Iterable[Mapping[str, Any]]) -> list[str]:
-    if not any("masked" in each or "masked" in each.get("values", ()) for each in groups):
+    if not any("masked" in each for each in groups):
         return []
     return [subject.language.translate("Small groups are hidden by the privacy setting of this organization.")]

@@ -39,11 +39,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One series: its name and a value for each place of the axis; None is unknown. `is_rest` sums up several."""
+    """One series: its name and a value for each place of the axis; None is unknown.
+
+    `is_rest` sums up several. Of an `is_incomplete` series values may be unknown that are not zero: they are suppressed, or
+    cut off.
+    """
 
     name: str
     values: tuple[Figure | None, ...]
     is_rest: bool = False
+    is_incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ def _lines(axis: TimeAxis, panel: Panel, x: Spec) -> list[Spec]:
         last = None
         for bucket, value in zip(axis.buckets, each.values, strict=True):
             if last is not None and bucket.start - last > timedelta(hours=1):
-                values += _missing(each.name, last, bucket, panel)
+                values += _missing(each, last, bucket, panel)
             # The columns that show the figures are around their points.
             middle = bucket.start + (bucket.end - bucket.start) / 2
             values.append({"at": _text(middle), "series": each.name, "value": value})
@@ -178,13 +178,13 @@ def _lines(axis: TimeAxis, panel: Panel, x: Spec) -> list[Spec]:
     return [{"data": {"values": values}, "layer": [lines, points]}]
 
 
-def _missing(name: str, last: datetime, bucket: TimeBucket, panel: Panel) -> list[Spec]:
+def _missing(series: ChartSeries, last: datetime, bucket: TimeBucket, panel: Panel) -> list[Spec]:
     """What a line has between two buckets that are apart: a gap where nothing is known, else zero."""
-    if panel.is_state:
-        return [{"at": _text(last), "series": name, "value": None}]
+    if panel.is_state or series.is_incomplete:
+        return [{"at": _text(last), "series": series.name, "value": None}]
     half = (bucket.end - bucket.start) / 2
     places = dict.fromkeys((last + half, bucket.start - half))
-    return [{"at": _text(at), "series": name, "value": 0} for at in places]
+    return [{"at": _text(at), "series": series.name, "value": 0} for at in places]
 
 
 # Groups -------------------------------------------------------------------------------------------------------
