@@ -17,7 +17,7 @@ from regulars.ingest.transactions import write
 from regulars.loading import loader
 from regulars.loading.readers.rows import RawRow
 from regulars.model import community as communities
-from regulars.model.community import Community
+from regulars.model.community import Community, NewCommunity
 from regulars.model.community_update import update_community
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -111,13 +111,28 @@ async def test_a_change_of_currency_waits_for_concurrent_writers(club: Club) -> 
     async def work(uow: UnitOfWork) -> None:
         await write(uow, [transaction_write(club)])
         changing.append(asyncio.create_task(change(club, currency="BHD")))
-        async with club.database.unscoped_connection() as connection:
-            while not await connection.fetchval(_IS_WAITING):
-                assert not changing[0].done()
+        await until_it_waits(club, changing[0])
 
     await commit(club.database, club.community.id, work)
     with pytest.raises(ValidationError, match="is fixed after the first transaction: it is NOK"):
         await changing[0]
+
+
+async def test_a_change_of_personal_properties_waits_for_concurrent_writers(club: Club) -> None:
+    changing: list[asyncio.Task[bool]] = []
+
+    async def set_personal() -> bool:
+        of = club.community
+        new = NewCommunity(of.slug, of.name, of.country, of.timezone, of.currency, attributes={"personal": "pet"})
+        async with club.database.unscoped_connection() as connection:
+            return await communities.upsert(connection, new, club.clock())
+
+    async def work(uow: UnitOfWork) -> None:
+        changing.append(asyncio.create_task(set_personal()))
+        await until_it_waits(club, changing[0])
+
+    await commit(club.database, club.community.id, work)
+    assert await changing[0]
 
 
 _IS_WAITING = """
@@ -126,6 +141,13 @@ SELECT EXISTS (
     WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
 )
 """
+
+
+async def until_it_waits(club: Club, changing: asyncio.Task[Any]) -> None:
+    """Returns when the change of a community waits for an advisory lock."""
+    async with club.database.unscoped_connection() as connection:
+        while not await connection.fetchval(_IS_WAITING):
+            assert not changing.done()
 
 
 def amount(total: float) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from postgres_servers import of_database
 from regulars.bootstrap import schema_statements
 from regulars.facts.members import personal_properties
 from regulars.jobs.refresh_due import refresh_community
+from regulars.model import community as communities
 from regulars.model.community import NewCommunity
 from regulars.rollups import partitions
 from regulars.storage import retention
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, role_of
+from reports.test_maintenance import differences
 
 
 async def member(club: Club) -> dict[str, Any]:
@@ -55,6 +57,23 @@ async def test_personal_properties_are_left_out(club: Club) -> None:
     assert "shoesize" not in personal_properties(club.community)
     for named in ("shoe_size, pet", ["Shoe size"]):
         assert "shoesize" in personal_properties(replace(club.community, attributes={"personal": named}))
+
+
+async def test_members_follow_a_change_of_the_personal_properties(club: Club) -> None:
+    await create_profile(club, properties={"language": "nb", "shoe_size": 38})
+    of = club.community
+    new = NewCommunity(of.slug, of.name, of.country, of.timezone, of.currency)
+    for personal, recomputed, shown in (
+        ("Shoe size, pet", 1, {"language": "nb"}),
+        ("Shoe size, pet", 0, {"language": "nb"}),
+        ("pet", 1, {"language": "nb", "shoe_size": 38}),
+    ):
+        async with club.database.unscoped_connection() as connection:
+            changed = replace(new, attributes={"personal": personal})
+            assert await communities.upsert(connection, changed, club.clock()) is bool(recomputed)
+        assert await refresh_community(club.database, of.id, lambda: False) == recomputed
+        assert json.loads(bytes((await member(club))["properties"])) == shown
+        assert await differences(club) == []
 
 
 async def test_names_of_properties_are_compared_in_any_locale_of_the_database(

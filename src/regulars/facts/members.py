@@ -93,11 +93,8 @@ def normalize_property_name(name: str) -> str:
 
 
 def personal_properties(community: Community) -> list[str]:
-    """The normalized names of the properties that are left out of a community's reports.
-
-    The community's attribute `personal` adds more, as a list or separated by commas.
-    """
-    more: Any = community.attributes.get("personal") or ()
+    """The normalized names of the properties that are left out of a community's reports: these and its own."""
+    more: Any = community.attributes.get(communities.PERSONAL) or ()
     names = more.split(",") if isinstance(more, str) else more
     return sorted({*PERSONAL_PROPERTIES, *(normalize_property_name(str(each)) for each in names)})
 

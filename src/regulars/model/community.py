@@ -14,6 +14,9 @@ from regulars.model import events
 from regulars.model.transactions.void_statuses import DEFAULT_VOID_STATUSES, normalize_void_statuses
 from regulars.storage.database import transaction
 
+PERSONAL = "personal"
+"""The attribute with names of properties that reports leave out, as a list or separated by commas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Community:
@@ -299,6 +302,15 @@ async def set_member_handles(connection: Any, slug: str, handles: Sequence[str] 
         )
 
 
+# The refresh job recomputes the members after this position.
+_RECOMPUTE_MEMBERS = """
+INSERT INTO compaction_state (community_id, backfilled_up_to)
+VALUES ($1, '00000000-0000-0000-0000-000000000000')
+ON CONFLICT (community_id) DO UPDATE
+SET backfilled_up_to = excluded.backfilled_up_to
+"""
+
+
 async def apply_changes(connection: Any, before: Community, new: NewCommunity, now: datetime) -> tuple[bool, bool]:
     """Updates a community; returns whether anything changed, and whether the values of profiles depend on it.
 
@@ -306,9 +318,11 @@ async def apply_changes(connection: Any, before: Community, new: NewCommunity, n
     """
     country, timezone, currency = _checked(new)
     void_statuses = _void_statuses(new, before.void_statuses)
-    if (currency, void_statuses) != (before.currency, before.void_statuses):
-        # Concurrent writers convert amounts into the old currency, and void transactions by the old statuses: wait for
-        # them, so that later queries see them.
+    attributes = before.attributes if new.attributes is None else new.attributes
+    changes_personal = attributes.get(PERSONAL) != before.attributes.get(PERSONAL)
+    if changes_personal or (currency, void_statuses) != (before.currency, before.void_statuses):
+        # Concurrent writers convert amounts into the old currency, void transactions by the old statuses, and leave
+        # out the old personal properties: wait for them, so that later queries see them.
         await connection.execute(f"SELECT pg_advisory_xact_lock({_CURRENCY}, $1)", before.id)
     if currency != before.currency and await connection.fetchval(
         "SELECT EXISTS (SELECT FROM transactions WHERE community_id = $1)", before.id
@@ -328,4 +342,6 @@ async def apply_changes(connection: Any, before: Community, new: NewCommunity, n
         now,
         list(void_statuses),
     )
+    if changes_personal:
+        await connection.execute(_RECOMPUTE_MEMBERS, before.id)
     return status == "UPDATE 1", (timezone, currency) != (before.timezone, before.currency)
