@@ -11,9 +11,11 @@ from api.profile_calls import create_profile
 from clubs import Club
 from hypothesis_settings import SEED, examples
 from postgres_servers import on_both_servers
+from query.replica_client import fetch
 from regulars.jobs import refresh_due, scheduler
 from regulars.jobs.queue import create_app, run_until_stopped, run_worker
 from regulars.jobs.scheduler import Scheduler
+from regulars.query.replica.cache import ReplicaCache
 from regulars.settings import Settings
 
 pytestmark = on_both_servers
@@ -66,6 +68,22 @@ async def test_a_job_that_does_not_finish_is_cancelled_by_a_stop(club: Club, mon
     await is_started.wait()
     await jobs.stop()
     assert is_cancelled.is_set()
+
+
+async def test_replicas_are_caught_up_to_date(club: Club) -> None:
+    caught_up: asyncio.Queue[int] = asyncio.Queue()
+
+    class RecordingCache(ReplicaCache):
+        async def catch_up(self, community_id: int) -> int:
+            caught_up.put_nowait(community_id)
+            return await super().catch_up(community_id)
+
+    cache = RecordingCache(club.database, 100)
+    await fetch(club, cache, "SELECT count(*) FROM members AS r")
+    jobs = Scheduler(club.database, Settings(), replicas=cache)
+    jobs.start()
+    assert await caught_up.get() == club.community.id
+    await jobs.stop()
 
 
 async def test_the_queue_stops_in_any_state(club: Club) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import structlog
 
-from clubs import Club
+from clubs import Club, ManualClock
 from query.replica_client import fetch, fetch_in
 from regulars.aggregations import dirty_profiles
 from regulars.jobs.refresh_due import refresh_community
@@ -245,12 +245,78 @@ async def test_the_least_recently_used_replicas_are_evicted_first(club: Club, ot
     assert small.cached_communities == [other_club.community.id]
 
 
-async def test_an_idle_replica_is_dropped(club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+# Replicas that no query uses ----------------------------------------------------------------------------
+
+
+async def test_a_replica_catches_up_while_no_query_uses_it(club: Club, fills: Fills) -> None:
+    clock = ManualClock()
+    cache = ReplicaCache(club.database, 100, clock=clock)
+    await sale(club, await member(club), "2026-10-31 12:00:00")
+    assert await count(club, cache, "r.spend_all > 0") == 1
+    before = cache.caught_up_at(club.community.id)
+    for _ in range(3):
+        clock.advance(minutes=50)
+        club.clock.advance(minutes=50)
+        await sale(club, await member(club), "2026-10-31 12:00:00")
+        assert await cache.catch_up(club.community.id) == 1
+    table = cache.replica(club.community.id)
+    assert table._number("SELECT count(*) FROM community.members WHERE spend_all > 0") == 4
+    caught_up_at = cache.caught_up_at(club.community.id)
+    assert before is not None
+    assert caught_up_at == before + timedelta(minutes=150)
+    assert await count(club, cache, "r.spend_all > 0") == 4
+    assert fills.number == 1
+
+
+async def test_catching_up_is_no_use_of_a_replica(
+    club: Club, other_club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_cache, "MAX_IDLE", timedelta(hours=2))
+    clock = ManualClock()
+    cache = ReplicaCache(club.database, 100, clock=clock)
+    await count(club, cache)
+    await count(other_club, cache)
+    for expected in (1, 1, 0):
+        assert cache.cached_communities[0] == club.community.id
+        clock.advance(minutes=59)
+        assert await cache.catch_up(club.community.id) == expected
+    assert club.community.id not in cache.cached_communities
+
+
+async def test_a_replica_that_has_not_caught_up_is_created_again(club: Club, fills: Fills) -> None:
+    clock = ManualClock()
+    cache = ReplicaCache(club.database, 100, clock=clock)
+    await count(club, cache)
+    clock.advance(minutes=59)
+    await count(club, cache)
+    assert fills.number == 1
+    clock.advance(minutes=61)
+    await count(club, cache)
+    assert fills.number == 2
+
+
+async def test_a_replica_that_fails_to_catch_up_is_dropped(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = ReplicaCache(club.database, 100)
     await count(club, cache)
-    monkeypatch.setattr(replica_cache, "IDLE_TTL_SECONDS", -1.0)
-    await count(other_club, cache)
-    assert cache.cached_communities == [other_club.community.id]
+    await member(club)
+    with monkeypatch.context() as patched:
+        patched.setattr(member_replica.MemberReplica, "replace_members", _fail)
+        with pytest.raises(OSError, match="no space"):
+            await cache.catch_up(club.community.id)
+    assert cache.cached_communities == []
+    assert await cache.catch_up(club.community.id) == 0
+    assert await count(club, cache) == 1
+
+
+async def test_a_replica_that_is_evicted_meanwhile_does_not_catch_up(club: Club) -> None:
+    cache = ReplicaCache(club.database, 100)
+    await count(club, cache)
+    async with cache._locks[club.community.id]:
+        catching_up = asyncio.create_task(cache.catch_up(club.community.id))
+        while not cache._locks[club.community.id]._waiters:  # noqa: ASYNC110 - until it waits
+            await asyncio.sleep(0)
+        cache._replicas.clear()
+    assert await catching_up == 0
 
 
 async def test_a_replica_is_recreated_after_a_failure(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,6 @@ from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.errors import AccessDenied
 from regulars.jobs.scheduler import Scheduler
 from regulars.observability.exporter import MetricsExporter
-from regulars.query.backends import Backends
 from regulars.web import errors, request_handler, swagger
 from regulars.web.bodies import encode
 from regulars.web.body_deadlines import BodyDeadlineMiddleware
@@ -156,7 +155,7 @@ def _lifespan(
             context.settings,
             exporter.observe_refresh,
             exporter.observe_webhook_attempt,
-            Backends(context.database, context.replicas),
+            context.replicas,
         )
         if run_jobs:
             scheduler.start()

@@ -45,6 +45,9 @@ SEGMENTS_INTERVAL_SECONDS = 1.0
 STOP_TIMEOUT_SECONDS = 4.0
 """Time that running jobs have to finish their current step."""
 
+REPLICAS_INTERVAL_SECONDS = 300.0
+"""Interval at which replicas are brought up to date that no query uses."""
+
 EXPIRY_INTERVAL_SECONDS = 6 * 3600.0
 RESTATEMENT_INTERVAL_SECONDS = 10.0
 """Interval at which stored facts are brought in line with new rules of their community."""
@@ -68,14 +71,14 @@ class Scheduler:
         settings: Settings,
         on_refreshed: Callable[[int], None] = lambda profiles: None,
         on_attempt: OnAttempt = lambda delivery, attempt: None,
-        backends: Backends | None = None,
+        replicas: ReplicaCache | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._on_refreshed = on_refreshed
         self._on_attempt = on_attempt
-        backends = backends or Backends(database, ReplicaCache(database, settings.replica_cache_mb))
-        self._job_types = exports.job_types(settings, backends)
+        self._replicas = replicas or ReplicaCache(database, settings.replica_cache_mb)
+        self._job_types = exports.job_types(settings, Backends(database, self._replicas))
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._segments = SegmentMaintenance(database, self._stopping.is_set)
@@ -87,6 +90,7 @@ class Scheduler:
             ("compaction", COMPACTION_INTERVAL_SECONDS, self._compact),
             ("pending compaction", BACKLOG_INTERVAL_SECONDS, self._compact_pending),
             ("segments", SEGMENTS_INTERVAL_SECONDS, self._segments.run),
+            ("replicas", REPLICAS_INTERVAL_SECONDS, self._catch_up_replicas),
             ("retention", 600.0, self._maintain_partitions),
             ("expiry", EXPIRY_INTERVAL_SECONDS, self._expire),
             ("restatement", RESTATEMENT_INTERVAL_SECONDS, self._restate),
@@ -145,6 +149,9 @@ class Scheduler:
                 await self._each("compaction", communities, work)
             if fact_type.rebuild is not None:
                 await self._each("rebuild", communities, partial(fact_type.rebuild, self._database))
+
+    async def _catch_up_replicas(self) -> None:
+        await self._each("replica", self._replicas.cached_communities, self._replicas.catch_up)
 
     async def _maintain_partitions(self) -> None:
         await retention.maintain_partitions(self._database, self._settings.outbox_retention_days)

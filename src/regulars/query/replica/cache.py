@@ -15,6 +15,7 @@ import structlog
 
 from regulars.aggregations.compiled_values import values_statement as values_statement
 from regulars.auth.tenants import Tenant
+from regulars.clock import Clock, system_clock
 from regulars.core.uninterrupted import uninterrupted
 from regulars.query.replica import statements
 from regulars.query.replica.columns import (
@@ -29,7 +30,7 @@ from regulars.query.replica.member_replica import MemberReplica
 from regulars.query.replica.pg_snapshot import PgSnapshot
 from regulars.query.replica.rewrite import ReplicaPlan, rewrite
 from regulars.storage.copy_out import copy_to_arrow
-from regulars.storage.database import Database
+from regulars.storage.database import Database, Scope
 
 _log = structlog.get_logger(__name__)
 
@@ -45,8 +46,11 @@ BACKFILL_RETRY_SECONDS = 30
 CREATION_RETRY_SECONDS = 10
 """Seconds until a retry while a replica is being created."""
 
-IDLE_TTL_SECONDS = 3_600.0
-"""Replicas that were not used for this long are dropped: a new one is faster than catching up."""
+MAX_IDLE = timedelta(days=4)
+"""Replicas that no query used for this long are dropped. A weekend and a holiday are shorter."""
+
+MAX_LAG = timedelta(hours=1)
+"""Replicas that have not caught up for this long are dropped. What they lack is in the database for a day at least."""
 
 _MIN_MEGABYTES = 64
 """DuckDB does not work with less memory."""
@@ -83,12 +87,16 @@ class ReplicaCreationError(ReplicaUnavailableError):
 
 @dataclass
 class _Replica:
-    """A replica with its snapshot and instant, and the snapshot of each recent version of its rows."""
+    """A replica with its snapshot and instant, and the snapshot of each recent version of its rows.
+
+    `used_at` is the time of its last query, `current_at` that at which it was last brought up to date.
+    """
 
     table: MemberReplica
     snapshot: PgSnapshot
     now: datetime
-    last_used_at: float
+    used_at: datetime
+    current_at: datetime
     version: int = 0
     versions: deque[tuple[int, PgSnapshot]] = field(default_factory=lambda: deque(maxlen=_MAX_VERSIONS))
 
@@ -103,30 +111,48 @@ class _Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """A query on a replica: the connection of its transaction, its snapshot and its instant.
+class _Read:
+    """A transaction of a community that reads from its database, with its instant and its snapshot."""
+
+    connection: Any
+    community_id: int
+    now: datetime
+    snapshot: PgSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Request(_Read):
+    """A query on a replica.
 
     `due_members` are profiles whose membership begins or ends by the clock, which is not yet stored. `dirty` are
     profiles whose values a running backfill has not computed yet, at most one more than REFRESH_BATCH.
     """
 
-    connection: Any
-    community_id: int
     plan: ReplicaPlan
-    now: datetime
-    snapshot: PgSnapshot
     values_version: int
     due_members: Sequence[UUID]
     dirty: Sequence[UUID]
 
 
 class ReplicaCache:
-    """The replicas of a process, limited by memory; the least recently used are evicted first."""
+    """The replicas of a process, limited by memory; the least recently used are evicted first.
 
-    def __init__(self, database: Database, megabytes: int, *, max_refresh_seconds: float = MAX_REFRESH_SECONDS) -> None:
+    They are brought up to date also while no query uses them (`catch_up`), because to create one takes a minute for
+    millions of members. How long that is, and how long they are not used, is measured by `clock`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        megabytes: int,
+        *,
+        max_refresh_seconds: float = MAX_REFRESH_SECONDS,
+        clock: Clock = system_clock,
+    ) -> None:
         self._database = database
         self._megabytes = megabytes
         self._seconds = max_refresh_seconds
+        self._clock = clock
         self._replicas: OrderedDict[int, _Replica] = OrderedDict()
         self._creations: dict[int, asyncio.Task[None]] = {}
         self._locks: dict[int, asyncio.Lock] = {}
@@ -166,8 +192,8 @@ class ReplicaCache:
             raise LookupError("The connection is in another community.")
         snapshot = PgSnapshot.parse(state["snapshot"])
         values_version, due_members, dirty = state["values_version"], state["due_members"], state["dirty"]
-        request = _Request(connection, tenant.community_id, plan, now, snapshot, values_version, due_members, dirty)
-        lock = self._locks.setdefault(tenant.community_id, asyncio.Lock())
+        request = _Request(connection, tenant.community_id, now, snapshot, plan, values_version, due_members, dirty)
+        lock = self._lock(tenant.community_id)
         async with lock:
             creation = await self._begin_creation(request)
         if creation is not None:
@@ -181,6 +207,32 @@ class ReplicaCache:
             replica = await uninterrupted(self._replica_for(request))
         return await asyncio.to_thread(replica.table.fetch, plan, values)
 
+    async def catch_up(self, community_id: int) -> int:
+        """Brings the replica of a community up to date, or drops it if it was not used for long.
+
+        Returns the number of replicas that were brought up to date: 1 or 0.
+        """
+        self._drop_old()
+        if community_id not in self._replicas:
+            return 0
+        async with self._database.read_transaction(community_id) as scope, self._lock(community_id):
+            return await uninterrupted(self._catch_up_in(scope))
+
+    async def _catch_up_in(self, scope: Scope) -> int:
+        snapshot = PgSnapshot.parse(await scope.fetchval(statements.SNAPSHOT))
+        replica = self._replicas.get(scope.community_id)
+        if replica is None or replica.snapshot.is_ahead_of(snapshot):
+            # It was evicted, or a query has brought it up to date.
+            return 0
+        try:
+            await _catch_up(replica, _Read(scope.connection, scope.community_id, scope.now, snapshot))
+        except BaseException:
+            # It may be incomplete.
+            self._replicas.pop(scope.community_id, None)
+            raise
+        replica.current_at = self._clock()
+        return 1
+
     async def close(self) -> None:
         """Cancels the creation of replicas."""
         creations = list(self._creations.values())
@@ -190,7 +242,7 @@ class ReplicaCache:
 
     async def _begin_creation(self, request: _Request) -> asyncio.Task[None] | None:
         """Begins to create the replica of a community that has none, with the snapshot of a request."""
-        self._drop_idle()
+        self._drop_old()
         community_id = request.community_id
         if community_id not in self._replicas and community_id not in self._creations:
             exported = await request.connection.fetchval("SELECT pg_export_snapshot()")
@@ -228,7 +280,7 @@ class ReplicaCache:
                 await _add_columns(replica, request)
         if request.due_members and not replica.snapshot.is_ahead_of(request.snapshot):
             await _apply_due_members(replica, request)
-        replica.last_used_at = time.monotonic()
+        replica.used_at = replica.current_at = self._clock()
         self._replicas[request.community_id] = replica
         if request.plan.reads_values:
             await _refresh_dirty(replica, request)
@@ -243,7 +295,7 @@ class ReplicaCache:
             request.connection, statements.members(request.community_id, columns), statements.arrow_types(columns)
         ) as batches:
             await asyncio.to_thread(table.fill, batches, columns)
-        replica = _Replica(table, request.snapshot, request.now, time.monotonic())
+        replica = _Replica(table, request.snapshot, request.now, self._clock(), self._clock())
         replica.set_snapshot(request.snapshot, request.now)
         return replica
 
@@ -266,10 +318,14 @@ class ReplicaCache:
             await _update_values(replica, request, profile_ids)
             done += len(profile_ids)
 
-    def _drop_idle(self) -> None:
-        before = time.monotonic() - IDLE_TTL_SECONDS
-        for community_id in [key for key, replica in self._replicas.items() if replica.last_used_at < before]:
-            del self._replicas[community_id]
+    def _lock(self, community_id: int) -> asyncio.Lock:
+        return self._locks.setdefault(community_id, asyncio.Lock())
+
+    def _drop_old(self) -> None:
+        now = self._clock()
+        for community_id, replica in list(self._replicas.items()):
+            if replica.used_at < now - MAX_IDLE or replica.current_at < now - MAX_LAG:
+                del self._replicas[community_id]
 
     def _evict(self) -> None:
         max_bytes = self._megabytes * 1_000_000
@@ -280,16 +336,16 @@ class ReplicaCache:
             self._replicas.popitem(last=False)
 
 
-async def _catch_up(replica: _Replica, request: _Request) -> None:
+async def _catch_up(replica: _Replica, read: _Read) -> None:
     columns = replica.table.columns
-    days = replica.now.date() - _MAX_COMMIT_DELAY, request.now.date() + _MAX_COMMIT_DELAY
-    select = statements.changed_members(request.community_id, columns, replica.snapshot.unseen_condition, days)
+    days = replica.now.date() - _MAX_COMMIT_DELAY, read.now.date() + _MAX_COMMIT_DELAY
+    select = statements.changed_members(read.community_id, columns, replica.snapshot.unseen_condition, days)
     async with copy_to_arrow(
-        request.connection, select, {**statements.arrow_types(columns), "is_member": pa.bool_()}
+        read.connection, select, {**statements.arrow_types(columns), "is_member": pa.bool_()}
     ) as batches:
         replica.version += 1
         await asyncio.to_thread(replica.table.replace_members, batches, replica.version)
-    replica.set_snapshot(request.snapshot, request.now)
+    replica.set_snapshot(read.snapshot, read.now)
 
 
 async def _refresh_dirty(replica: _Replica, request: _Request) -> None:

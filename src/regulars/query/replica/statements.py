@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from regulars.query.replica.columns import NEXT_CHANGE, VALUE_COLUMNS, VALUES_VERSION, ReplicaColumn
 
+SNAPSHOT = "SELECT CAST(pg_current_snapshot() AS text)"
+"""The snapshot of a transaction."""
+
 STATE = """
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot, values_version,
        ARRAY(SELECT profile_id FROM members WHERE community_id = $1 AND next_change_at <= $2) AS due_members,
