@@ -118,6 +118,117 @@ async def test_a_written_status_overrides_the_flags(club: Club) -> None:
     assert (await _comms(club, profile["id"]))["email_optout"] is None
 
 
+_KNOWN = {"email_verification": "verified", "email_bounced": True, "email_optout": True}
+
+
+@pytest.mark.parametrize(
+    ("stored", "written", "expected"),
+    [
+        ({"email_status": "verified"}, {"email": "b@example.com"}, ("enabled", False, False, "not_sent")),
+        ({"email_status": "hard_bounced"}, {"email": "b@example.com"}, ("enabled", False, False, "not_sent")),
+        (
+            {"email_status": "verified", "consents": {"email_marketing": False}},
+            {"email": "b@example.com"},
+            (None, None, None, None),
+        ),
+        # What the member and the community decided stays.
+        ({"email_status": "unsubscribed"}, {"email": "b@example.com"}, ("unsubscribed", True, False, "not_sent")),
+        ({"email_status": "disabled"}, {"email": "b@example.com"}, ("disabled", False, False, "not_sent")),
+        (
+            {"email_status": "enabled", "consents": {"email_marketing": False}},
+            {"email": "b@example.com"},
+            ("enabled", False, False, "not_sent"),
+        ),
+        (
+            {"attributes": {"comms": _KNOWN}},
+            {"email": "b@example.com"},
+            ("unsubscribed", True, False, "not_sent"),
+        ),
+        # Without an address, those who consent can be written to once there is one.
+        ({"email_status": "verified"}, {"email": None}, (None, None, None, None)),
+        ({}, {"email": None}, (None, None, None, None)),
+        (
+            {"email_status": "verified", "consents": {"email_marketing": True}},
+            {"email": None},
+            ("enabled", False, False, "not_sent"),
+        ),
+        # The same address.
+        ({"email_status": "verified"}, {"email": "A@Example.com"}, ("verified", False, False, "verified")),
+        # What the request says, it says of the new address.
+        (
+            {"email_status": "verified"},
+            {"email": "b@example.com", "email_status": "verified"},
+            ("verified", False, False, "verified"),
+        ),
+        (
+            {"email_status": "hard_bounced"},
+            {"email": "b@example.com", "email_status": "verified"},
+            ("verified", False, False, "verified"),
+        ),
+        (
+            {"attributes": {"comms": _KNOWN}},
+            {"email": "b@example.com", "email_status": "unsubscribed"},
+            ("unsubscribed", True, False, "not_sent"),
+        ),
+        (
+            {"email_status": "verified"},
+            {"email": "b@example.com", "attributes": {"comms": {"email_verification": "verified"}}},
+            ("verified", False, False, "verified"),
+        ),
+        (
+            {"attributes": {"comms": {"email_verification": "verified", "email_bounced": True}}},
+            {"email": "b@example.com", "attributes": {"comms": {"email_bounced": True}}},
+            ("hard_bounced", False, True, "not_sent"),
+        ),
+        (
+            {"attributes": {"comms": {"email_verification": "verified", "email_bounced": True}}},
+            {"email": "b@example.com", "attributes": {"comms": {"email_optout": False}}},
+            ("enabled", False, False, "not_sent"),
+        ),
+    ],
+)
+async def test_another_email_is_neither_verified_nor_bounced(
+    club: Club, stored: dict[str, Any], written: dict[str, Any], expected: tuple[object, ...]
+) -> None:
+    profile = await create_profile(club, email="a@example.com", **stored)
+    for _ in range(2):
+        after = await update_profile(club, profile["id"], **written)
+        comms = after["attributes"]["comms"]
+        flags = (comms[f"email_{flag}"] for flag in ("optout", "bounced", "verification"))
+        assert (after["email_status"], *flags) == expected
+
+
+async def test_a_response_is_sent_back_with_another_email(club: Club) -> None:
+    profile = await create_profile(club, email="a@example.com", email_status="verified")
+    body = profile | {"email": "b@example.com"}
+    assert (await update_profile(club, profile["id"], **body))["email_status"] == "verified"
+    body |= {"email": "c@example.com", "email_status": "enabled"}
+    assert (await update_profile(club, profile["id"], **body))["email_status"] == "enabled"
+
+
+async def test_an_address_has_nothing_of_the_time_without_one(club: Club) -> None:
+    profile = await create_profile(club, email_status="verified", sms_status="hard_bounced")
+    after = await update_profile(club, profile["id"], email="a@example.com", mobile_phone="+4790000001")
+    assert (after["email_status"], after["sms_status"]) == ("enabled", "enabled")
+
+
+async def test_another_phone_number_is_neither_verified_nor_bounced(club: Club) -> None:
+    comms = {"phone_verification": "verified", "phone_bounced": False, "phone_optout": True, "phone_promo": True}
+    profile = await create_profile(
+        club, mobile_phone="+4790000001", sms_status="verified", email_status="verified", attributes={"comms": comms}
+    )
+    same = await update_profile(club, profile["id"], mobile_phone="900 00 001")
+    assert (same["sms_status"], same["attributes"]["comms"]["phone_verification"]) == ("verified", "verified")
+    after = await update_profile(club, profile["id"], mobile_phone="900 00 002")
+    written = after["attributes"]["comms"]
+    assert (after["sms_status"], written["sms_verification"], after["email_status"]) == (
+        "enabled",
+        "not_sent",
+        "verified",
+    )
+    assert [written[name] for name in comms] == [None, None, True, True]
+
+
 async def test_subscribing_as_clients_do(club: Club) -> None:
     profile = await create_profile(club, email_status="unsubscribed", consents={"email_marketing": False})
     await _write(club, profile["id"], {"email_optout": False, "email_promo": True}, "comms")

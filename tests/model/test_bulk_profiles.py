@@ -118,6 +118,15 @@ async def test_a_row_updates_the_result_of_earlier_rows(club: Club) -> None:
     assert (profile["first_name"], profile["last_name"]) == ("Kari", "Nordmann")
 
 
+async def test_the_status_in_a_row_is_that_of_its_address(club: Club) -> None:
+    row = {"external_id": "P-1", "mobile_phone": "+4790000001", "sms_status": "verified"}
+    moved = row | {"mobile_phone": "+4790000002"}
+    assert await _load(club, row, moved, moved) == ["accepted", "accepted", "unchanged"]
+    assert (await _list_profiles(club))[0]["sms_status"] == "verified"
+    assert await _load(club, {"external_id": "P-1", "mobile_phone": "+4790000003"}) == ["accepted"]
+    assert (await _list_profiles(club))[0]["sms_status"] == "enabled"
+
+
 async def test_an_identity_that_a_row_repeats_is_stored_once_with_its_last_fields(club: Club) -> None:
     cards: list[dict[str, Any]] = [
         {"handle": "card", "identifier": "1"},

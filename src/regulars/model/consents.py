@@ -3,7 +3,7 @@
 Writing either view updates the other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,35 @@ def _verification(status: str, before: object) -> object:
     if before is None or (status == "enabled" and before == "verified"):
         return "not_sent"
     return before
+
+
+def leave_contacts(
+    state: ConsentState,
+    before: Mapping[str, str | None],
+    after: Mapping[str, str | None],
+    comms: Collection[str],
+    statuses: Collection[str],
+) -> ConsentState:
+    """Returns the state of a member without what is known of the former addresses of channels, before the write that
+    changes them is applied.
+
+    That an address is verified or bounced does not hold for another one; that the member has declined, or that the
+    channel is switched off, does. The `comms` attributes and the `statuses` of channels that the write contains remain:
+    they are those of the new addresses.
+    """
+    changed = [channel for channel in CHANNELS if before.get(channel) != after.get(channel)]
+    if not changed:
+        return state
+    flags = {flag for channel in changed for flag in _FLAGS_OF_CHANNEL[channel][1:]} - set(comms)
+    remaining = {name: value for name, value in state.comms.items() if name not in flags}
+    known = dict(state.statuses)
+    for channel in changed:
+        status = known.get(channel)
+        is_of_address = status in ("verified", "hard_bounced") or (status == "enabled" and after.get(channel) is None)
+        if is_of_address and channel not in statuses:
+            of_flags = _status_of(channel, remaining)
+            known[channel] = None if of_flags == "enabled" else of_flags
+    return ConsentState(state.consents, known, remaining).with_synced_comms()
 
 
 def follow_consents(before: ConsentState, state: ConsentState, contacts: Mapping[str, str | None]) -> ConsentState:

@@ -131,6 +131,10 @@ COMMS_SQL = f"""(
 )"""
 """The comms attributes of a profile, null where nothing is known."""
 
+_ABOUT_ANOTHER_ADDRESS = (
+    "Another one is neither verified nor bounced, unless the same request says so; who unsubscribed stays unsubscribed."
+)
+
 PROFILES = Resource(
     "profile",
     # Subqueries use the alias r themselves, so they refer to the profile as owner.
@@ -149,10 +153,16 @@ PROFILES = Resource(
             "nullif(concat_ws(' ', r.first_name, r.last_name), '')",
             description="Read only.",
         ),
-        ResourceField("email", FieldType.STRING, description="Unique in a community, without case."),
+        ResourceField(
+            "email",
+            FieldType.STRING,
+            description=f"Unique in a community, without case. {_ABOUT_ANOTHER_ADDRESS}",
+        ),
         ResourceField("gender", FieldType.STRING),
         ResourceField(
-            "mobile_phone", FieldType.STRING, description="As it was written; unique in a community by E.164."
+            "mobile_phone",
+            FieldType.STRING,
+            description=f"As it was written; unique in a community by E.164. {_ABOUT_ANOTHER_ADDRESS}",
         ),
         ResourceField(
             "mobile_phone_e164",

@@ -152,8 +152,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def contacts(self) -> Mapping[str, str | None]:
-        """The address that each channel uses, if it is a field of the profile."""
-        return {"email": self.email, "sms": self.mobile_phone, "phone": self.mobile_phone}
+        """The normalized address that each channel uses, if it is a field of the profile."""
+        email, phone = self.email and self.email.lower(), self.mobile_phone_e164 or self.mobile_phone
+        return {"email": email, "sms": phone, "phone": phone}
 
     def with_consent_state(self, state: ConsentState) -> "Profile":
         """Returns the profile with other consents, in both views."""
@@ -385,7 +386,7 @@ def apply(
         errors.setdefault("birth_year", "makes a birth in the future")
     if errors:
         raise ValidationError(errors)
-    return _with_consents(after, row)
+    return _with_consents(before, after, row)
 
 
 def _located(ref: LocationRef, location_ids: Mapping[LocationRef, int], errors: dict[str, str]) -> int | None:
@@ -395,15 +396,16 @@ def _located(ref: LocationRef, location_ids: Mapping[LocationRef, int], errors: 
     return found
 
 
-def _with_consents(profile: Profile, row: ProfileRow) -> Profile:
-    before = profile.consent_state
+def _with_consents(before: Profile, profile: Profile, row: ProfileRow) -> Profile:
+    stored = before.consent_state
     # A client may send back both views with one of them changed: only differences from the stored profile count.
-    answers = {name: each for name, each in row.consents.items() if before.consents.get(name) != each}
-    statuses = {name: each for name, each in row.channel_statuses.items() if before.statuses[name] != each}
-    after = consents.apply_comms(before, row.comms)
+    answers = {name: each for name, each in row.consents.items() if stored.consents.get(name) != each}
+    statuses = {name: each for name, each in row.channel_statuses.items() if stored.statuses[name] != each}
+    start = consents.leave_contacts(stored, before.contacts, profile.contacts, row.comms, row.channel_statuses)
+    after = consents.apply_comms(start, row.comms)
     if answers or statuses:
         after = consents.apply_consents(after, answers, statuses)
-    return with_consents(profile, before, after)
+    return with_consents(profile, start, after)
 
 
 def with_consents(profile: Profile, before: ConsentState, after: ConsentState) -> Profile:
