@@ -118,6 +118,18 @@ async def test_a_written_status_overrides_the_flags(club: Club) -> None:
     assert (await _comms(club, profile["id"]))["email_optout"] is None
 
 
+@pytest.mark.parametrize(
+    ("contact", "status"),
+    [({}, None), ({"email": "a@example.com"}, "enabled"), ({"email_status": "verified"}, "verified")],
+)
+async def test_a_consent_that_is_taken_back_enables_no_channel_without_an_address(
+    club: Club, contact: dict[str, Any], status: str | None
+) -> None:
+    profile = await create_profile(club, consents={"email_marketing": True}, **contact)
+    after = await update_profile(club, profile["id"], consents={"email_marketing": None})
+    assert after["email_status"] == status
+
+
 _KNOWN = {"email_verification": "verified", "email_bounced": True, "email_optout": True}
 
 

@@ -187,6 +187,32 @@ async def test_consents_and_groups_are_united(club: Club) -> None:
             {"email": "b@example.com", "email_status": "hard_bounced"},
             ("hard_bounced", False, True, "not_sent"),
         ),
+        # Who refused as one of both is not enabled by the other.
+        (
+            {"consents": {"email_marketing": False}},
+            {"email": "b@example.com"},
+            (None, None, None, None),
+        ),
+        (
+            {"email": "a@example.com", "consents": {"email_marketing": True}},
+            {"consents": {"email_marketing": False}},
+            (None, None, None, None),
+        ),
+        (
+            {"consents": {"email_marketing": True}},
+            {"consents": {"email_marketing": False}},
+            (None, None, None, None),
+        ),
+        (
+            {"email_status": "enabled", "email": "a@example.com", "consents": {"email_marketing": False}},
+            {"consents": {"email_marketing": False}},
+            ("enabled", False, False, "not_sent"),
+        ),
+        (
+            {"email": "a@example.com", "consents": {"email_marketing": False}},
+            {"consents": {"email_marketing": True}},
+            ("enabled", False, False, "not_sent"),
+        ),
         # Who unsubscribed without an address is not written to at any.
         (
             {"email": "a@example.com", "email_status": "verified"},

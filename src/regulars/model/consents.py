@@ -128,16 +128,16 @@ def follow_consents(before: ConsentState, state: ConsentState, contacts: Mapping
     """Returns the state after a write, with the statuses that follow from the consents where none is written.
 
     A channel is `enabled` for members who consent to its marketing, and for those without an answer whom it can reach,
-    until they refuse. `contacts` are the addresses of channels.
+    until they refuse or take the consent back. `contacts` are the addresses of channels.
     """
     statuses = dict(state.statuses)
     for channel, status in statuses.items():
         name = marketing_consent(channel)
         consent = state.consents.get(name)
-        is_refused = consent is False and before.consents.get(name) is not False
-        if status is None and (consent or (consent is None and contacts.get(channel) is not None)):
-            statuses[channel] = "enabled"
-        elif is_refused and status == before.statuses[channel] == "enabled":
+        is_due = consent or (consent is None and contacts.get(channel) is not None)
+        if is_due:
+            statuses[channel] = status or "enabled"
+        elif status == before.statuses[channel] == "enabled" and consent != before.consents.get(name):
             statuses[channel] = None
     if statuses == state.statuses:
         return state
@@ -152,11 +152,13 @@ def unite(
 ) -> ConsentState:
     """Returns the state of two profiles that become one, with the own addresses and those of the other that it lacks.
 
-    Own consents have precedence. The status and flags of a channel belong to the address that stays; those of another
-    address have no effect. Without an address, an unsubscription is valid for any, and the rest fills what is unknown.
+    Own consents have precedence; who refused is not enabled by the other profile. The status and flags of a channel
+    belong to the address that stays; those of another address have no effect. Without an address, an unsubscription is
+    valid for any, and the rest fills what is unknown.
     """
     statuses = dict(own.statuses)
     comms = {**other.comms, **own.comms}
+    united = {**other.consents, **own.consents}
     for channel in CHANNELS:
         first, second = own, other
         contact, second_contact = own_contacts.get(channel), other_contacts.get(channel)
@@ -169,9 +171,12 @@ def unite(
         if is_declined:
             comms[optout] = True
         if channel in statuses:
-            status = first.statuses[channel] or (second.statuses[channel] if contact is None else None)
+            source = first if first.statuses[channel] or contact is not None else second
+            status, name = source.statuses[channel], marketing_consent(channel)
+            if status == "enabled" and united.get(name) is False and source.consents.get(name) is not False:
+                status = None
             statuses[channel] = "unsubscribed" if is_declined else status
-    return ConsentState({**other.consents, **own.consents}, statuses, comms).with_synced_comms()
+    return ConsentState(united, statuses, comms).with_synced_comms()
 
 
 # Validation ---------------------------------------------------------------------------------------------
