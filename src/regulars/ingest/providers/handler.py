@@ -49,19 +49,18 @@ async def handle(uow: UnitOfWork, provider: Provider, config: ProviderConfig, we
     if webhook.token is not None:
         await replay_guard.consume(uow, provider.name, webhook.token)
     events = [_validate(each, provider, config, uow.community.timezone) for each in webhook.events]
-    rows = [each for each in events if isinstance(each, SendingEventRow)]
-    hard_bounces = {
-        row.event_key
+    valid = [
+        (event, row)
         for event, row in zip(webhook.events, events, strict=True)
-        if isinstance(event, ProviderEvent) and isinstance(row, SendingEventRow) and event.is_hard_bounce
-    }
-    outcomes = await sending_events.write_many(uow, rows) if rows else []
+        if isinstance(event, ProviderEvent) and isinstance(row, SendingEventRow)
+    ]
+    outcomes = await sending_events.write_many(uow, [row for _, row in valid]) if valid else []
     written = iter(outcomes)
     result = WebhookResult()
     setting = [
-        row
-        for row, outcome in zip(rows, outcomes, strict=True)
-        if outcome == "accepted" and (row.event_type != _BOUNCED or row.event_key in hard_bounces)
+        (row, event.recipient)
+        for (event, row), outcome in zip(valid, outcomes, strict=True)
+        if outcome == "accepted" and (row.event_type != _BOUNCED or event.is_hard_bounce)
     ]
     await channel_statuses.update(uow, provider, setting)
     for index, event in enumerate(events):

@@ -119,6 +119,7 @@ async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsC
         event.variables if isinstance(event.variables, dict) else {},
         is_automated=bool(event.client and event.client.bot),
         is_hard_bounce=event.kind == "failed permanent",
+        recipient=event.recipient,
     )
     # A retry may encode the same event differently.
     content = msgspec.json.encode(decode(body.data, dict[str, Any]), order="deterministic")

@@ -48,7 +48,8 @@ class ProviderEvent:
 
     `id` is the id of the event, `kind` its type by the provider, `message_id` the message that it happened to,
     `custom_fields` what the sender attached to the message. `is_automated` says that a machine opened or clicked,
-    `is_hard_bounce` that the address can't be reached at all.
+    `is_hard_bounce` that the address can't be reached at all. `recipient` is the address that the message was sent to,
+    if the provider reports it.
     """
 
     id: str | None
@@ -58,6 +59,7 @@ class ProviderEvent:
     custom_fields: Mapping[str, Any]
     is_automated: bool = False
     is_hard_bounce: bool = False
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

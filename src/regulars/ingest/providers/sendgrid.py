@@ -52,6 +52,7 @@ class _Event(msgspec.Struct, frozen=True):
     sg_message_id: str | None = None
     sg_machine_open: bool | None = None
     type: str | None = None
+    email: str | None = None
 
 
 def _public_key(text: str) -> ec.EllipticCurvePublicKey:
@@ -95,6 +96,7 @@ def _parse_event(content: msgspec.Raw) -> ProviderEvent | ValidationError:
         is_automated=bool(event.sg_machine_open),
         # The other type, `blocked`, is temporary.
         is_hard_bounce=event.event == "bounce" and event.type != "blocked",
+        recipient=event.email,
     )
 
 

@@ -81,6 +81,7 @@ class _Mail(msgspec.Struct, frozen=True, rename="camel"):
     message_id: str | None = None
     timestamp: str | None = None
     tags: Mapping[str, Sequence[Any]] | None = None
+    destination: Sequence[str] = ()
 
 
 class _Record(msgspec.Struct, frozen=True, rename="camel"):
@@ -116,10 +117,23 @@ def _parse_events(envelope: sns.Envelope) -> list[ProviderEvent]:
     except ValueError as error:
         raise field_error("timestamp", str(error)) from None
     tags = {name: values[0] for name, values in (record.mail.tags or {}).items() if values}
-    # SES does not say which of several recipients opened or clicked: the event is then one of the message.
-    ids = [f"{envelope.message_id} {each.lower()}" for each in detail.addresses] or [envelope.message_id]
     is_hard_bounce = kind == "Bounce" and detail.bounce_type == "Permanent"
-    return [ProviderEvent(each, kind, at, record.mail.message_id, tags, is_hard_bounce=is_hard_bounce) for each in ids]
+    # SES does not say which of several recipients opened or clicked: the event is then one of the message.
+    addresses: Sequence[str | None] = detail.addresses or [None]
+    # The address that bounced may be one that the mail was forwarded to.
+    sent_to = record.mail.destination[0] if len(record.mail.destination) == 1 else None
+    return [
+        ProviderEvent(
+            f"{envelope.message_id} {address.lower()}" if address is not None else envelope.message_id,
+            kind,
+            at,
+            record.mail.message_id,
+            tags,
+            is_hard_bounce=is_hard_bounce,
+            recipient=sent_to or address,
+        )
+        for address in addresses
+    ]
 
 
 def _detail(record: str, name: str) -> _Detail:

@@ -100,7 +100,16 @@ async def _parse(request: WebhookRequest, config: ProviderConfig, client: HttpsC
     # A status has no id and no time of its own: statuses that map to the same event type are one event.
     event_id = message_id and f"{message_id} {EVENT_TYPES.get(kind, kind)}"
     is_hard_bounce = EVENT_TYPES.get(kind) == "bounced" and str(fields.get("ErrorCode")) in HARD_BOUNCE_CODES
-    event = ProviderEvent(event_id, kind, request.received_at, message_id, fields, is_hard_bounce=is_hard_bounce)
+    event = ProviderEvent(
+        event_id,
+        kind,
+        request.received_at,
+        message_id,
+        fields,
+        is_hard_bounce=is_hard_bounce,
+        # `whatsapp:` precedes the number of a message to that service.
+        recipient=str(fields.get("To") or "").removeprefix("whatsapp:") or None,
+    )
     return ParsedWebhook([event])
 
 
