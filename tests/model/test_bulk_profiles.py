@@ -188,6 +188,93 @@ async def test_a_rejected_row_takes_no_unique_value_from_later_rows(club: Club) 
     ]
 
 
+async def test_what_an_earlier_row_frees_is_free(club: Club) -> None:
+    """Each row as if it were written by itself: what is rejected frees nothing, and what is taken again is taken."""
+    contacts = {
+        name: {"email": f"{name}@example.com", "mobile_phone": f"+479000000{n}"} for n, name in enumerate("abcd")
+    }
+    for name, each in contacts.items():
+        await create_profile(club, external_id=name, **each)
+    outcomes = await _load(
+        club,
+        {"external_id": "new", "email": "a@example.com"},
+        {"external_id": "a", "email": "e@example.com", "mobile_phone": None},
+        {"external_id": "b", **contacts["a"]},
+        {"external_id": "c", "email": "a@example.com"},
+        {"external_id": "c", "email": "B@example.com"},
+        {"external_id": "new", **contacts["b"]},
+        {"external_id": "d", "mobile_phone": "900 00 003"},
+        {"external_id": "new", "mobile_phone": "+4790000003"},
+        {"external_id": "d", "profile_type": "deleted"},
+        {"external_id": "new", **contacts["d"]},
+    )
+    assert outcomes == [
+        {"email": "The email exists"},
+        "accepted",
+        "accepted",
+        {"email": "The email exists"},
+        "accepted",
+        {"email": "The email exists"},
+        "accepted",
+        {"mobile_phone": "The phone number exists"},
+        "accepted",
+        "accepted",
+    ]
+    listed = {each["external_id"]: (each["email"], each["mobile_phone"]) for each in await _list_profiles(club)}
+    assert listed == {
+        "a": ("e@example.com", None),
+        "b": ("a@example.com", "+4790000000"),
+        "c": ("B@example.com", "+4790000002"),
+        "new": ("d@example.com", "+4790000003"),
+    }
+
+
+async def test_an_email_passes_through_several_profiles_in_one_batch(club: Club) -> None:
+    first = await create_profile(club, external_id="1", email="x@example.com")
+    rows = [{"external_id": str(n), "email": f"{n}@example.com"} for n in range(1, 5)]
+    taking = [{"external_id": str(n), "email": "x@example.com"} for n in range(1, 5)]
+    # One after the other has it.
+    moves = [row for pair in zip(rows, taking[1:], strict=False) for row in pair]
+    assert await _load(club, *moves) == ["accepted"] * 6
+    listed = [each["email"] for each in await _list_profiles(club)]
+    assert listed == ["1@example.com", "2@example.com", "3@example.com", "x@example.com"]
+    # A chain within one statement, and a row that jumps over none that waits.
+    shifted = [
+        {"external_id": "4", "email": "free@example.com"},
+        {"external_id": "3", "email": "x@example.com"},
+        {"external_id": "2", "email": "3@example.com"},
+        {"external_id": "2", "email": "y@example.com"},
+        {"external_id": "2", "email": "z@example.com"},
+        {"external_id": "1", "email": "y@example.com"},
+        {"external_id": "5", "email": "1@example.com"},
+    ]
+    assert await _load(club, *shifted) == ["accepted"] * 7
+    listed = [each["email"] for each in await _list_profiles(club)]
+    assert listed == [f"{name}@example.com" for name in ("y", "z", "x", "free", "1")]
+    assert (await get_profile(club, first["id"]))["email"] == "y@example.com"
+
+
+async def test_a_row_that_waits_takes_nothing_that_a_later_row_frees(club: Club) -> None:
+    for name in ("1", "2"):
+        await create_profile(club, external_id=name, email=f"{name}@example.com")
+    outcomes = await _load(
+        club,
+        {"external_id": "1", "title": "Ms"},
+        {"external_id": "1", "email": "2@example.com"},
+        {"external_id": "2", "email": "free@example.com"},
+    )
+    assert outcomes == ["accepted", {"email": "The email exists"}, "accepted"]
+
+
+async def test_a_freed_external_id_is_free(club: Club) -> None:
+    for name in ("a", "b"):
+        await create_profile(club, external_id=name, email=f"{name}@example.com")
+    rows = [{"email": "a@example.com", "external_id": "c"}, {"email": "b@example.com", "external_id": "a"}]
+    body = {"match_criteria": "email", "profiles": rows}
+    assert (await club.http.post(f"{PROFILES_URL}/batch.json", json=body)).json()["data"]["accepted"] == 2
+    assert [each["external_id"] for each in await _list_profiles(club)] == ["a", "c"]
+
+
 async def test_the_former_identifier_of_an_identity_is_free_for_a_new_one(club: Club) -> None:
     profile = await create_profile(club, external_id="P-1", identities=[{"handle": "card", "identifier": "A"}])
     [stored] = profile["identities"]

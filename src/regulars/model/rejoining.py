@@ -10,7 +10,7 @@ from regulars.model import memberships
 from regulars.model.memberships import MembershipRow, Outcome
 from regulars.model.profiles import lookup
 from regulars.model.profiles.profiles import set_type
-from regulars.model.profiles.write import find_conflicts
+from regulars.model.profiles.unique_values import find_conflicts
 from regulars.model.unit_of_work import UnitOfWork
 
 _REJOINED = """

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.core import phones
 from regulars.core.errors import ValidationError, field_error
 from regulars.core.field_type import FieldType
 from regulars.model import memberships
@@ -17,10 +16,10 @@ from regulars.model.concurrency import UniqueConflictError, retry_on_conflict
 from regulars.model.consents import COMMS_ATTRIBUTES
 from regulars.model.identities import IDENTITIES
 from regulars.model.locations import EMBEDDED_LOCATIONS
-from regulars.model.profiles import lookup
+from regulars.model.profiles import lookup, unique_values
 from regulars.model.profiles.lookup import ProfileRef
 from regulars.model.profiles.schema import ProfileIn, ProfileRow, validate
-from regulars.model.profiles.write import ProfileWriteResult, find_conflicts, record_deletion, save, write_rows
+from regulars.model.profiles.write import ProfileWriteResult, record_deletion, save, write_rows
 from regulars.model.resource import Resource, ResourceField
 from regulars.model.unit_of_work import UnitOfWork
 
@@ -262,7 +261,7 @@ async def set_type(uow: UnitOfWork, profile_id: UUID, profile_type: str) -> None
     )
 
     async def work() -> None:
-        if errors := await find_conflicts(uow, [(before, after)]):
+        if errors := await unique_values.find_conflicts(uow, [(before, after)]):
             raise errors[0]
         await save(uow, [(before, after)])
 
@@ -329,13 +328,14 @@ async def _write_distinct(
     uow: UnitOfWork, rows: Sequence[ProfileRow], refs: Sequence[ProfileRef | None], remaining: Sequence[int]
 ) -> dict[int, ProfileWriteResult | ValidationError]:
     targets, results = await _targets(uow, [(index, ref) for index in remaining if (ref := refs[index]) is not None])
-    first_by_profile: dict[object, int] = {}
+    keys: dict[int, object] = {}
     for index in remaining:
         if index not in results:
             ref = refs[index]
-            key = targets.get(index) or (index if ref is None else _key_of_new(ref, uow.community.country))
-            first_by_profile.setdefault(key, index)
-    order = list(first_by_profile.values())
+            keys[index] = targets.get(index) or (
+                index if ref is None else unique_values.key_of(ref, uow.community.country)
+            )
+    order = await unique_values.rows_of_round(uow, rows, keys)
     written = await write_rows(uow, [rows[index] for index in order], [targets.get(index) for index in order])
     for index, result in zip(order, written, strict=True):
         ref = refs[index]
@@ -344,12 +344,6 @@ async def _write_distinct(
             # A concurrent writer created it after the lookup.
             raise UniqueConflictError
     return results | dict(zip(order, written, strict=True))
-
-
-def _key_of_new(ref: ProfileRef, country: str) -> ProfileRef:
-    """Equal for references that will be of one profile, once the first of their rows has created it."""
-    handle, value = ref
-    return handle, (phones.to_e164(value, country) or value) if handle == "mobile_phone" else value.lower()
 
 
 async def _targets(

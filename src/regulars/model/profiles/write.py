@@ -11,16 +11,10 @@ from regulars.core.errors import ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
 from regulars.model.identities import Identity
-from regulars.model.profiles import lookup, name_words
+from regulars.model.profiles import lookup, name_words, unique_values
 from regulars.model.profiles.schema import COLUMNS, Profile, ProfileRow, apply
 from regulars.model.profiles.stores import resolve_location_ids
 from regulars.model.unit_of_work import UnitOfWork
-
-CONFLICT_MESSAGES = {
-    "email": "The email exists",
-    "mobile_phone": "The phone number exists",
-    "external_id": "The external id exists",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +51,9 @@ async def write_rows(
     """
     drafts = await _plan_profiles(uow, rows, targets)
     await _plan_addresses(uow, drafts)
-    await _reject_conflicts(uow, drafts)
+    released = await _reject_conflicts(uow, drafts)
     changes = [draft for draft in drafts if draft.error is None and draft.is_change]
+    await unique_values.release(uow, released)
     await _write(uow, changes)
     written = {id(draft) for draft in changes}
     return [
@@ -96,133 +91,14 @@ async def _plan_addresses(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
         draft.addresses = addresses.plan_replacement(profile_id, stored.get(profile_id, []), draft.row.addresses or ())
 
 
-# Conflicts ----------------------------------------------------------------------------------------------
-
-_CONFLICTS = """
-WITH input AS (
-    SELECT *
-    FROM unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[])
-        AS input (n, profile_id, email, mobile_phone, mobile_phone_e164, external_id)
-)
-SELECT 'email' AS field, array_agg(n) AS indexes, true AS is_shared
-FROM input
-WHERE email IS NOT NULL
-GROUP BY lower(email)
-HAVING count(*) > 1
-UNION ALL
-SELECT 'mobile_phone', array_agg(n), true
-FROM input
-WHERE mobile_phone IS NOT NULL
-GROUP BY coalesce(mobile_phone_e164, mobile_phone)
-HAVING count(*) > 1
-UNION ALL
-SELECT 'external_id', array_agg(n), true
-FROM input
-WHERE external_id IS NOT NULL
-GROUP BY external_id
-HAVING count(*) > 1
-UNION ALL
-SELECT 'email', ARRAY[input.n], false
-FROM input
-JOIN profiles AS other
-    ON other.community_id = $1 AND other.email_normalized = lower(input.email) AND other.deleted_at IS NULL
-WHERE other.profile_id <> input.profile_id
-UNION ALL
-SELECT 'mobile_phone', ARRAY[input.n], false
-FROM input
-JOIN profiles AS other
-    ON other.community_id = $1 AND other.mobile_phone = input.mobile_phone AND other.deleted_at IS NULL
-WHERE other.profile_id <> input.profile_id
-UNION ALL
-SELECT 'mobile_phone', ARRAY[input.n], false
-FROM input
-JOIN profiles AS other
-    ON other.community_id = $1 AND other.mobile_phone_e164 = input.mobile_phone_e164 AND other.deleted_at IS NULL
-WHERE other.profile_id <> input.profile_id
-UNION ALL
-SELECT 'external_id', ARRAY[input.n], false
-FROM input
-JOIN profiles AS other ON other.community_id = $1 AND other.external_id = input.external_id
-WHERE other.profile_id <> input.profile_id
-"""
-
-
-@dataclass(slots=True)
-class _UniqueValues:
-    """The new unique values of profiles that are written together, by index.
-
-    Of profiles with the same value, the first one that is written has it.
-    """
-
-    stored: dict[int, set[str]] = field(default_factory=dict)
-    """The fields whose value another stored profile has."""
-    shared: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
-    """The values that several of the profiles have, by their field and a number."""
-    taken: set[tuple[str, int]] = field(default_factory=set)
-
-    def conflict(self, index: int) -> ValidationError | None:
-        """The error of a profile whose e-mail, phone or external id another one has."""
-        fields = self.stored.get(index, set()) | {name for name, _ in self.shared.get(index, set()) & self.taken}
-        errors = {name: message for name, message in CONFLICT_MESSAGES.items() if name in fields}
-        return ValidationError(errors) if errors else None
-
-    def take(self, index: int) -> None:
-        """Gives a profile its values."""
-        self.taken |= self.shared.get(index, set())
-
-
-async def find_conflicts(
-    uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]
-) -> dict[int, ValidationError]:
-    """The errors of profiles (before, after) whose e-mail, phone or external id another one has, by index."""
-    values = await _find_unique_values(uow, profiles)
-    found = {}
-    for index in range(len(profiles)):
-        if error := values.conflict(index):
-            found[index] = error
-        else:
-            values.take(index)
-    return found
-
-
-async def _find_unique_values(uow: UnitOfWork, profiles: Sequence[tuple[Profile | None, Profile]]) -> _UniqueValues:
-    names = (*CONFLICT_MESSAGES, "mobile_phone_e164")
-    new = {name: [_new_value(before, after, name) for before, after in profiles] for name in names}
-    found = _UniqueValues()
-    if not any(value is not None for values in new.values() for value in values):
-        return found
-    rows = await uow.fetch(
-        _CONFLICTS,
-        uow.community_id,
-        list(range(len(profiles))),
-        [after.profile_id for _, after in profiles],
-        new["email"],
-        new["mobile_phone"],
-        new["mobile_phone_e164"],
-        new["external_id"],
-    )
-    for number, row in enumerate(rows):
-        for index in row["indexes"]:
-            if row["is_shared"]:
-                found.shared.setdefault(index, set()).add((row["field"], number))
-            else:
-                found.stored.setdefault(index, set()).add(row["field"])
-    return found
-
-
-def _new_value(before: Profile | None, after: Profile, name: str) -> str | None:
-    value: str | None = getattr(after, name)
-    is_unchanged = before is not None and before.deleted_at is None and getattr(before, name) == value
-    return None if is_unchanged else value
-
-
-async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
+async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> set[UUID]:
     """Plans identities, and rejects rows whose unique values or identities another profile has.
 
-    A rejected row takes nothing from later rows, and frees nothing for them.
+    A rejected row takes nothing from later rows, and frees nothing for them. Returns the profiles that later rows take
+    values from.
     """
     existing = await identities.find_existing(uow, [each for draft in drafts for each in draft.row.identities])
-    values = await _find_unique_values(uow, [(draft.before, draft.after) for draft in drafts])
+    values = await unique_values.find(uow, [(draft.before, draft.after) for draft in drafts])
     for index, draft in enumerate(drafts):
         draft.error = draft.error or values.conflict(index)
         if draft.error is not None:
@@ -233,6 +109,7 @@ async def _reject_conflicts(uow: UnitOfWork, drafts: Sequence[_Draft]) -> None:
             draft.error = error.with_prefix("identities")
         else:
             values.take(index)
+    return values.released
 
 
 # Storage ------------------------------------------------------------------------------------------------
