@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from api.profile_calls import create_profile, update_profile
 from clubs import Club
+from query.replica_client import tenant_of
+from regulars.query.backends import Backends
+from regulars.query.field_metadata import field_metadata
+from regulars.query.parser.request import parse_field_metadata_request
+from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.rollups.snapshots import profiles_with_new_memberships, recount, slot, take
 from reports.source_rows import fetch_timeseries_rows
 
@@ -90,3 +98,26 @@ async def test_backfilled_memberships_are_counted_in_past_snapshots(club: Club) 
         ("15-19", 4): 1, ("15-19", 3): 1, ("20-24", 2): 1, ("20-24", 1): 1, ("20-24", 0): 1,
     }  # fmt: skip
     assert await take(club.database, club.community.id) == 0
+
+
+@pytest.mark.parametrize(
+    ("report", "field"), [("members_count_snapshot", "gender"), ("members_count_history", "grouping_value")]
+)
+async def test_field_metadata_count_a_member_of_several_months_once(club: Club, report: str, field: str) -> None:
+    for gender in ("female", "male", "female", "female"):
+        await create_profile(club, gender=gender, joined_at="2026-01-01 00:00:00")
+    for _ in range(3):
+        await take(club.database, club.community.id)
+        club.clock.advance(days=31)
+    body = {"report": report, "field": field, "from": "2026-11-01", "to": "2027-01-31"}
+    query = parse_field_metadata_request(json.dumps(body).encode(), REPORTS_BY_NAME)
+
+    async def genders(min_cell_size: int | None) -> dict[str, int]:
+        tenant = tenant_of(club, min_cell_size)
+        found = await field_metadata(query, [tenant], Backends(club.database), club.clock())
+        return {each["value"]: each["count"] for each in found["values"] if each["value"] in ("female", "male")}
+
+    assert await genders(None) == {"female": 3, "male": 1}
+    if report == "members_count_snapshot":
+        # Their only man is hidden, in however many months he is counted.
+        assert await genders(2) == {"female": None}

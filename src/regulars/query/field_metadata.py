@@ -28,8 +28,8 @@ async def field_metadata(
     """The values of a field, most frequent first, from one snapshot at `now`.
 
     Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole
-    local months, from that of `from` to that of `to`. Values with counts below the minimum cell size are omitted; other
-    counts that are suppressed are None.
+    local months, from that of `from` to that of `to`; of a gauge, a count is the largest of a month. Values with counts
+    below the minimum cell size are omitted; other counts that are suppressed are None.
     """
     report, minimum = query.report, suppression.min_cell_size(tenants)
     counts: dict[Any, Any] = {}
@@ -67,6 +67,9 @@ def _sql(query: FieldValuesQuery, is_limited: bool) -> str:
     )
     count = render_sql(measures[0].sql, backend) if measures else "count(*)"
     sql = f"SELECT\n    {value} AS value,\n    {count} AS count\n{rows}\nGROUP BY 1"
+    if report.is_gauge:
+        # Those who are counted in one month are in the next one as well.
+        sql = f"SELECT value, max(count) AS count\nFROM (\n{sql}, r.bucket\n) AS counts_by_month\nGROUP BY 1"
     # With several communities, a value may be frequent only in their sum; rare values decide what is suppressed.
     return f"{sql}\nORDER BY 2 DESC, 1\nLIMIT {MAX_VALUES}" if is_limited else sql
 
