@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from prometheus_scrape import Scrape, parse_scrape
+from regulars.observability import exporter as exporters
 from regulars.observability.exporter import MetricsExporter
 from regulars.storage.database import Database
 
@@ -32,3 +35,19 @@ async def test_gauges_of_a_process_are_updated_until_it_stops(tmp_path: Path) ->
     second.start()
     assert (await scrape(first)).value("regulars_workers") == 2
     second.stop()
+
+
+async def test_a_database_that_does_not_answer_is_down_and_hides_no_other_metric(
+    migrated_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database(migrated_urls[1], 1) as database:
+        process = MetricsExporter(database, ROUTES)
+        async with database.unscoped_connection():
+            monkeypatch.setattr(exporters, "DATABASE_TIMEOUT_SECONDS", 0.01)
+            for _ in range(2):
+                found = await scrape(process)
+                assert found.value("regulars_database_up") == 0
+                assert found.value("regulars_database_connections", state="idle") == 0
+        monkeypatch.setattr(exporters, "DATABASE_TIMEOUT_SECONDS", 60)
+        assert (await scrape(process)).value("regulars_database_up") == 1
+        process.stop()

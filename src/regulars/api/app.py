@@ -23,6 +23,7 @@ from regulars.auth.authorization import Access, Caller, authorize
 from regulars.auth.errors import AccessDenied
 from regulars.jobs.scheduler import Scheduler
 from regulars.observability.exporter import MetricsExporter
+from regulars.observability.shared_read import SharedRead
 from regulars.web import errors, request_handler, swagger
 from regulars.web.bodies import encode
 from regulars.web.body_deadlines import BodyDeadlineMiddleware
@@ -38,6 +39,9 @@ _log = structlog.get_logger("regulars.api")
 
 DATABASE_WAIT_SECONDS = 60.0
 """How long a starting process waits for an unavailable database."""
+
+HEALTH_TIMEOUT_SECONDS = 3.0
+"""How long the health page waits for the database."""
 
 _RESPONDERS = {
     Caller.REPORTING: report_handler.respond,
@@ -120,10 +124,15 @@ def _page_handler(context: AppContext, access: Access, handler: RequestHandler) 
 
 
 def _health(context: AppContext) -> RequestHandler:
+    async def read() -> None:
+        async with context.database.unscoped_connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    shared = SharedRead(read)
+
     async def health(request: Request) -> Response:
         try:
-            async with context.database.unscoped_connection() as connection:
-                await connection.fetchval("SELECT 1")
+            await shared.result(HEALTH_TIMEOUT_SECONDS)
         except Exception as error:
             _log.exception("health.failed")
             body = {"status": "down", "reason": type(error).__name__}

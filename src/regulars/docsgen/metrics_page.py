@@ -26,7 +26,7 @@ Recommended alerts:
 
 | condition | meaning |
 |---|---|
-| `regulars_database_up == 0` | The database can't be reached. |
+| `regulars_database_up == 0` | The database can't be reached, or does not answer. |
 | `regulars_refresh_lag_seconds > 60` | Outdated values are refreshed too slowly. Reads stay correct, but the outbox is late. |
 | rate of `regulars_http_requests_total{status=~"5.."}` | Requests fail. |
 | `regulars_database_connections{state="idle"} == 0` for minutes | `REGULARS_POOL_MAX_SIZE` is too small. |

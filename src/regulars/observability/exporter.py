@@ -22,6 +22,7 @@ from regulars.loading.batches import LoadSummary
 from regulars.observability import metrics
 from regulars.observability.metrics import MetricSpec, MetricType
 from regulars.observability.shared_counters import SharedCounters
+from regulars.observability.shared_read import SharedRead
 from regulars.segments.invalid import list_invalid
 from regulars.storage.database import Database
 from regulars.webhooks import backlog as webhook_backlog
@@ -33,6 +34,9 @@ SAMPLE_INTERVAL_SECONDS = 1.0
 
 DATABASE_CACHE_SECONDS = 5.0
 """How long values read from the database are reused, so that scraping is cheap."""
+
+DATABASE_TIMEOUT_SECONDS = 5.0
+"""How long a scrape waits for them. Prometheus drops all metrics of a scrape that takes more than 10 seconds."""
 
 _log = structlog.get_logger("regulars.telemetry")
 
@@ -60,7 +64,7 @@ class MetricsExporter:
         self._process_collector = ProcessCollector(registry=None)
         self._cpu_seconds = 0.0
         self._sample_timer: asyncio.TimerHandle | None = None
-        self._database_lock = asyncio.Lock()
+        self._database_read = SharedRead(self._measure_database)
         self._database_values: tuple[float, dict[str, float]] = (0.0, {})
 
     # Events -----------------------------------------------------------------------------------------
@@ -121,6 +125,7 @@ class MetricsExporter:
         """Stops updating them."""
         if self._sample_timer is not None:
             self._sample_timer.cancel()
+        self._database_read.stop()
 
     def _sample(self) -> None:
         pool = self._database.pool
@@ -152,30 +157,38 @@ class MetricsExporter:
 
     async def _read_database(self) -> dict[str, float]:
         """The values of the database's metrics by name; only `database_up` if it is not available."""
-        async with self._database_lock:
-            read_at, values = self._database_values
-            if not values or time.monotonic() - read_at >= DATABASE_CACHE_SECONDS:
-                try:
-                    backlog = await measure_backlog(self._database)
-                    webhooks = await webhook_backlog.measure(self._database)
-                    jobs = await job_list.count_by_status(self._database, ("queued", "running", "failed"))
-                    values = {
-                        metrics.DATABASE_UP.name: 1,
-                        metrics.REFRESH_BACKLOG.name: backlog.profiles,
-                        metrics.REFRESH_LAG.name: backlog.oldest_seconds,
-                        metrics.JOBS_QUEUED.name: jobs["queued"],
-                        metrics.JOBS_RUNNING.name: jobs["running"],
-                        metrics.JOBS_FAILED.name: jobs["failed"],
-                        metrics.WEBHOOK_BACKLOG.name: webhooks.undelivered,
-                        metrics.WEBHOOKS_DISABLED.name: webhooks.disabled,
-                        metrics.SEGMENTS_INVALID.name: len(await list_invalid(self._database)),
-                        **await measure_fact_types(self._database),
-                    }
-                except Exception:
-                    _log.exception("metrics.failed")
-                    values = {metrics.DATABASE_UP.name: 0}
-                self._database_values = time.monotonic(), values
+        read_at, values = self._database_values
+        if values and time.monotonic() - read_at < DATABASE_CACHE_SECONDS:
             return values
+        try:
+            return await self._database_read.result(DATABASE_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            _log.error("metrics.failed", reason=str(error))
+            return {metrics.DATABASE_UP.name: 0}
+
+    async def _measure_database(self) -> dict[str, float]:
+        values: dict[str, float]
+        try:
+            backlog = await measure_backlog(self._database)
+            webhooks = await webhook_backlog.measure(self._database)
+            jobs = await job_list.count_by_status(self._database, ("queued", "running", "failed"))
+            values = {
+                metrics.DATABASE_UP.name: 1,
+                metrics.REFRESH_BACKLOG.name: backlog.profiles,
+                metrics.REFRESH_LAG.name: backlog.oldest_seconds,
+                metrics.JOBS_QUEUED.name: jobs["queued"],
+                metrics.JOBS_RUNNING.name: jobs["running"],
+                metrics.JOBS_FAILED.name: jobs["failed"],
+                metrics.WEBHOOK_BACKLOG.name: webhooks.undelivered,
+                metrics.WEBHOOKS_DISABLED.name: webhooks.disabled,
+                metrics.SEGMENTS_INVALID.name: len(await list_invalid(self._database)),
+                **await measure_fact_types(self._database),
+            }
+        except Exception:
+            _log.exception("metrics.failed")
+            values = {metrics.DATABASE_UP.name: 0}
+        self._database_values = time.monotonic(), values
+        return values
 
     def _process_families(self) -> Iterator[Metric]:
         processes = list(self._counters.read_all())

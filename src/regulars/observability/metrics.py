@@ -186,7 +186,9 @@ def process_metrics() -> tuple[MetricSpec, ...]:
     )
 
 
-DATABASE_UP = MetricSpec("regulars_database_up", MetricType.GAUGE, "1 if the database is available, otherwise 0.")
+DATABASE_UP = MetricSpec(
+    "regulars_database_up", MetricType.GAUGE, "1 if the database answers within 5 seconds, otherwise 0."
+)
 REFRESH_BACKLOG = MetricSpec(
     "regulars_refresh_backlog_profiles",
     MetricType.GAUGE,
