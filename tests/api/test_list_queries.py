@@ -10,6 +10,7 @@ from regulars.api.registry import ENDPOINTS
 from regulars.auth.authorization import Caller
 from regulars.core.field_type import FieldType
 from regulars.web.endpoint import Endpoint
+from regulars.web.openapi import openapi_document
 
 AT = "/api/v3/locations"
 
@@ -218,3 +219,54 @@ async def test_numbers_are_filtered_by_values_outside_the_range_of_their_column(
     for parameters in (f"filter[{name}]{how}" for name in integers for how in (f"={2**63 - 1}", f"[in]=1,{-(2**63)}")):
         answer = await club.http.get(f"{endpoint.path}?{parameters}")
         assert (answer.status_code, answer.json()["data"]) == (200, []), parameters
+
+
+_SAMPLES = {
+    FieldType.INTEGER: "1",
+    FieldType.NUMBER: "1.5",
+    FieldType.BOOLEAN: "true",
+    FieldType.UUID: "018f0000-0000-7000-8000-000000000000",
+    FieldType.DATE: "2026-11-01",
+    FieldType.TIMESTAMP: "2026-11-01 12:00:00",
+}
+_FILTERED = [each for each in ENDPOINTS if (each.is_list or each.is_search) and each.caller is Caller.COMMUNITY]
+
+
+async def create_one_of_each(club: Club) -> dict[str, dict[str, Any]]:
+    """A profile, a transaction, a product and a webhook, by the beginning of their paths."""
+    item = {"name": "Shirt", "price_current": 1, "price_sell": 1, "quantity": 1}
+    sale = {"total": 1, "transacted_at": "2026-10-01", "timezone": "UTC", "items": [item]}
+    created = {}
+    for name, body in (
+        ("profiles", {}),
+        ("transactions", sale),
+        ("products", {"name": "Shirt"}),
+        ("webhooks", {"trigger": "t", "url": "https://a.example"}),
+    ):
+        answer = await club.http.post(f"/api/v3/{name}", json=body)
+        created[f"/api/v3/{name}"] = answer.json()["data"]
+    return created
+
+
+async def test_every_documented_filter_and_order_of_a_list_is_accepted(club: Club) -> None:
+    created = await create_one_of_each(club)
+    document = openapi_document(ENDPOINTS)
+    for endpoint in _FILTERED:
+        resource = endpoint.listed_resource or endpoint.resource
+        assert resource is not None
+        url = next(
+            (endpoint.path.format(**one) for at, one in created.items() if endpoint.path.startswith(at)), endpoint.path
+        )
+        parameters = {each["name"]: each for each in document["paths"][endpoint.path]["get"]["parameters"]}
+        names = parameters["sort"]["description"].partition(": ")[2].rstrip(".").split(", ")
+        queries = [("sort", ",".join(names[start : start + 20])) for start in range(0, len(names), 20)]
+        queries += [
+            (name, _SAMPLES.get(field.type, "x"))
+            for name in parameters
+            if name.startswith("filter[") and (field := resource.field(name[7:-1]))
+        ]
+        assert len(queries) > 1
+        for name, value in queries:
+            answer = await club.http.get(url, params={name: value})
+            assert answer.status_code == 200 or endpoint.is_search, (url, name, value, answer.text)
+            assert answer.status_code in (200, 404), (url, name, value, answer.text)

@@ -244,6 +244,16 @@ def test_what_several_operations_return_is_a_component() -> None:
             assert "$ref" in schema or seen.setdefault(msgspec.json.encode(schema), path) == path, (path, schema)
 
 
+def test_every_page_documents_how_to_get_the_next_one() -> None:
+    components = DOCUMENT["components"]["schemas"]
+    pages = {name for name, each in components.items() if "PageMeta" in str(each.get("properties", {}).get("meta"))}
+    for path, _, operation in operations():
+        content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+        if content.get("schema", {}).get("$ref", "").rpartition("/")[2] in pages:
+            assert {"page[size]", "page[number]"} <= {each["name"] for each in operation["parameters"]}, path
+    assert len(pages) > 10
+
+
 def test_an_operation_says_who_may_call_it() -> None:
     described = {caller: access_description(Access(caller, "Profile:Read")) for caller in Caller}
     assert described[Caller.ANYONE] == "Requires no token."

@@ -64,10 +64,10 @@ class Endpoint:
 
     `request_model` is the struct that the request body must fit, `request_example` an example of it. `resource` is the
     resource in the response: a page of a list if `is_list`, the first of one if `is_search`, and both take filters, those
-    of `listed_resource` or else of `resource`. `schema` describes the bodies if they are neither; every endpoint that
-    responds with a body has one of them. `is_group_commit` says that `read_handler` writes, in one commit with
-    concurrent requests. `may_return_404` says that the body refers to something that must exist, `may_return_201` that
-    the status is 201 if a row is created.
+    of `listed_resource` or else of `resource`. `schema` describes the bodies if they are neither, pages of something else
+    if `is_paged`; every endpoint that responds with a body has one of them. `is_group_commit` says that
+    `read_handler` writes, in one commit with concurrent requests. `may_return_404` says that the body refers to
+    something that must exist, `may_return_201` that the status is 201 if a row is created.
 
     `needs_customer` says that a request of the Reporting API must name its customers; without them it is about all that
     the token has access to. `media_types` are those of a response that is a file.
@@ -94,6 +94,7 @@ class Endpoint:
     listed_resource: Resource | None = None
     is_list: bool = False
     is_search: bool = False
+    is_paged: bool = False
     may_return_404: bool = False
     status: int = 200
     may_return_201: bool = False

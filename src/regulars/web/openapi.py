@@ -174,7 +174,7 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
             yield {"name": name, "in": "header", "description": text, "schema": schema}
     for name, text in endpoint.query_params.items():
         yield {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-    if endpoint.is_list and endpoint.resource is not None:
+    if endpoint.is_list or endpoint.is_paged:
         for name, (text, schema) in _PAGING.items():
             yield {"name": name, "in": "query", "description": text, "schema": schema}
     if (endpoint.is_list or endpoint.is_search) and endpoint.resource is not None:
@@ -205,11 +205,18 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
 
 
 def _list_parameters(resource: Resource) -> Iterable[JsonSchema]:
-    fields = {each.name: each for each in resource.fields if each.type not in (FieldType.LIST, FieldType.OBJECT)}
+    # A field that only filters may precede a visible one of the same name.
+    first = {each.name: each for each in reversed(resource.fields)}
+    fields = {
+        name: first[name]
+        for name in dict.fromkeys(each.name for each in resource.fields)
+        if first[name].type not in (FieldType.LIST, FieldType.OBJECT)
+    }
+    sortable = [name for name, field in fields.items() if not field.is_multivalued]
     yield {
         "name": "sort",
         "in": "query",
-        "description": f"Fields, separated by commas; `-` sorts in descending order: {', '.join(fields)}.",
+        "description": f"Fields, separated by commas; `-` sorts in descending order: {', '.join(sortable)}.",
         "schema": {"type": "string"},
     }
     for name, field in fields.items():

@@ -133,6 +133,19 @@ def query_schema(reports: Sequence[Report]) -> EndpointSchema:
 
 _LABEL: JsonSchema = {"type": "object", "description": "The fields of the group and their values."}
 _VALUES: JsonSchema = {"type": "array", "items": {"type": ["number", "null"]}}
+_SERIES = object_schema(
+    {
+        "timezone": {**_TEXT, "description": "Present if there are several time zones."},
+        "label": _LABEL,
+        "values": _VALUES,
+        "masked": {
+            "type": "boolean",
+            "description": "Present if values of small groups are suppressed, which are null.",
+        },
+    },
+    "ReportSeries",
+    ("timezone", "masked"),
+)
 
 
 def _result(kind: str, properties: JsonSchema, optional: JsonSchema | None = None) -> JsonSchema:
@@ -160,10 +173,7 @@ _RESULT: JsonSchema = {
                     "type": "array",
                     "items": {**_TEXT, "description": "ISO 8601; without an offset if there are several time zones."},
                 },
-                "series": {
-                    "type": "array",
-                    "items": object_schema({"label": _LABEL, "values": _VALUES}, "ReportSeries"),
-                },
+                "series": {"type": "array", "items": _SERIES},
                 "data_points": {"type": "integer"},
             },
             {

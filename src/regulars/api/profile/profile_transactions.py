@@ -137,6 +137,7 @@ def _endpoints(base_path: str, caller: Caller, subject: str, tag: str) -> tuple[
             "List a profile's transactions by local date",
             read_handler=_by_date,
             schema=response_schemas.TRANSACTION_DAYS,
+            is_paged=True,
             query_params=INCLUDES,
         ),
         endpoint(
