@@ -68,22 +68,26 @@ PURCHASED_PRODUCTS = Resource(
 """The sold items of a profile's transactions, one row per product, variant and SKU."""
 
 
+# A row without a date has the number of dates of an empty page.
 _BY_LOCAL_DATE = """
-SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0)::bigint AS total,
-       array_agg(dated.id ORDER BY dated.transacted_at DESC, dated.id DESC) AS ids,
-       count(*) OVER () AS days
-FROM (
-    SELECT r.id, r.transacted_at, r.amount, r.is_void,
-           coalesce(
-               r.transacted_on, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
-           ) AS day
-    FROM transactions AS r
-    LEFT JOIN locations AS place ON place.community_id = $1 AND place.id = r.location_id
-    WHERE r.community_id = $1 AND {conditions}
-) AS dated
-GROUP BY dated.day
-ORDER BY dated.day DESC
-LIMIT {size} OFFSET {start}
+WITH dates AS (
+    SELECT dated.day, coalesce(sum(dated.amount) FILTER (WHERE NOT dated.is_void), 0)::bigint AS total,
+           array_agg(dated.id ORDER BY dated.transacted_at DESC, dated.id DESC) AS ids
+    FROM (
+        SELECT r.id, r.transacted_at, r.amount, r.is_void,
+               coalesce(
+                   r.transacted_on, CAST(r.transacted_at AT TIME ZONE coalesce(place.timezone, {zone}) AS date)
+               ) AS day
+        FROM transactions AS r
+        LEFT JOIN locations AS place ON place.community_id = $1 AND place.id = r.location_id
+        WHERE r.community_id = $1 AND {conditions}
+    ) AS dated
+    GROUP BY dated.day
+)
+SELECT page.*, counted.days
+FROM (SELECT count(*) AS days FROM dates) AS counted
+LEFT JOIN (SELECT * FROM dates ORDER BY day DESC LIMIT {size} OFFSET {start}) AS page ON TRUE
+ORDER BY page.day DESC
 """
 
 
@@ -102,7 +106,8 @@ async def page_by_local_date(
         start=(query.page.number - 1) * query.page.size,
     )
     rows = await scope.fetch(statement, scope.community_id, *query.values, profile_id, community.timezone)
-    shown = await TRANSACTIONS.fetch_many(scope, [each for row in rows for each in row["ids"]])
+    dates = [row for row in rows if row["day"] is not None]
+    shown = await TRANSACTIONS.fetch_many(scope, [each for row in dates for each in row["ids"]])
     days = [
         {
             "date": row["day"],
@@ -110,6 +115,6 @@ async def page_by_local_date(
             "transactions_count": len(row["ids"]),
             "transactions": [shown[each] for each in row["ids"]],
         }
-        for row in rows
+        for row in dates
     ]
-    return days, rows[0]["days"] if rows else 0
+    return days, rows[0]["days"]
