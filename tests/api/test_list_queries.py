@@ -86,6 +86,18 @@ async def test_ids_are_filtered_as_numbers(club: Club) -> None:
     assert await ids(club, **{"filter[id][gt]": second}) == ["C3", "D4"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("Ørsta-1", "Ørsta-1"), ("ØRSTA-1", "Ørsta-1"), ("ΟΔΟΣ", "ΟΔΟΣ"), ("οδοσ", "ΟΔΟΣ"), ("İzmir", "İzmir")],
+)
+@pytest.mark.parametrize("field", ["external_id", "name"])
+async def test_text_in_any_alphabet_is_filtered_without_case(club: Club, field: str, text: str, found: str) -> None:
+    for name in ("Ørsta-1", "ΟΔΟΣ", "İzmir", "other"):
+        await club.http.post(AT, json={"external_id": name, "name": name})
+    assert await ids(club, **{f"filter[{field}]": text}) == [found]
+    assert await ids(club, **{f"filter[{field}][in]": f"none,{text}"}) == [found]
+
+
 async def test_nested_names_and_money_are_filtered(club: Club) -> None:
     for name, brand, price in (("Shirt", "Acme", "9.50"), ("Sock", "Other", "10.00"), ("Cap", None, None)):
         body = {"name": name, "brand": brand, "variants": [{"sku": name, "price": price}]}

@@ -97,6 +97,12 @@ async def test_members_are_found_by_what_identifies_them(club: Club) -> None:
         assert await found_ids(club, text) == [], text
 
 
+async def test_an_email_address_in_capitals_of_any_alphabet_is_found(club: Club) -> None:
+    mine = await create_profile(club, email="ΟΔΟΣ@example.com")
+    for text in ("ΟΔΟΣ@example.com", "οδοσ@EXAMPLE"):
+        assert await found_ids(club, text) == [mine["id"]], text
+
+
 async def test_a_result_names_the_member(club: Club) -> None:
     mine = await create_profile(
         club, title="Dr", first_name="<b>Kari</b>", last_name="N", mobile_phone="912 34 567", joined_at="2026-01-02"

@@ -75,7 +75,7 @@ def conditions(app: psycopg.Connection, statement: str, types: str) -> dict[str,
 def _columns(condition: str) -> set[str]:
     """The columns in a condition of a plan, without that of the community."""
     compared = re.sub(r"::\w+", "", condition.partition("Index Cond: ")[2])
-    return set(re.findall(r"\b[a-z]\w*(?!\.)\b", compared)) - {"community_id", "col1"}
+    return set(re.findall(r"\b[a-z]\w*\b(?![.(])", compared)) - {"community_id", "col1"}
 
 
 def test_a_search_and_a_page_of_a_timeline_read_only_the_rows_that_match(app: psycopg.Connection) -> None:

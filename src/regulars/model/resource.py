@@ -197,14 +197,25 @@ def _condition(field: ResourceField, sql: str, operator: str, text: str, values:
     placeholder = f"${len(values) + 2}{wide}"
     caseless = field.type is FieldType.STRING
     if several:
-        operands = [read(each.strip()) for each in text.split(",")]
-        values.append([str(each).lower() for each in operands] if caseless else operands)
-        return f"{f'lower({sql})' if caseless else sql} = ANY ({placeholder})"
+        values.append([read(each.strip()) for each in text.split(",")])
+        if caseless:
+            return f"{_lower(sql)} = ANY (ARRAY(SELECT {_lower('each')} FROM unnest({placeholder}::text[]) AS each))"
+        return f"{sql} = ANY ({placeholder})"
     if operator not in _COMPARISONS:
         raise ValueError(f"has no filter {operator!r}: use one of {', '.join(FILTER_OPERATORS)}")
-    value = read(text)
-    values.append(str(value).lower() if caseless else value)
-    return f"{f'lower({sql})' if caseless else sql} {_COMPARISONS[operator]} {placeholder}"
+    values.append(read(text))
+    if caseless:
+        return f"{_lower(sql)} {_COMPARISONS[operator]} {_lower(f'{placeholder}::text')}"
+    return f"{sql} {_COMPARISONS[operator]} {placeholder}"
+
+
+def _lower(sql: str) -> str:
+    """SQL of a text in lower case.
+
+    The database does it to both sides of a comparison, by its own locale: Python has other small letters for some capitals,
+    and the collation of codes has those of ASCII alone.
+    """
+    return f'lower(({sql}) COLLATE "default")'
 
 
 def _page(query: Mapping[str, str]) -> PageRequest:

@@ -51,7 +51,7 @@ async def find(scope: Scope, text: str, limit: int) -> Matches:
     Words are compared without case and accents, each with the beginning of a word of the name, in any order.
     """
     country = await scope.fetchval("SELECT country FROM communities WHERE id = $1", scope.community_id)
-    email = text.lower() if len(text) >= _MIN_EMAIL_LENGTH and len(text.split()) == 1 else None
+    email = text if len(text) >= _MIN_EMAIL_LENGTH and len(text.split()) == 1 else None
     # The longest word first, which the fewest names have.
     words = sorted(split_words(text), key=len, reverse=True)
     word, other, *more = words + [""] * (2 - len(words))

@@ -1,7 +1,8 @@
 -- The active profiles that a text describes, each with what matched, best first; $13 of them at most. A profile that was
 -- merged leads to the one that it was merged into. All comparisons are leakproof, so row-level security leaves the indexes usable.
--- Parameters: $2 profile id, $3 member id, $4 a code, $5 and $6 the range of e-mail addresses, $7 a phone number by E.164,
--- $8 and $9 the range of a word, $10 and $11 that of another one, $12 the beginnings of more words; null where the text has none.
+-- Parameters: $2 profile id, $3 member id, $4 a code, $5 and $6 the range of e-mail addresses without case, $7 a phone number
+-- by E.164, $8 and $9 the range of a word, $10 and $11 that of another one, $12 the beginnings of more words; null where the
+-- text has none.
 WITH matches AS (
     SELECT 'id' AS matched, 0 AS rank, '' AS word, '' AS other_word,
            CASE WHEN merged_into IS NULL THEN profile_id ELSE merged_into END AS profile_id
@@ -17,9 +18,11 @@ WITH matches AS (
     WHERE community_id = $1 AND external_id = $4::text
     UNION ALL
     (
-        SELECT 'email', CASE WHEN email_normalized = $5 THEN 0 ELSE 2 END, email_normalized, '', profile_id
+        SELECT 'email', CASE WHEN email_normalized = lower($5) THEN 0 ELSE 2 END, email_normalized, '', profile_id
         FROM profiles
-        WHERE community_id = $1 AND email_normalized >= $5::text AND email_normalized < $6::text AND deleted_at IS NULL
+        WHERE community_id = $1
+          AND email_normalized >= lower($5::text) AND email_normalized < lower($6::text)
+          AND deleted_at IS NULL
         ORDER BY email_normalized
         LIMIT $13
     )
