@@ -139,3 +139,11 @@ def test_location_ids_of_rows_are_distinct() -> None:
     assert serialization.location_ids([row(**{name: place for place, name in enumerate(places)})]) == set(
         range(len(places))
     )
+
+
+def test_ever_different_selections_of_values_do_not_fill_the_memory() -> None:
+    names = [each.name for each in serialization.ALL_AGGREGATIONS]
+    for number in range(1_100):
+        selected = [name for place, name in enumerate(names[:11]) if number >> place & 1]
+        serialization.serialize(row(), AS_OF, 2, PLACES, serialization.aggregations_by_name(selected))
+    assert serialization._plan.cache_info().currsize == 1_000

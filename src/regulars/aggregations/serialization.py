@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -73,7 +73,7 @@ class _Plan:
     converters: tuple[tuple[str, Converter], ...]
 
 
-@cache
+@lru_cache(maxsize=1_000)
 def _plan(aggregations: tuple[Aggregation, ...]) -> _Plan:
     columns = tuple(each.name for each in aggregations if each.type.column_type or each.type is FieldType.UUID)
     return _Plan(
