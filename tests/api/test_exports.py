@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import itertools
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -519,6 +520,105 @@ async def test_an_export_that_is_cancelled_at_its_end_leaves_no_file(
     await running
     assert client.files() == []
     assert (await client.read(export))["status"] == "cancelled"
+
+
+async def _cancel_twice(running: asyncio.Future[Any]) -> None:
+    for _ in range(2):
+        running.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+    # What it has given to a thread begins before this.
+    await asyncio.to_thread(int)
+
+
+@pytest.mark.parametrize(("type_", "method"), [(stores.FolderStore, "create"), (stores.FolderFile, "complete")])
+async def test_an_attempt_that_is_cancelled_while_a_thread_has_its_file_leaves_none(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch, type_: type, method: str
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+    work = getattr(type_, method)
+
+    def blocked(*arguments: Any) -> Any:
+        result = work(*arguments)
+        began.set()
+        may_end.wait()
+        return result
+
+    monkeypatch.setattr(type_, method, blocked)
+    export = await client.stored(await client.create())
+    arguments = {"organization_id": client.organization_id, "export_id": str(export.id)}
+    running = asyncio.ensure_future(client.job_type.run(arguments))
+    await asyncio.to_thread(began.wait)
+    await _cancel_twice(running)
+    has_ended_early = running.done()
+    may_end.set()
+    assert not has_ended_early
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert client.files() == []
+
+
+async def test_an_attempt_that_is_cancelled_while_it_stops_to_write_waits_for_the_writer(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_started, is_stopping, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+    discard = stores.FolderFile.discard
+
+    def recording(file: stores.FolderFile) -> None:
+        order.append("discarded")
+        discard(file)
+
+    async def slow_to_stop(*arguments: Any, **options: Any) -> None:
+        is_started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_stopping.set()
+            await release.wait()
+            order.append("written")
+
+    monkeypatch.setattr(stores.FolderFile, "discard", recording)
+    monkeypatch.setattr(run, "write_export", slow_to_stop)
+    export = await client.stored(await client.create())
+    arguments = {"organization_id": client.organization_id, "export_id": str(export.id)}
+    running = asyncio.ensure_future(client.job_type.run(arguments))
+    await is_started.wait()
+    await _cancel_twice(running)
+    await is_stopping.wait()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert order == ["written", "discarded"]
+    assert client.files() == []
+
+
+@pytest.mark.parametrize("is_superseded", [False, True])
+async def test_an_attempt_that_is_cancelled_while_its_end_is_recorded_has_a_file_only_if_it_is_done(
+    client: ExportClient, monkeypatch: pytest.MonkeyPatch, *, is_superseded: bool
+) -> None:
+    is_recorded, release = asyncio.Event(), asyncio.Event()
+    finish = export_table.finish
+
+    async def blocked(database: Database, export: export_table.Export, *more: Any) -> Any:
+        if is_superseded:
+            await export_table.start(database, export.organization_id, export.id, "other")
+        found = await finish(database, export, *more)
+        is_recorded.set()
+        await release.wait()
+        return found
+
+    monkeypatch.setattr(export_table, "finish", blocked)
+    created = await client.create()
+    arguments = {"organization_id": client.organization_id, "export_id": created["id"]}
+    running = asyncio.ensure_future(client.job_type.run(arguments))
+    await is_recorded.wait()
+    await _cancel_twice(running)
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (await client.read(created))["status"] == ("running" if is_superseded else "done")
+    assert len(client.files()) == (0 if is_superseded else 1)
 
 
 async def test_an_export_that_is_superseded_before_it_writes_creates_no_file(

@@ -107,6 +107,17 @@ def test_a_discarded_upload_leaves_nothing(environment: str, monkeypatch: pytest
         assert time.monotonic() < deadline
 
 
+def test_a_complete_file_can_be_discarded(environment: str, tmp_path: Path) -> None:
+    for store in (FolderStore(tmp_path), ObjectStore(f"{STORE}/complete")):
+        for path in ("a.csv", "b.csv"):
+            file = store.create(path)
+            file.write(b"abc")
+            file.complete()
+        file.discard()
+        assert paths(store) == ["a.csv"]
+        store.delete("a.csv")
+
+
 def test_errors_of_a_store_name_it(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = ObjectStore("s3://nowhere")
     file = missing.create("a.csv")

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, cast
@@ -12,11 +13,12 @@ from uuid import UUID
 import structlog
 
 from regulars.auth.tenants import Tenant, get_tenants
+from regulars.core.uninterrupted import uninterrupted
 from regulars.exports import export_table
 from regulars.exports.export import ExportSummary, write_export
 from regulars.exports.export_table import CompleteFile, Export, OnEnd
 from regulars.exports.request import RequestedExport, parse_export_parameters
-from regulars.exports.stores import PartialFile, StoreError, open_store
+from regulars.exports.stores import ExportStore, PartialFile, StoreError, open_store
 from regulars.query.backends import Backends
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import ReportRegistry
@@ -106,10 +108,16 @@ class ExportRunner:
         try:
             if not await export_table.set_file(database, export, path):
                 raise ExportSupersededError
-            file = await self._write(export, request, tenants, await asyncio.to_thread(store.create, path))
+            async with _created_file(store, path) as partial:
+                file = await self._write(export, request, tenants, partial)
         except ExportSupersededError:
             _log.info("export.superseded", export=str(export.id), attempt=export.attempt)
             return None
+        return await uninterrupted(self._finish(export, file, store, path))
+
+    async def _finish(self, export: Export, file: CompleteFile, store: ExportStore, path: str) -> Export | None:
+        """Records that the export is done, or deletes its file if it was cancelled or superseded meanwhile."""
+        database = self.backends.database
         expires_at = database.clock() + timedelta(days=self.settings.export_retention_days)
         done = await export_table.finish(database, export, file, expires_at, self.on_end)
         if done is None:
@@ -142,13 +150,9 @@ class ExportRunner:
         now = self.backends.database.clock()
         try:
             summary = await self._write_rows(export, request, tenants, file, now)
-            await asyncio.to_thread(partial.complete)
-        except BaseException as error:
-            # Also when the job is cancelled: the file must be gone before another attempt starts.
-            await asyncio.shield(asyncio.to_thread(partial.discard))
-            if isinstance(error, InvalidParametersError):
-                raise ExportRefusedError(f"The request is not valid for its customers: {error}") from None
-            raise
+        except InvalidParametersError as error:
+            raise ExportRefusedError(f"The request is not valid for its customers: {error}") from None
+        await uninterrupted(asyncio.to_thread(partial.complete))
         return CompleteFile(summary.rows, file.bytes, file.sha256, now)
 
     async def _write_rows(
@@ -187,4 +191,21 @@ class ExportRunner:
         finally:
             # When the task has ended, nothing writes to the file any more.
             writing.cancel()
-            await asyncio.wait([writing])
+            await uninterrupted(asyncio.wait([writing]))
+
+
+@asynccontextmanager
+async def _created_file(store: ExportStore, path: str) -> AsyncIterator[PartialFile]:
+    """Creates a file, which is gone before another attempt starts if the block raises or is cancelled at any moment."""
+    creation = asyncio.create_task(asyncio.to_thread(store.create, path))
+    try:
+        yield await asyncio.shield(creation)
+    except BaseException:
+        await uninterrupted(_discard(creation))
+        raise
+
+
+async def _discard(creation: asyncio.Task[PartialFile]) -> None:
+    with suppress(StoreError):
+        partial = await creation
+        await asyncio.to_thread(partial.discard)

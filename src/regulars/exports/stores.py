@@ -50,7 +50,7 @@ class PartialFile(Protocol):
         """Makes the file visible under its path."""
 
     def discard(self) -> None:
-        """Removes what was written."""
+        """Removes what was written, also if it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,8 @@ class FolderFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._file = open_partial(_partial(target))
+        self._path = _partial(target)
+        self._file = open_partial(self._path)
 
     def write(self, data: Any) -> int:
         """Appends data and returns its length in bytes."""
@@ -157,14 +158,14 @@ class FolderFile:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            _partial(self._target).rename(self._target)
+            self._path = self._path.rename(self._target)
 
     def discard(self) -> None:
-        """Removes what was written."""
+        """Removes what was written, also if it is complete."""
         # Closing flushes, which fails again on a full disk.
         with suppress(OSError):
             self._file.close()
-        _partial(self._target).unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
 
 
 # Object stores ------------------------------------------------------------------------------------------------
@@ -193,10 +194,7 @@ class ObjectStore:
 
     def delete(self, path: str) -> None:
         """Deletes an object. A missing one is no error."""
-        import obstore
-
-        with _convert_errors(f"{self._url}/{path}", "deleted"), suppress(FileNotFoundError):
-            obstore.delete(self._store, path)
+        _delete_object(self._store, path, f"{self._url}/{path}")
 
     def list_files(self) -> Sequence[StoredFile]:
         """Lists all objects. Uploads that are not complete are not shown by the store."""
@@ -221,6 +219,13 @@ class ObjectStore:
         with _convert_errors(f"{self._url}/{path}", "read"):
             async for chunk in found.stream(min_chunk_size=_READ_BYTES):
                 yield bytes(chunk)
+
+
+def _delete_object(store: Any, path: str, url: str) -> None:
+    import obstore
+
+    with _convert_errors(url, "deleted"), suppress(FileNotFoundError):
+        obstore.delete(store, path)
 
 
 class _DiscardedError(Exception):
@@ -262,11 +267,13 @@ class ObjectFile:
         self._raise_error()
 
     def discard(self) -> None:
-        """Aborts the upload."""
+        """Aborts the upload, or deletes the object if it is complete."""
         self._is_discarded = True
         with suppress(StoreError):
             self._enqueue(None)
         self._thread.join()
+        if self._error is None:
+            _delete_object(self._store, self._path, self._url)
 
     def _enqueue(self, chunk: bytes | None) -> None:
         """Waits until the upload takes a chunk; None is its end. Raises StoreError if the upload has failed."""
