@@ -165,6 +165,33 @@ async def test_variants_of_one_request_must_not_conflict(club: Club) -> None:
     assert [each["sku"] for each in (await changed(club, product, variants=rows[:2]))["variants"]] == ["A", "B"]
 
 
+async def test_what_an_earlier_variant_frees_is_free(club: Club) -> None:
+    rows = [{"sku": "A", "name": "a"}, {"sku": "B", "name": "b"}, {"external_id": "C"}, {"name": "old"}]
+    product = await create_product(club, name="Shirt", variants=rows)
+    first, second, third, fourth = (each["id"] for each in product["variants"])
+    moved = [
+        {"id": first, "sku": "A2"},
+        {"id": second, "sku": "A"},
+        {"sku": "B", "name": "new"},
+        {"id": third, "external_id": "C2"},
+        {"external_id": "C", "name": "new"},
+        {"id": fourth, "name": "renamed"},
+        {"name": "old"},
+    ]
+    read = (await changed(club, product, variants=moved))["variants"]
+    assert [(each["id"], each["sku"], each["external_id"], each["name"]) for each in read[:4]] == [
+        (first, "A2", None, "a"),
+        (second, "A", None, "b"),
+        (third, None, "C2", None),
+        (fourth, None, None, "renamed"),
+    ]
+    assert sorted((each["sku"] or "", each["external_id"] or "", each["name"]) for each in read[4:]) == [
+        ("", "", "old"),
+        ("", "C", "new"),
+        ("B", "", "new"),
+    ]
+
+
 async def test_a_variant_is_created_updated_and_deleted(club: Club) -> None:
     product = await create_product(club, name="Shirt")
     url = f"{PRODUCTS_URL}/{product['id']}/variants"

@@ -172,6 +172,9 @@ async def delete(uow: UnitOfWork, product_id: int, variant_id: int) -> None:
 
 _ATTEMPTS = 10
 
+_UNIQUE = ("sku", "external_id")
+"""The columns whose values are unique in a community."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestedVariant:
@@ -188,15 +191,21 @@ class _State:
     after: Row
 
 
+_Key = tuple[str | int | None, ...]
+"""What a variant is matched by: the name of a column and its value."""
+
+
+def _keys(row: Mapping[str, Any]) -> list[_Key]:
+    keys: list[_Key] = [(name, row[name]) for name in ("id", *_UNIQUE) if row.get(name) is not None]
+    return keys if row["sku"] or row["external_id"] else [*keys, ("name", row["product_id"], row["name"])]
+
+
 @dataclass(slots=True)
 class _VariantIndex:
-    """Stored and new variants by id, SKU, external id and name."""
+    """Stored and new variants by id, SKU, external id and, of those without the latter, name in the product."""
 
     states: list[_State] = field(default_factory=list)
-    by_id: dict[int, _State] = field(default_factory=dict)
-    by_sku: dict[str, _State] = field(default_factory=dict)
-    by_external_id: dict[str, _State] = field(default_factory=dict)
-    by_name: dict[tuple[int, str | None], _State] = field(default_factory=dict)
+    by_key: dict[_Key, _State] = field(default_factory=dict)
 
     def add(self, state: _State) -> _State:
         """Adds a variant and returns it."""
@@ -205,35 +214,30 @@ class _VariantIndex:
         return state
 
     def index(self, state: _State) -> None:
-        """Indexes a variant by its current id, SKU, external id and name."""
-        row = state.after
-        if row.get("id") is not None:
-            self.by_id[row["id"]] = state
-        if row["sku"] is not None:
-            self.by_sku.setdefault(row["sku"], state)
-        if row["external_id"] is not None:
-            self.by_external_id.setdefault(row["external_id"], state)
-        if row["sku"] is None and row["external_id"] is None:
-            self.by_name.setdefault((row["product_id"], row["name"]), state)
+        """Indexes a variant by its current keys."""
+        for key in _keys(state.after):
+            if self.find(*key) is None:
+                self.by_key[key] = state
+
+    def find(self, *key: str | int | None) -> _State | None:
+        """The variant that has a key now."""
+        found = self.by_key.get(key)
+        return found if found is not None and key in _keys(found.after) else None
 
     def clash(self, state: _State) -> str:
         """The field whose value another variant has, or an empty text."""
-        if self.by_sku.get(state.after["sku"], state) is not state:
-            return "sku"
-        if self.by_external_id.get(state.after["external_id"], state) is not state:
-            return "external_id"
-        return ""
+        return next((name for name in _UNIQUE if self.find(name, state.after[name]) not in (None, state)), "")
 
     def match(self, requested: RequestedVariant) -> _State | None:
         """The variant with the id, else SKU, else external id; without these, the one with the name in the product."""
         columns = requested.row.columns
-        own = self.by_id.get(requested.row.id or 0)
+        own = self.find("id", requested.row.id)
         if own is not None and own.after["product_id"] == requested.product_id:
             return own
         sku, external_id = columns.get("sku"), columns.get("external_id")
         if sku is None and external_id is None:
-            return self.by_name.get((requested.product_id, resolve_title(_NEW, columns).get("name")))
-        return self.by_sku.get(sku or "") or self.by_external_id.get(external_id or "")
+            return self.find("name", requested.product_id, resolve_title(_NEW, columns).get("name"))
+        return self.find("sku", sku) or self.find("external_id", external_id)
 
 
 async def upsert(
@@ -245,6 +249,7 @@ async def upsert(
     external id belongs to another product.
     """
     made_ids: set[int] = set()
+    changed_ids: set[int] = set()
     for _ in range(_ATTEMPTS):
         existing = await _find_existing(uow, requested)
         states = [_match_or_create(existing, each, create_only) for each in requested]
@@ -252,6 +257,7 @@ async def upsert(
         if create_only:
             # The products are not locked here, and one SKU may come with several of them: insert in a fixed order.
             new.sort(key=lambda row: (row["sku"] or "", row["external_id"] or "", row["product_id"]))
+        changed_ids |= await _update(uow, existing)
         inserted = await TABLE.insert(uow, new)
         made_ids |= {row["id"] for row in inserted}
         if len(inserted) == len(new):
@@ -261,20 +267,34 @@ async def upsert(
         raise field_error("variants", "are changed by others all the time: try again later")
     for row, inserted_row in zip(new, inserted, strict=True):
         row["id"] = inserted_row["id"]
-    changed = {
-        state.after["id"]: bool(changed_columns(state.before, state.after))
-        for state in existing.states
-        if state.before is not None
-    }
-    await TABLE.update(uow, [state.after for state in existing.states if changed.get(state.after["id"])])
     return [
-        (
-            state.after["product_id"],
-            state.after["id"],
-            state.after["id"] in made_ids or changed.get(state.after["id"], False),
-        )
-        for state in states
+        (state.after["product_id"], state.after["id"], state.after["id"] in made_ids | changed_ids) for state in states
     ]
+
+
+_RELEASE = """
+UPDATE product_variants SET sku = NULL, external_id = NULL WHERE community_id = $1 AND id = ANY ($2)
+"""
+
+
+async def _update(uow: UnitOfWork, existing: _VariantIndex) -> set[int]:
+    """Updates the stored variants that changed, and returns their ids."""
+    changed = [
+        (state.before, state.after)
+        for state in existing.states
+        if state.before is not None and changed_columns(state.before, state.after)
+    ]
+    # A unique index compares row by row: what one variant frees and another one takes is free before.
+    released = [
+        before["id"]
+        for before, after in changed
+        for name in _UNIQUE
+        if before[name] != after[name] and existing.find(name, before[name]) is not None
+    ]
+    if released:
+        await uow.execute(_RELEASE, uow.community_id, sorted(released))
+    await TABLE.update(uow, [after for _, after in changed])
+    return {before["id"] for before, _ in changed}
 
 
 async def _find_existing(uow: UnitOfWork, requested: Sequence[RequestedVariant]) -> _VariantIndex:
