@@ -6,10 +6,11 @@ import html
 import re
 
 from api.test_store_limits import create_location
-from api.transaction_client import create_transaction, sale
+from api.transaction_client import create_profile, create_transaction, sale
 from clubs import Club
 from dashboard.test_overview import figures
 from dashboard.visitors import browse
+from regulars.auth import organizations
 
 
 async def test_stores_have_names_shares_and_pages(club: Club) -> None:
@@ -35,6 +36,25 @@ async def test_stores_have_names_shares_and_pages(club: Club) -> None:
         assert html.unescape(store.text).count('<figure class="chart">') == 5
         for path in ("999999999", "x", "1" * 20):
             assert (await browser.get(f"/sales/stores/{path}")).status_code == 404
+
+
+async def test_sales_to_few_members_are_not_shown(club: Club) -> None:
+    first, second = await create_location(club, "North"), await create_location(club, "South")
+    for store in (first, first, first, second):
+        buyer = await create_profile(club)
+        await create_transaction(club, sale("100.00", "2026-10-20 12:00:00", location_id=store, profile_id=buyer))
+    async with club.database.unscoped_connection() as connection:
+        await organizations.update(connection, club.community.slug, {"min_cell_size": 3})
+    async with browse(club) as browser:
+        page = html.unescape((await browser.get("/sales")).text)
+        assert figures(page)["Net amount, NOK"][0] == "400"
+        assert figures(page)["Active buyers"][0] == "4"
+        for cells in re.findall(r"<tr><th scope=.row.><a href=./sales/stores.*?</a></th>(.*?)</tr>", page, re.DOTALL):
+            assert set(re.sub(r"<[^>]*>", "|", cells).split("|")) <= {"", "\n", "–"}
+        assert page.count("too few members to be shown") == 2
+        of_second = (await browser.get(f"/sales/stores/{second}")).text
+        assert figures(of_second)["Net amount, NOK"] == ("–", [])
+        assert "too few members to be shown" in of_second
 
 
 async def test_the_manager_of_a_store_sees_only_that_store(club: Club) -> None:

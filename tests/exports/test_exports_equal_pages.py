@@ -48,8 +48,8 @@ def in_any_order(rows: Rows) -> list[Any]:
 
 
 def without_marks(rows: Rows) -> Rows:
-    """Rows without `masked` where it is false, as the API has them."""
-    return [{key: value for key, value in row.items() if (key, value) != ("masked", False)} for row in rows]
+    """Rows without `masked` where it is not set, as the API has them."""
+    return [{key: value for key, value in row.items() if key != "masked" or value} for row in rows]
 
 
 @pytest.mark.parametrize("count", [1, 2], ids=["one customer", "two customers in two zones"])
@@ -75,7 +75,7 @@ async def test_small_groups_are_suppressed_as_in_answers(clubs: ExportClubs, rep
     tenants = clubs.tenants(1, min_cell_size=5)
     for body in bodies(report):
         rows = without_marks(await exported_rows(clubs, tenants, body))
-        pages = await queried_rows(clubs, tenants, body)
+        pages = without_marks(await queried_rows(clubs, tenants, body))
         if report.format is ReportFormat.TIMESERIES:
             rows, pages = in_any_order(rows), in_any_order(pages)
         assert rows == pages, body

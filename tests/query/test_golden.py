@@ -59,11 +59,13 @@ _FIELD_CLASSES = {FieldType.FLAGS: "flags", FieldType.INTEGER_LIST: "list", Fiel
 def _group_shape(query: ReportQuery) -> str:
     fields = group_fields(query)
     classes = sorted({"tenant" if each.is_tenant_field else _FIELD_CLASSES.get(each.type, "value") for each in fields})
-    measures = query.measures
+    measures = query.all_measures
     if any(each.is_id_list for each in measures):
         classes.append("counting_ids")
     elif any(each.distinct_partition for each in measures):
         classes.append("counting_bits")
+    elif any(each.largest_of for each in measures):
+        classes.append("taking_the_largest")
     if query.report.series_order and {each.name for each in fields} >= set(query.report.default_group_by):
         classes.append("limited")
     return "_".join((query.report.format.value, "by", *(classes or ["nothing"])))

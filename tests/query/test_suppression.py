@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from regulars.auth.tenants import Tenant
 from regulars.query import suppression
 from regulars.query.compiler.groups import GroupLabel, group_labels
 from regulars.query.query import Comparison, ReportQuery
-from regulars.reports.registry import REPORTS_BY_NAME
+from regulars.reports.member_fields import MEMBER_FIELDS
+from regulars.reports.registry import REPORTS, REPORTS_BY_NAME
 
 MINIMUM = 5
 
@@ -119,6 +122,44 @@ def test_a_sum_over_the_communities_that_a_filter_selects_may_be_small() -> None
     some = {("gender", "a"): [4], ("gender", "b"): [5]}
     found = suppression.suppressed_groups(query, group_labels(query), some, MINIMUM, every)
     assert found == {("gender", "a"), ("country", "NO")}
+
+
+def test_groups_with_members_in_common_are_suppressed_with_one_that_has_the_minimum() -> None:
+    sums = {(store,): [9, 900, members] for store, members in enumerate((4, 3, 8, 7, 0))}
+    by_store = query_of("transactions_stats", "location")
+    assert suppression.suppressed_groups(by_store, group_labels(by_store), sums, MINIMUM) == {(0,), (1,), (3,)}
+    assert suppressed(query_of("members_count", "by_country"), {(0,): 4, (1,): 3, (2,): 8}) == {(0,), (1,)}
+
+
+def test_recipients_of_several_sendings_are_as_many_members_as_those_of_one() -> None:
+    query = query_of("sendings_recipients_statistics", "gender")
+    sums = {("a",): [30, 4], ("b",): [5, 5], ("c",): [40, 20]}
+    assert suppression.suppressed_groups(query, group_labels(query), sums, MINIMUM) == {("a",), ("b",)}
+
+
+def test_reports_with_attributes_of_members_are_suppressed() -> None:
+    attributes = {each.name for each in MEMBER_FIELDS if each.groupable and not each.is_tenant_field}
+    found = {
+        report.name
+        for report in REPORTS
+        for field in report.fields
+        if field.name in attributes or field.name.startswith("dimension_")
+    }
+    assert {"transactions_stats", "sendings_recipients_statistics", "members_count"} < found
+    assert found <= {each.name for each in REPORTS if each.count_measure}
+
+
+def test_the_page_on_small_groups_says_of_each_report_whether_it_is_suppressed() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "small-groups.md").read_text()
+    _, _, reports = page.partition("## Which reports")
+    covered, _, others = reports.partition("These reports are not suppressed.")
+
+    def listed(text: str) -> set[str]:
+        rows = [line for line in text.splitlines() if line.startswith(("| `", "- `"))]
+        return {name for row in rows for name in re.findall(r"`(\w+)`", row)} & REPORTS_BY_NAME.keys()
+
+    assert listed(covered) == {each.name for each in REPORTS if each.count_measure}
+    assert listed(others) == {each.name for each in REPORTS if not each.count_measure}
 
 
 def test_only_counts_of_members_are_suppressed() -> None:

@@ -63,6 +63,9 @@ def test_a_string_in_csv_is_no_formula_for_a_spreadsheet() -> None:
 
 def test_a_table_of_statistics_has_a_row_for_each_group() -> None:
     assert to_table(STATISTICS) == (["channel", "opened"], [["sms", 2], [None, 1]])
+    hidden = {"label": {"channel": "push"}, "values": {"opened": None}, "masked": True}
+    header, rows = to_table({**STATISTICS, "statistics": [*STATISTICS["statistics"][:1], hidden]})
+    assert (header, rows) == (["channel", "opened", "masked"], [["sms", 2, None], ["push", None, True]])
 
 
 def test_a_table_of_a_timeseries_has_a_row_for_each_value() -> None:

@@ -15,10 +15,11 @@ from regulars.loading import catalog, loader
 from regulars.loading.batches import LoadOptions, LoadSummary
 from regulars.loading.readers.text import read_ndjson, split_lines
 from regulars.query.backends import Backends
+from regulars.query.field_metadata import field_metadata
 from regulars.query.formats.records import records
 from regulars.query.formats.statistics import statistics
 from regulars.query.formats.timeseries import timeseries
-from regulars.query.parser.request import parse_query
+from regulars.query.parser.request import parse_field_metadata_request, parse_query
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.reports.report import ReportFormat
 
@@ -37,12 +38,16 @@ class ClubFixture:
     """A club: loads facts into it and queries its reports."""
 
     club: Club
+    min_cell_size: int | None = None
 
     @property
     def tenant(self) -> Tenant:
         """The club as the tenant of a query."""
         own = self.club.community
-        return Tenant(own.id, own.id, own.id, 1, own.slug, own.name, own.timezone, own.currency, own.minor_digits, {})
+        return Tenant(
+            own.id, own.id, own.id, 1, own.slug, own.name, own.timezone, own.currency, own.minor_digits, {},
+            self.min_cell_size,
+        )  # fmt: skip
 
     async def load(self, entity: str, rows: Iterable[Row | bytes], batch_rows: int = 5_000) -> LoadSummary:
         """Loads rows as NDJSON."""
@@ -62,6 +67,13 @@ class ClubFixture:
         answer = _ANSWERS[query.report.format]
         found = await answer(query, [self.tenant], Backends(self.club.database), self.club.clock())
         return json.loads(_encoder.encode(found))
+
+    async def field_values(self, report: str, field: str, **body: Any) -> dict[Any, int | None]:
+        """The values of a field with their counts."""
+        content = _encoder.encode({"report": report, "field": field, **body})
+        query = parse_field_metadata_request(content, REPORTS_BY_NAME)
+        found = await field_metadata(query, [self.tenant], Backends(self.club.database), self.club.clock())
+        return {each["value"]: each["count"] for each in found["values"]}
 
     async def query_timeseries(self, report: str, **body: Any) -> dict[tuple[Any, ...], dict[str, int]]:
         """The values of a timeseries by label and bucket."""

@@ -19,6 +19,11 @@ def test_a_field_is_declared_once() -> None:
         replace(SAMPLES, fields=(*SAMPLES.fields, SAMPLES.fields_by_name["name"]))
 
 
+def test_the_measure_that_counts_members_is_declared() -> None:
+    with pytest.raises(ValueError, match="samples: unknown measure members"):
+        replace(SAMPLES, count_measure="members")
+
+
 def test_a_report_is_ordered_and_grouped_by_fields_that_it_has() -> None:
     with pytest.raises(ValueError, match=r"unknown fields \['nothing'\]"):
         replace(SAMPLES, key=("nothing",))

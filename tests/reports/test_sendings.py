@@ -179,6 +179,34 @@ async def test_a_recipient_that_a_later_event_names_is_counted(post: SendingClub
     assert await differences(post.club) == []
 
 
+async def test_recipients_are_suppressed_unless_one_sending_reached_the_minimum(post: SendingClub) -> None:
+    await with_members(post)
+    await post.load("sendings", [SENDING, {**SENDING, "external_id": "S2", "reporting_id": 43}])
+    # Two women in both sendings, three men in the first.
+    reached = [("S1", "M1"), ("S1", "M3"), ("S2", "M1"), ("S2", "M3"), ("S1", "M2"), ("S1", "M4"), ("S1", "M6")]
+    await post.load(
+        "sending_events",
+        [
+            event(number, "transmitted", f"D{number}", sending, profile=profile)
+            for number, (sending, profile) in enumerate(reached)
+        ],
+    )
+    day = "2026-10-31T00:00:00.000+00:00"
+    by = {**RANGE, "interval": "1d"}
+    for minimum, by_gender in (
+        (2, {("female",): {day: 4}, ("male",): {day: 3}}),
+        (3, {("female",): {}, ("male",): {}}),
+    ):
+        post.min_cell_size = minimum
+        report = "sendings_recipients_statistics"
+        assert await post.query_timeseries(report, **by, aggregate_by="gender") == by_gender
+        assert await post.query_timeseries(report, **by) == {(): {day: 7}}
+    values = await post.field_values("sendings_recipients_statistics", "gender", **RANGE)
+    assert values == {"male": None}
+    post.min_cell_size = 6
+    assert await post.query_timeseries("sendings_recipients_statistics", **by) == {(): {}}
+
+
 async def profile_ids(post: SendingClub) -> dict[str, str]:
     """The ids of the members by external id."""
     answer = (await post.club.http.get("/api/v3/profiles?page[size]=500")).json()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.profile_calls import create_location
 from api.transaction_client import V3, create_profile, create_transaction, item_fields, sale, update_transaction
 from clubs import Club
 from regulars.facts import purchases
@@ -17,6 +18,7 @@ from regulars.query.query import Comparison
 from regulars.reports.transactions import TRANSACTIONS_STATS
 from regulars.rollups.intervals import Interval
 from regulars.verify.verify import Discrepancy, verify
+from reports.club_fixture import ClubFixture
 from reports.transaction_queries import query_statistics, query_timeseries
 
 YEAR = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
@@ -171,6 +173,59 @@ async def test_several_dimensions_are_counted_from_the_purchases(club: Club) -> 
     assert await query_statistics(club, *YEAR, None, only) == {None: values(2, "20.00", 1, "10.00")}
     assert await query_statistics(club, *YEAR, "channel", only) == {"CO": values(2, "20.00", 1, "10.00")}
     assert await query_statistics(club, *YEAR, "brand", only) == {None: values(2, "200.00", 1, "100.00")}
+
+
+RANGE = {"from": "2026-10-01", "to": "2026-11-01"}
+
+
+async def sell_in_stores(club: Club, members_by_store: dict[int, int]) -> None:
+    """A sale of two brands and one of no brand in each store to as many members each, and to an unknown buyer."""
+    buyers = [await create_profile(club) for _ in range(max(members_by_store.values()))]
+    for store, members in members_by_store.items():
+        items = [item_fields(brand="A"), item_fields(brand="B")]
+        for buyer in [*buyers[:members], None]:
+            known = {} if buyer is None else {"profile_id": buyer}
+            await create_transaction(club, sale(10, location_id=store, items=items, **known))
+            await create_transaction(club, sale(10, location_id=store, **known))
+
+
+async def test_purchases_of_few_members_are_suppressed(club: Club) -> None:
+    first, second, third, fourth = [await create_location(club, external_id=name) for name in "abcd"]
+    await sell_in_stores(club, {first: 2, second: 3, third: 4, fourth: 0})
+    hidden = dict.fromkeys(("transactions", "net_amount", "members", "average_value"))
+    for _ in range(2):
+        reports = ClubFixture(club, min_cell_size=3)
+        statistics = (await reports.query("transactions_stats", **RANGE, aggregate_by="location"))["statistics"]
+        found = {each["label"]["location"]: (each["values"], each.get("masked")) for each in statistics}
+        assert found[first] == found[second] == (hidden, True)
+        assert found[third] == ({"transactions": 10, "net_amount": 100.0, "members": 4, "average_value": 10.0}, None)
+        assert found[fourth] == ({"transactions": 2, "net_amount": 20.0, "members": 0, "average_value": 10.0}, None)
+        ((total,),) = [(await reports.query("transactions_stats", **RANGE))["statistics"]]
+        assert (total["values"]["members"], "masked" in total) == (4, False)
+        series = (await reports.query("transactions_history", **RANGE, interval="1mo", aggregate_by="location"))[
+            "series"
+        ]
+        values = {(each["label"]["metric"], each["label"]["location"]): each["values"] for each in series}
+        assert [values["net_amount", store] for store in (first, second, third, fourth)] == [
+            [None],
+            [None],
+            [100],
+            [20],
+        ]
+        assert {each["label"]["location"] for each in series if "masked" in each} == {first, second}
+        await compact_all(club)
+
+
+async def test_values_of_purchases_count_each_sale_once_and_are_suppressed_by_their_buyers(club: Club) -> None:
+    first, second, third, fourth = [await create_location(club, external_id=name) for name in "abcd"]
+    await sell_in_stores(club, {first: 2, second: 3, third: 4, fourth: 0})
+    for _ in range(2):
+        for report in ("transactions_stats", "transactions_history"):
+            found = await ClubFixture(club).field_values(report, "location", **RANGE)
+            assert found == {third: 10, second: 8, first: 6, fourth: 2}
+            found = await ClubFixture(club, min_cell_size=3).field_values(report, "location", **RANGE)
+            assert found == {third: 10, fourth: 2, second: None}
+        await compact_all(club)
 
 
 async def test_many_recorded_purchases_are_compacted_before_the_next_write(

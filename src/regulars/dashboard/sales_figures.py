@@ -24,11 +24,13 @@ class Compared:
 def sales_figures(*answers: Any) -> dict[str, Compared]:
     """The figures of `transactions_stats` without groups: of a period, and of those it is compared with."""
     rows = [_only_group(each) for each in answers]
-    figures = {name: Compared(*(row.get(name) for row in rows)) for name in MEASURES}
+    is_suppressed = "masked" in rows[0]
+    values = [row.get("values", {}) for row in rows]
+    figures = {name: Compared(*(each.get(name) for each in values), is_suppressed=is_suppressed) for name in MEASURES}
     return {"buyers" if name == "members" else name: each for name, each in figures.items()}
 
 
 def _only_group(answer: Any) -> Mapping[str, Any]:
     groups = [] if answer is None else answer["statistics"]
-    found: Mapping[str, Any] = groups[0]["values"] if groups else {}
+    found: Mapping[str, Any] = groups[0] if groups else {}
     return found

@@ -29,6 +29,8 @@ def _page(report: Report) -> Iterator[str]:
     yield f"# {report.name} ({report.format.value})\n\n{report.description}\n\n"
     yield "| required permit | cost |\n|---|---|\n"
     yield f"| `{report.permit}` | {report.cost} |\n"
+    if report.count_measure:
+        yield "\nGroups of few members may be [suppressed](../small-groups.md).\n"
     if report.intervals:
         names = ", ".join(f"`{each.code}`" for each in report.intervals)
         yield f"\nIntervals: {names}, or `auto`.\n"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from regulars.auth.tenants import Tenant
-from regulars.core import timestamps
 from regulars.core.field_type import FieldType
 from regulars.exports.batches import BatchSink
 from regulars.exports.columns import MASKED, Columns, label_column, measure_column, most_minor_digits
@@ -46,16 +45,10 @@ class GroupRows:
         """Merges and writes one result after the other."""
         query, now = self._request.query, self._request.now
         for customer, tenants in self._request.results():
-            groups = await fetch_group_sums(query, tenants, snapshot, now, self._threshold, self._range)
+            groups = await fetch_group_sums(query, tenants, snapshot, now, self._threshold, self._period)
             rows = self._rows(customer, tenants, groups)
             for convert in conversions(self.columns, rows):
                 await sink.put(convert)
-
-    def _range(self, tenant: Tenant) -> dict[str, Any]:
-        if self._period is None:
-            return {}
-        start, end = self._period.instants_in(timestamps.zone_info(tenant.timezone))
-        return {"from": start, "to": end}
 
     def _rows(self, customer: Customer | None, tenants: Sequence[Tenant], groups: GroupSums) -> list[list[Any]]:
         query = self._request.query

@@ -1,6 +1,7 @@
 """The values of a field in a report with their counts, for selectors of filters."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +12,19 @@ from regulars.core import timestamps
 from regulars.core.field_type import FieldType
 from regulars.query import merge, suppression
 from regulars.query.backends import Backends
-from regulars.query.compiler.groups import GroupLabel, aggregated_measures, unnest_elements
+from regulars.query.compiler import filter_sql
+from regulars.query.compiler.groups import (
+    GroupLabel,
+    aggregate_partitions,
+    aggregated_measures,
+    select_measures,
+    unnest_elements,
+)
 from regulars.query.compiler.statements import QueryPlan, cached_plan, from_clause
 from regulars.query.dialects.engines import ENGINES, operand, render_sql
 from regulars.query.encoders import encode_value
 from regulars.query.parser.request import FieldValuesQuery
-from regulars.reports.report import ReportFormat
+from regulars.reports.report import Report, ReportFormat, ReportMeasure
 from regulars.rollups.intervals import Interval
 
 MAX_VALUES = 1_000
@@ -28,20 +36,25 @@ async def field_metadata(
     """The values of a field, most frequent first, from one snapshot at `now`.
 
     Values of records are counted by rows, others by the first measure of the report. A timeseries is read in whole
-    local months, from that of `from` to that of `to`; of a gauge, a count is the largest of a month. Values with counts
-    below the minimum cell size are omitted; other counts that are suppressed are None.
+    local months, from that of `from` to that of `to`; of a gauge, a count is the largest of a month. Values with fewer
+    members than the minimum cell size are omitted; other counts that are suppressed are None.
     """
     report, minimum = query.report, suppression.min_cell_size(tenants)
-    counts: dict[Any, Any] = {}
+    counts: dict[Any, int] = {}
+    members: dict[Any, int] = {}
     async with backends.snapshot(tenants, now) as snapshot:
         for tenant in tenants:
             plan = _plan(query.for_community(tenant.community_id), is_limited=len(tenants) == 1 and not minimum)
             values = plan.bind(tenant, now, _parameters(query, tenant))
-            for value, count in await snapshot.fetch(tenant, report.source.backend, plan.statement.sql, values):
+            for value, count, *others in await snapshot.fetch(
+                tenant, report.source.backend, plan.statement.sql, values
+            ):
                 counts[value] = counts.get(value, 0) + int(count or 0)
+                members[value] = members.get(value, 0) + int((others or [count])[0] or 0)
     counts = {value: count for value, count in counts.items() if count}
+    members = {value: count for value, count in members.items() if count}
     label = (GroupLabel(query.field.name, query.field, is_status=query.object_key is not None),)
-    small, masked = suppression.suppressed_values(report, label, counts, minimum)
+    small, masked = suppression.suppressed_values(report, label, members, minimum)
     in_order = sorted(
         counts.keys() - small,
         key=lambda value: (value in masked, 0 if value in masked else -counts[value], merge.sort_key(label, (value,))),
@@ -60,25 +73,32 @@ def _plan(query: FieldValuesQuery, is_limited: bool) -> QueryPlan:
 
 
 def _sql(query: FieldValuesQuery, is_limited: bool) -> str:
-    report, backend = query.report, query.report.source.backend
     rows, value = _values(query)
-    measures = (
-        aggregated_measures(report.measures) if report.format is not ReportFormat.RECORDS or not report.key else ()
-    )
-    count = render_sql(measures[0].sql, backend) if measures else "count(*)"
-    sql = f"SELECT\n    {value} AS value,\n    {count} AS count\n{rows}\nGROUP BY 1"
-    if report.is_gauge:
-        # Those who are counted in one month are in the next one as well.
-        sql = f"SELECT value, max(count) AS count\nFROM (\n{sql}, r.bucket\n) AS counts_by_month\nGROUP BY 1"
+    measures = _measures(query.report)
+    selected = select_measures([f"{value} AS value"], rows, measures, query.report.source.backend)
+    sql = aggregate_partitions(measures, selected, ["1"], 1) or f"{selected}\nGROUP BY 1"
     # With several communities, a value may be frequent only in their sum; rare values decide what is suppressed.
     return f"{sql}\nORDER BY 2 DESC, 1\nLIMIT {MAX_VALUES}" if is_limited else sql
+
+
+_ROWS = ReportMeasure("rows", FieldType.INTEGER, "Number of rows.", "count(*)")
+
+
+def _measures(report: Report) -> list[ReportMeasure]:
+    """What counts a value, and what counts its members if that is another measure."""
+    if report.format is ReportFormat.RECORDS and report.key:
+        return [_ROWS]
+    first, *others = aggregated_measures((*report.measures, *report.hidden_measures))
+    found = [first, *(each for each in others if each.name == report.count_measure)]
+    # Members who are counted in one month are in the next one as well.
+    return [replace(each, largest_of="r.bucket") for each in found] if report.is_gauge else found
 
 
 def _values(query: FieldValuesQuery) -> tuple[str, str]:
     """The FROM clause, and the expression of the value."""
     report, field = query.report, query.field
     dialect, backend = ENGINES[report.source.backend].dialect, report.source.backend
-    rows = from_clause(report.source, query.filter)
+    rows = from_clause(report.source_for({field.name, *filter_sql.field_names(query.filter)}), query.filter)
     if query.object_key is None:
         if field.type is not FieldType.OBJECT:
             rows, (value, *_) = unnest_elements(report, field, rows, "element")

@@ -119,3 +119,8 @@ class ReportQuery:
     def measures(self) -> tuple[ReportMeasure, ...]:
         """The measures of the groups."""
         return self.report.measures_for(self.aggregate_by)
+
+    @property
+    def all_measures(self) -> tuple[ReportMeasure, ...]:
+        """The measures of the groups, and those that results do not have."""
+        return (*self.measures, *self.report.hidden_measures)

@@ -76,7 +76,7 @@ def suppressed_values(
 
 def _counts(query: ReportQuery, sums: Mapping[Group, Totals]) -> dict[Group, int]:
     """The members of each group that has any; of differences their size."""
-    names = [each.name for each in aggregated_measures(query.measures)]
+    names = [each.name for each in aggregated_measures(query.all_measures)]
     index = names.index(query.report.count_measure)
     return {group: abs(found[index]) for group, found in sums.items() if found[index]}
 
@@ -102,7 +102,7 @@ def _decide(report: Report, keys: Sequence[GroupLabel], counts: Mapping[Group, i
             overlapping, path = places[group]
             sets.setdefault((overlapping, path[:depth]), []).append((group, counts[group]))
         for members in sets.values():
-            found |= complementary_groups(members, found, minimum)
+            found |= complementary_groups(members, found, minimum, report.has_overlapping_groups)
     return found
 
 

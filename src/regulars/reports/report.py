@@ -128,7 +128,8 @@ class ReportMeasure:
     the sums: null where the divisor is 0, rounded half-even to `decimals`, or to the decimals of the dividend. With
     `distinct_partition`, an expression, the measure counts distinct members: the SQL combines bitmaps among rows that
     share the expression. With `is_id_list` the SQL concatenates ids of four bytes each instead, which may be repeated
-    and are counted after merging.
+    and are counted after merging. With `largest_of`, an expression, the measure is the largest value among rows that share
+    the expression.
     """
 
     name: str
@@ -139,6 +140,12 @@ class ReportMeasure:
     decimals: int | None = 4
     distinct_partition: str = ""
     is_id_list: bool = False
+    largest_of: str = ""
+
+    @property
+    def partition(self) -> str:
+        """The expression by which rows are aggregated before they are added up; empty if they are not."""
+        return self.distinct_partition or self.largest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +171,12 @@ class Report:
     timeseries, each of which is a series. `is_additive` says that values of groups may be added up, so that there is a
     grouping `total`. `is_gauge` says that a value is the state at the end of a bucket, not a count of what happened
     in it: of two buckets with the same local time the later one is used. `pre_aggregations` are smaller sources of the
-    same values, the smallest first. `count_measure` is the measure that counts members: groups where it is small may be
-    suppressed. `group_key` are the fields that identify the group of members that a row counts: filters of such a report
-    select groups, not members. `series_order` are expressions over `r` that sort the groups of `default_group_by` in the
-    order of the result, for a timeseries of one measure that is never null: it allows to compute only the series that are
-    returned.
+    same values, the smallest first. `count_measure` is the measure that counts members: groups where it is small are
+    suppressed. It is among the measures, or among `hidden_measures`, which results do not have. A member may be in several
+    groups of a report that `has_overlapping_groups`. `group_key` are the fields that identify the group of members that a
+    row counts: filters of such a report select groups, not members. `series_order` are expressions over `r` that sort the
+    groups of `default_group_by` in the order of the result, for a timeseries of one measure that is never null: it allows
+    to compute only the series that are returned.
     `has_members` says that its rows are members, so that filters may name segments.
     """
 
@@ -189,14 +197,17 @@ class Report:
     intervals: tuple[Interval, ...] = ()
     pre_aggregations: tuple[PreAggregation, ...] = ()
     count_measure: str = ""
+    hidden_measures: tuple[ReportMeasure, ...] = ()
+    has_overlapping_groups: bool = False
     group_key: tuple[str, ...] = ()
     has_members: bool = False
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.fields]
+        measures = [*self.measures, *self.hidden_measures]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{self.name}: declared more than once: {sorted(repeated)}")
-        types = {each.name: each.type for each in self.fields} | {each.name: each.type for each in self.measures}
+        types = {each.name: each.type for each in self.fields} | {each.name: each.type for each in measures}
         if unsupported := sorted(name for name, type_ in types.items() if not type_.report_name):
             raise ValueError(f"{self.name}: reports do not support the types of {unsupported}")
         used = {
@@ -207,6 +218,8 @@ class Report:
         }
         if unknown := used - set(names):
             raise ValueError(f"{self.name}: unknown fields {sorted(unknown)}")
+        if self.count_measure and self.count_measure not in {each.name for each in measures}:
+            raise ValueError(f"{self.name}: unknown measure {self.count_measure}")
 
     @property
     def permit(self) -> str:

@@ -208,6 +208,12 @@ WHERE s.community_id = $community AND NOT s.is_placeholder
 """,
     ),
     measures=(ReportMeasure("recipients_count", FieldType.INTEGER, "Number of recipients", "sum(r.count)"),),
+    # Recipients of several sendings may be the same members; those of one are distinct.
+    hidden_measures=(
+        ReportMeasure("members", FieldType.INTEGER, "Most of one sending.", "sum(r.count)", largest_of="r.sending_id"),
+    ),
+    count_measure="members",
+    has_overlapping_groups=True,
     intervals=HOURLY_AND_UP,
 )
 

@@ -1,9 +1,10 @@
 """Which groups of members are suppressed, because they are so small that they might identify a person.
 
-Groups of a set have no member in common, so that their counts follow from each other where the sum is known. Suppressed
-are all groups that have members, but fewer than the minimum. In a set with such groups, the smallest others are
-suppressed as well until those suppressed have at least the minimum together, and not a single member each. The rule is
-here twice: for counts that are added up over communities, and in SQL for the rows of one.
+Groups of a set follow from each other where the sum is known. Suppressed are all groups that have members, but fewer than
+the minimum. In a set with such groups, the smallest others are suppressed as well until those suppressed have at least the
+minimum together, and not a single member each. Where a member may be in several groups, that is certain only once one of
+those suppressed has the minimum by itself. The rule is here twice: for counts that are added up over communities, and in
+SQL for the rows of one.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -40,14 +41,19 @@ def small_groups(counts: Iterable[tuple[Group, int]], minimum: int) -> set[Group
     return {group for group, count in counts if 0 < count < minimum}
 
 
-def complementary_groups(in_order: Sequence[tuple[Group, int]], suppressed: Set[Group], minimum: int) -> set[Group]:
+def complementary_groups(
+    in_order: Sequence[tuple[Group, int]], suppressed: Set[Group], minimum: int, is_overlapping: bool
+) -> set[Group]:
     """The groups of a set to suppress beside those that are suppressed already. `in_order` are all that have members,
-    by their size.
+    by their size. A member may be in several of them if the set `is_overlapping`.
     """
     sizes = [count for group, count in in_order if group in suppressed]
     found: set[Group] = set()
+    if not sizes:
+        return found
     for group, count in in_order:
-        if not sizes or sum(sizes) >= max(minimum, len(sizes) + 1):
+        are_enough = max(sizes) >= minimum if is_overlapping else sum(sizes) >= max(minimum, len(sizes) + 1)
+        if are_enough:
             break
         if group not in suppressed:
             found.add(group)

@@ -302,6 +302,8 @@ def _report(name: str, form: ReportFormat, meaning: str, cost: int) -> Report:
         ),
         metric="metric",
         is_additive=False,
+        count_measure="members",
+        has_overlapping_groups=True,
         intervals=ALL_INTERVALS if form is ReportFormat.TIMESERIES else (),
     )
 

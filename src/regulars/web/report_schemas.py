@@ -133,15 +133,16 @@ def query_schema(reports: Sequence[Report]) -> EndpointSchema:
 
 _LABEL: JsonSchema = {"type": "object", "description": "The fields of the group and their values."}
 _VALUES: JsonSchema = {"type": "array", "items": {"type": ["number", "null"]}}
+_MASKED: JsonSchema = {
+    "type": "boolean",
+    "description": "Present if values are suppressed, because the group is small.",
+}
 _SERIES = object_schema(
     {
         "timezone": {**_TEXT, "description": "Present if there are several time zones."},
         "label": _LABEL,
         "values": _VALUES,
-        "masked": {
-            "type": "boolean",
-            "description": "Present if values of small groups are suppressed, which are null.",
-        },
+        "masked": _MASKED,
     },
     "ReportSeries",
     ("timezone", "masked"),
@@ -189,8 +190,10 @@ _RESULT: JsonSchema = {
                         {
                             "label": _LABEL,
                             "values": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+                            "masked": _MASKED,
                         },
                         "ReportStatistic",
+                        ("masked",),
                     ),
                 },
                 "from": _TEXT,

@@ -55,12 +55,13 @@ async def show_sales(visit: Visit) -> Answer:
         _stats(visit, period, aggregate_by="channel"),
     )
     names = await names_of(visit, stores)
-    rows = _stores(stores, stores_before, names)
+    figures = sales_figures(total, before, year)
+    rows = _stores(stores, stores_before, names, figures["net_amount"].value)
     return View(
         "sales/sales.html",
         {
             **_period_values(visit, code, period),
-            "figures": sales_figures(total, before, year),
+            "figures": figures,
             "stores": rows[:MAX_STORES],
             "omitted": max(0, len(rows) - MAX_STORES),
             "charts": [
@@ -85,8 +86,8 @@ def _period_values(visit: Visit, code: str, period: Period) -> dict[str, Any]:
     }
 
 
-def _stores(answer: Any, before: Any, names: Names) -> list[dict[str, Any]]:
-    """A row for each store, the largest amount first."""
+def _stores(answer: Any, before: Any, names: Names, total: Any) -> list[dict[str, Any]]:
+    """A row for each store, the largest amount first, with its share of the total."""
     amounts_before = {each["label"]["location"]: each["values"]["net_amount"] for each in before["statistics"]}
     known = names.get("location", {})
     rows = [
@@ -94,13 +95,17 @@ def _stores(answer: Any, before: Any, names: Names) -> list[dict[str, Any]]:
             "id": each["label"]["location"],
             "name": known.get(each["label"]["location"]),
             **each["values"],
+            "is_suppressed": "masked" in each,
             "amount_before": amounts_before.get(each["label"]["location"]),
         }
         for each in answer["statistics"]
     ]
     rows.sort(key=lambda row: -(row["net_amount"] or 0))
-    total = sum(row["net_amount"] or 0 for row in rows)
-    return [{**row, "share": (row["net_amount"] or 0) / total if total > 0 else None} for row in rows]
+    return [{**row, "share": _share(row["net_amount"], total)} for row in rows]
+
+
+def _share(amount: Any, total: Any) -> Any:
+    return amount / total if amount is not None and total is not None and total > 0 else None
 
 
 def _history_chart(visit: Visit, history: Mapping[str, Any], title: str = "") -> Any:

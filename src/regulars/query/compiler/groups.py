@@ -9,7 +9,7 @@ from regulars.query.compiler.conditions import indent
 from regulars.query.compiler.statements import QueryPlan, cached_plan, column_list, from_clause, quote_identifier
 from regulars.query.dialects.engines import ENGINES, render_sql
 from regulars.query.query import FilterNode, ReportQuery
-from regulars.reports.report import Grouping, Report, ReportField, ReportFormat, ReportMeasure
+from regulars.reports.report import Backend, Grouping, Report, ReportField, ReportFormat, ReportMeasure
 
 _ELEMENT_TYPES = {
     FieldType.INTEGER_LIST: FieldType.INTEGER,
@@ -86,14 +86,10 @@ def _groups_sql(report: Report, aggregation: Grouping | None, node: FilterNode |
             columns.append(f"{expression} AS {quote_identifier(key)}")
             if not field.is_tenant_field:
                 keys.append(str(len(columns)))
-    labels = len(columns)
-    measures = aggregated_measures(report.measures_for(aggregation))
-    columns += (f"{render_sql(each.sql, backend)} AS {quote_identifier(each.name)}" for each in measures)
-    sql = f"SELECT\n{column_list(columns)}\n{inner}"
-    if shared := {each.distinct_partition for each in measures if each.distinct_partition}:
-        partitioned = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
-        has_id_lists = any(each.is_id_list for each in measures)
-        return partitioned if has_id_lists else _sum_partitions(measures, partitioned, labels)
+    measures = aggregated_measures((*report.measures_for(aggregation), *report.hidden_measures))
+    sql = select_measures(columns, inner, measures, backend)
+    if partitioned := aggregate_partitions(measures, sql, keys, len(columns)):
+        return partitioned
     if report.series_order and {each.name for each in fields} >= set(report.default_group_by):
         order = ", ".join((*report.series_order, "1"))
         return f"{sql}\nGROUP BY {order}, {', '.join(keys[1:])}\nORDER BY {order}\nLIMIT $max_rows"
@@ -103,14 +99,32 @@ def _groups_sql(report: Report, aggregation: Grouping | None, node: FilterNode |
     return sql if not report.key and report.format is ReportFormat.RECORDS else f"{sql}\nHAVING count(*) > 0"
 
 
+def select_measures(labels: Sequence[str], rows: str, measures: Sequence[ReportMeasure], backend: Backend) -> str:
+    """The SELECT of labels and measures over rows, to which a GROUP BY is added."""
+    columns = [f"{render_sql(each.sql, backend)} AS {quote_identifier(each.name)}" for each in measures]
+    return f"SELECT\n{column_list([*labels, *columns])}\n{rows}"
+
+
+def aggregate_partitions(measures: Sequence[ReportMeasure], sql: str, keys: Sequence[str], labels: int) -> str | None:
+    """A SELECT, grouped by its first `labels` columns, of which `keys` vary; None if no measure has partitions."""
+    shared = dict.fromkeys(each.partition for each in measures if each.partition)
+    if not shared:
+        return None
+    partitioned = f"{sql}\nGROUP BY {', '.join((*keys, *shared))}"
+    has_id_lists = any(each.is_id_list for each in measures)
+    return partitioned if has_id_lists else _sum_partitions(measures, partitioned, labels)
+
+
 def _sum_partitions(measures: Sequence[ReportMeasure], sets: str, labels: int) -> str:
-    """Sums groups over the partitions of member bitmaps: counts bits, adds numbers."""
+    """Sums groups over partitions: counts the bits of member bitmaps, adds numbers or takes the largest."""
     keys = [str(place) for place in range(1, labels + 1)]
     names = ", ".join(f"label_{key}" for key in keys)
     columns = [f"s.label_{key}" for key in keys]
     for each in measures:
         value = f"s.{quote_identifier(each.name)}"
         total = f"sum(bit_count({value}))" if each.distinct_partition else f"sum({value})"
+        if each.largest_of:
+            total = f"max({value})"
         whole = f"CAST(coalesce({total}, 0) AS bigint)" if each.type is FieldType.INTEGER else total
         columns.append(f"{whole} AS {quote_identifier(each.name)}")
     parameters = ", ".join((*([names] if names else []), *(quote_identifier(each.name) for each in measures)))

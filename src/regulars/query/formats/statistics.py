@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from regulars.auth.tenants import Tenant
-from regulars.core import timestamps
-from regulars.query import merge
+from regulars.query import merge, suppression
 from regulars.query.backends import Backends
-from regulars.query.compiler.groups import group_labels, plan_groups
+from regulars.query.compiler.groups import group_labels
+from regulars.query.group_sums import GroupSums, fetch_group_sums
 from regulars.query.parser import time_range
 from regulars.query.query import ReportQuery
 
@@ -22,25 +22,21 @@ async def statistics(
     """
     merge.require_single_currency(query, tenants)
     period = time_range.resolve_range(query, tenants)
-    keys, plan, backend = group_labels(query), plan_groups(query), query.report.source.backend
-    results = []
+    keys, minimum = group_labels(query), suppression.min_cell_size(tenants)
     async with backends.snapshot(tenants, now) as snapshot:
-        for tenant in tenants:
-            start, end = period.instants_in(timestamps.zone_info(tenant.timezone))
-            values = plan.bind(tenant, now, {"from": start, "to": end})
-            results.append((tenant, await snapshot.fetch(tenant, backend, plan.statement.sql, values)))
-    sums = merge.merge_groups(query.measures, len(keys), results)
-    digits = tenants[0].minor_digits
+        groups = await fetch_group_sums(query, tenants, snapshot, now, minimum, period)
+    in_order = sorted(groups.sums, key=lambda label: merge.sort_key(keys, label, nulls_last=True))
     return {
-        "statistics": [
-            {
-                "label": merge.serialize_label(keys, label, digits),
-                "values": merge.evaluate_measures(query.measures, sums[label]),
-            }
-            for label in sorted(sums, key=lambda label: merge.sort_key(keys, label, nulls_last=True))
-        ],
+        "statistics": [_statistic(query, groups, label, tenants[0].minor_digits) for label in in_order],
         "from": period.format(period.start),
         "to": period.format(period.end),
         **({"empty_range": True} if period.start == period.end else {}),
         "result_type": "statistics",
     }
+
+
+def _statistic(query: ReportQuery, groups: GroupSums, label: tuple[Any, ...], minor_digits: int) -> dict[str, Any]:
+    shown = merge.serialize_label(group_labels(query), label, minor_digits)
+    if label in groups.suppressed:
+        return {"label": shown, "values": dict.fromkeys(each.name for each in query.measures), "masked": True}
+    return {"label": shown, "values": merge.evaluate_measures(query.measures, groups.sums[label])}

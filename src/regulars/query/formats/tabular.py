@@ -69,7 +69,7 @@ def to_table(result: ReportResult) -> tuple[list[str], Iterator[Row] | list[Row]
     if result["result_type"] == "records":
         return _objects_to_table(result["records"])
     if result["result_type"] == "statistics":
-        return _objects_to_table([{**each["label"], **each["values"]} for each in result["statistics"]])
+        return _objects_to_table([_flatten(each) for each in result["statistics"]])
     labels = list(dict.fromkeys(key for each in result["series"] for key in each["label"]))
 
     def values() -> Iterator[Row]:
@@ -81,6 +81,12 @@ def to_table(result: ReportResult) -> tuple[list[str], Iterator[Row] | list[Row]
                     yield [bucket, zone, *label, value]
 
     return ["bucket", "timezone", *labels, "value"], values()
+
+
+def _flatten(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The label and the values of a group side by side, and its mark if it is suppressed, as a record has them."""
+    mark = {"masked": True} if "masked" in group else {}
+    return {**group["label"], **group["values"], **mark}
 
 
 def _objects_to_table(objects: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[Row]]:

@@ -196,8 +196,8 @@ def merge_series(
     metric = metric_labels(query.report)
     minor_digits, minimum = tenants[0].minor_digits, suppression.min_cell_size(tenants)
     width = 2 + len(keys.all)
-    merged = merge.merge_groups(query.measures, width, fetched.selected)
-    every = None if fetched.every is None else merge.merge_groups(query.measures, width, fetched.every)
+    merged = merge.merge_groups(query.all_measures, width, fetched.selected)
+    every = None if fetched.every is None else merge.merge_groups(query.all_measures, width, fetched.every)
     suppressed = suppression.suppressed_groups(query, keys.all, merged, minimum, every)
     found: dict[tuple[tuple[Any, ...], str | None], dict[datetime, merge.Totals]] = {}
     for (zone, bucket, *label), sums in merged.items():

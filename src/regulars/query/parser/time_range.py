@@ -37,6 +37,11 @@ class TimeRange:
             return self.start, self.end
         return timestamps.local_to_utc(self.start, zone.key), timestamps.local_to_utc(self.end, zone.key)
 
+    def parameters(self, tenant: Tenant) -> dict[str, datetime]:
+        """The parameters `from` and `to` of statements for a tenant."""
+        start, end = self.instants_in(timestamps.zone_info(tenant.timezone))
+        return {"from": start, "to": end}
+
     def format(self, at: datetime) -> str:
         """Formats a time as ISO 8601 with milliseconds; with an offset unless the tenants have several time zones."""
         return (
