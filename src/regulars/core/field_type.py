@@ -62,6 +62,8 @@ class FieldType(Enum):
         "a list of strings, or one string separated by commas, semicolons or bars",
     )
     OBJECT_LIST = _Traits("array", input_format="a list of objects, or its JSON")
+    LINE_ITEMS = _Traits(json_type="array", input_format="a list of objects, or its JSON")
+    """The line items of a transaction."""
     FLAGS = _Traits("object", "object of booleans")
     """True or false by name, without the names that are neither. Its keys are addressed with a dot."""
     OBJECT = _Traits("object", "object", input_format="an object, or its JSON")

@@ -12,6 +12,7 @@ from regulars.core import cells
 from regulars.core.cells import ISO_CELLS, CellFormat
 from regulars.core.errors import ValidationError
 from regulars.core.field_type import FieldType
+from regulars.core.time_forms import BLANKS
 
 T = TypeVar("T")
 
@@ -179,9 +180,10 @@ def _shown(columns: Collection[str]) -> str:
 
 def parse_cell(encoding: CellEncoding, text: str) -> str | list[str] | msgspec.Raw:
     """The value of a structured cell. Raises ValueError for text that begins like JSON and is not."""
-    if text[0] in "[{":
+    stripped = text.strip(BLANKS)
+    if stripped.startswith(("[", "{")):
         try:
-            return msgspec.json.decode(text, type=msgspec.Raw)
+            return msgspec.json.decode(stripped, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ValueError(f"is not JSON: {error}") from None
     if encoding is CellEncoding.LIST:

@@ -10,7 +10,8 @@ from regulars.core import cells
 from regulars.core.cells import DECIMAL_SIZES, ISO_CELLS, ROUNDED_DECIMALS, CellFormat
 from regulars.core.field_type import FieldType
 from regulars.core.number_forms import INTEGER, NUMBER
-from regulars.offline import time_cells
+from regulars.model.transactions.line_items import MAX_ITEMS
+from regulars.offline import item_lists, time_cells
 from regulars.offline.errors import InvalidInputError
 from regulars.offline.text_functions import DUCKDB_TEXT, SPARK_TEXT, TextFunctions
 
@@ -45,7 +46,10 @@ class InputColumn:
 class CastDialect:
     """SQL generators of an engine for casting.
 
-    `text` are its functions on text. `sum_of` adds an expression over the elements `d` of a list; null if it is empty.
+    `text` are its functions on text. `items` is a text with a list of line items, as `item_lists.read_lists` returns it if
+    `validates_items`, else null if it is no list; `item_objects` are its items with texts by name, and their discounts, which
+    are objects with an amount if they are validated, else text. `sum_of` adds an expression over the elements `d` of a
+    list; null if it is empty.
     `uses_ordinals` is true if the engine encodes profiles, brands and locations as ordinals, which needs a single machine.
     """
 
@@ -59,6 +63,9 @@ class CastDialect:
     is_object: Callable[[str], str]
     json_field: Callable[[str, str], str]
     json_objects: Callable[[str, Sequence[str]], str]
+    items: Callable[[str], str]
+    validates_items: bool
+    item_objects: Callable[[str, Sequence[str]], str]
     unnest: Callable[[str], str]
     sum_of: Callable[[str, str], str]
     any_element: Callable[[str, str], str]
@@ -82,6 +89,7 @@ PARSED_TYPES = {
         FieldType.BOOLEAN,
         FieldType.OBJECT_LIST,
         FieldType.OBJECT,
+        FieldType.LINE_ITEMS,
     ),
     *(FieldType.INTEGER, FieldType.INTEGER_LIST),
 }
@@ -90,6 +98,39 @@ PARSED_TYPES = {
 _SQL_TYPES = {FieldType.TIMESTAMP: "TIMESTAMP", FieldType.BOOLEAN: "BOOLEAN", FieldType.INTEGER: "BIGINT"} | {
     column_type: f"DECIMAL({digits}, {scale})" for column_type, (digits, scale) in DECIMAL_SIZES.items()
 }
+
+READ_ITEM_LISTS = "read_item_lists"
+"""The function of DuckDB that is `item_lists.read_lists`."""
+
+
+def _duckdb_items(c: str) -> str:
+    """A list in the plain form as it is; the function reads the others."""
+    conditions = (
+        DUCKDB_TEXT.matches(c, item_lists.PLAIN),
+        f"json_valid({c})",
+        f"NOT regexp_matches({c}, '{item_lists.REPEATED_KEY}')",
+        f"(strlen({c}) <= {MAX_ITEMS} OR strlen({c}) - strlen(replace({c}, '{{', '')) <= {MAX_ITEMS})",
+    )
+    is_plain, is_present = " AND ".join(conditions), f"{DUCKDB_TEXT.trim(c)} <> ''"
+    return f"CASE WHEN {is_plain} THEN {c} WHEN {is_present} THEN {READ_ITEM_LISTS}({c}) END"
+
+
+def _duckdb_item_objects(c: str, names: Sequence[str]) -> str:
+    schema = {**dict.fromkeys(names, "VARCHAR"), "discounts": [{"amount": "VARCHAR"}]}
+    return f"from_json({c}, '{json.dumps([schema])}')"
+
+
+def _spark_objects(c: str, names: Sequence[str]) -> str:
+    # A list with another value than objects is null as a whole; then its only element is null.
+    return f"coalesce(from_json({c}, 'array<struct<{': string, '.join(names)}: string>>'), array(NULL))"
+
+
+def _spark_items(c: str) -> str:
+    return f"CASE WHEN {_is_spark_list(c)} THEN {c} END"
+
+
+def _is_spark_list(c: str) -> str:
+    return f"schema_of_variant(try_parse_json({c})) LIKE 'ARRAY%'"
 
 
 DUCKDB_DIALECT = CastDialect(
@@ -104,6 +145,9 @@ DUCKDB_DIALECT = CastDialect(
     is_object=lambda c: f"CASE WHEN json_valid({c}) THEN json_type({c}) = 'OBJECT' ELSE FALSE END",
     json_field=lambda c, name: f"json_extract_string({c}, '$.{name}')",
     json_objects=lambda c, names: f"from_json({c}, '{json.dumps([dict.fromkeys(names, 'VARCHAR')])}')",
+    items=_duckdb_items,
+    validates_items=True,
+    item_objects=_duckdb_item_objects,
     unnest=lambda c: f"unnest({c})",
     sum_of=lambda c, amount: f"list_sum(list_transform({c}, lambda d: {amount}))",
     any_element=lambda c, condition: f"len(list_filter({c}, lambda d: {condition})) > 0",
@@ -125,13 +169,13 @@ SPARK_DIALECT = CastDialect(
     to_utc=lambda c: f"CAST({c} AS TIMESTAMP)",
     to_json=lambda c: f"to_json({c})",
     join_list=lambda c: f"array_join({c}, ',')",
-    is_list=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'ARRAY%'",
+    is_list=_is_spark_list,
     is_object=lambda c: f"schema_of_variant(try_parse_json({c})) LIKE 'OBJECT%'",
     json_field=lambda c, name: f"get_json_object({c}, '$.{name}')",
-    # A list with another value than objects is null as a whole; then its only element is null.
-    json_objects=lambda c, names: (
-        f"coalesce(from_json({c}, 'array<struct<{': string, '.join(names)}: string>>'), array(NULL))"
-    ),
+    json_objects=_spark_objects,
+    items=_spark_items,
+    validates_items=False,
+    item_objects=lambda c, names: _spark_objects(c, (*names, "discounts")),
     unnest=lambda c: f"explode({c})",
     sum_of=lambda c, amount: (
         f"CASE WHEN size({c}) > 0 THEN aggregate({c}, CAST(0 AS DECIMAL(38, 6)), (sum, d) -> sum + {amount}) END"
@@ -170,8 +214,10 @@ def local_time(column: InputColumn, dialect: CastDialect) -> str:
     return "CAST(NULL AS TIMESTAMP)" if column.family is TypeFamily.TIMESTAMP else f"CAST({c} AS TIMESTAMP)"
 
 
-def can_fail(column_type: FieldType, column: InputColumn) -> bool:
-    """Whether the cast of a column may fail for some values."""
+def can_fail(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> bool:
+    """Whether the cast of a column may fail for some values. Lists of items have their own errors if an engine validates them."""
+    if column_type is FieldType.LINE_ITEMS and dialect.validates_items:
+        return False
     if column_type is FieldType.STRING:
         return column.family is TypeFamily.FLOAT
     return column_type in PARSED_TYPES and column.family in (
@@ -279,6 +325,10 @@ def _list(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> 
     return f"CASE WHEN {dialect.is_list(column.sql)} THEN {column.sql} END"
 
 
+def _items(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
+    return dialect.items(column.sql if column.family is TypeFamily.TEXT else dialect.to_json(column.sql))
+
+
 def _object(column_type: FieldType, column: InputColumn, dialect: CastDialect) -> str:
     return f"CASE WHEN {dialect.is_object(column.sql)} THEN {column.sql} END"
 
@@ -313,6 +363,8 @@ _CASTS: Mapping[tuple[FieldType, TypeFamily], Callable[[FieldType, InputColumn, 
     (FieldType.STRING_LIST, TypeFamily.LIST): _joined_list,
     (FieldType.OBJECT_LIST, TypeFamily.TEXT): _list,
     (FieldType.OBJECT_LIST, TypeFamily.LIST): _json,
+    (FieldType.LINE_ITEMS, TypeFamily.TEXT): _items,
+    (FieldType.LINE_ITEMS, TypeFamily.LIST): _items,
     (FieldType.OBJECT, TypeFamily.TEXT): _object,
     (FieldType.OBJECT, TypeFamily.OBJECT): _json,
 }

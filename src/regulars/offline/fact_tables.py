@@ -54,7 +54,7 @@ def cast_table(
             columns.append(f"{casting.local_time(column, dialect)} AS {each.name}_local")
             instant = f"coalesce({value}, {value}_local)"
             is_valid = f"coalesce({instant} BETWEEN {_FIRST_TIME} AND {_LAST_TIME}, FALSE)"
-        if casting.can_fail(each.type, column):
+        if casting.can_fail(each.type, column, dialect):
             cells_read.append(f"{column.sql} AS {each.name}_cell")
             is_present = casting.is_present(replace(column, sql=f"{value}_cell"), dialect)
             is_invalid = f"CASE WHEN {is_valid} THEN FALSE ELSE {is_present} END"

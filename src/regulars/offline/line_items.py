@@ -2,9 +2,17 @@
 
 from regulars.core.field_type import FieldType
 from regulars.facts.transactions import ITEM_COLUMNS
-from regulars.offline import casting
+from regulars.offline import casting, item_lists
 from regulars.offline.casting import CastDialect, InputColumn, TypeFamily
-from regulars.offline.structures import ClubContext, InputTable, InputTraits, LineLayout, PlanStep, RowErrors
+from regulars.offline.structures import (
+    ClubContext,
+    InputTable,
+    InputTraits,
+    InvalidCells,
+    LineLayout,
+    PlanStep,
+    RowErrors,
+)
 
 RATE = "CASE WHEN t.is_foreign THEN t.currency_rate ELSE CAST(1 AS DECIMAL(19, 12)) END"
 """Currency rate of a transaction `t` to the club's currency."""
@@ -123,7 +131,7 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
             f"FROM typed_transactions\nWHERE {has_item}"
         )
     if source.has("items"):
-        sources.append(_list_lines(dialect, errors))
+        sources.append(_list_lines(source, dialect, errors))
     discount, list_value = _value_units("line", dialect)
     paid = f"sum({_paid_units('line', dialect)}) FILTER (WHERE NOT coalesce(line.is_void, FALSE))"
     total = _to_millionths(paid, dialect)
@@ -151,41 +159,79 @@ WHERE {is_sold} AND coalesce(product.brand, line.brand) IS NOT NULL""",
     ]
 
 
-def _list_lines(dialect: CastDialect, errors: RowErrors) -> str:
+def _list_lines(source: InputTable, dialect: CastDialect, errors: RowErrors) -> str:
     """SELECT of the lines that are a list in the column items. Their discounts take precedence over their discount."""
     amount = casting.cast(FieldType.MONEY, InputColumn("d.amount", TypeFamily.TEXT), dialect)
-    columns, error_cases = [], []
+    columns = []
     for name, column_type in _LINE_TYPES.items():
         column = InputColumn(f"listed.line.{name}", TypeFamily.TEXT)
         expression = casting.cast(column_type, column, dialect)
         if name == "sku":
             expression = casting.trimmed_text(column.sql, dialect)
-        if column_type in casting.PARSED_TYPES:
-            number = errors.add(f"transactions.items.{name} must be {column_type.input_format}")
-            error_cases.append(f"WHEN {casting.is_present(column, dialect)} AND ({expression}) IS NULL THEN {number}")
         if name == "discount":
             expression = f"coalesce({dialect.sum_of('listed.discounts', amount)}, {expression})"
         columns.append(f"{expression} AS {name}")
-    discounts = "listed.line.discounts"
-    is_present = casting.is_present(InputColumn(discounts, TypeFamily.TEXT), dialect)
-    number = errors.add(f"transactions.items.discounts must be {FieldType.OBJECT_LIST.input_format}")
-    error_cases.append(f"WHEN {is_present} AND listed.discounts IS NULL THEN {number}")
-    number = errors.add(f"transactions.items.discounts.amount must be {FieldType.MONEY.input_format}")
-    error_cases.append(f"WHEN {dialect.any_element('listed.discounts', f'({amount}) IS NULL')} THEN {number}")
-    unparsable = errors.add("transactions.items must be a list of objects, or its JSON")
-    rows = dialect.json_objects("items", (*_LINE_TYPES, "discounts"))
     body = ",\n       ".join(columns)
+    names, discounts = dict.fromkeys(_LINE_TYPES), _DISCOUNTS
+    if dialect.validates_items:
+        names |= dict.fromkeys((item_lists.REJECTED, *item_lists.MAX_LENGTHS))
+        cases = _rejections(source, dialect, errors)
+    else:
+        cases = _invalid_cells(amount, dialect, errors)
+        discounts = f"CASE WHEN {dialect.is_list(_DISCOUNTS)} THEN {dialect.json_objects(_DISCOUNTS, ('amount',))} END"
     return f"""SELECT external_id, {body},
-       CAST(CASE WHEN listed.line IS NULL THEN {unparsable} {" ".join(error_cases)} END AS INT) AS error_no
+       CAST(CASE {" ".join(cases)} END AS INT) AS error_no
 FROM (
-    SELECT external_id, listed.line,
-           CASE WHEN {dialect.is_list(discounts)} THEN {dialect.json_objects(discounts, ("amount",))} END AS discounts
+    SELECT external_id, listed.line, {discounts} AS discounts
     FROM (
-        SELECT external_id, {dialect.unnest(rows)} AS line
+        SELECT external_id, {dialect.unnest(dialect.item_objects("items", [*names]))} AS line
         FROM headers
         WHERE items IS NOT NULL
     ) AS listed
 ) AS listed"""
+
+
+_DISCOUNTS = "listed.line.discounts"
+
+
+def _rejections(source: InputTable, dialect: CastDialect, errors: RowErrors) -> list[str]:
+    """The cases of the errors of a list that `item_lists` has read: why it is rejected, and texts that are too long."""
+    items = source.columns["items"]
+    key = source.columns[source.spec.key].sql
+    no_list = f"'{item_lists.rejected(item_lists.NO_LIST)}'"
+    first = (
+        f"SELECT CAST({items.sql} AS {dialect.string_type}) FROM {source.relation} "
+        f"WHERE {casting.cast(FieldType.LINE_ITEMS, items, dialect)} = {no_list} ORDER BY {key} LIMIT 1"
+    )
+    quoted = {item_lists.NO_LIST: InvalidCells(first, FieldType.LINE_ITEMS, items.cell_format)}
+    numbers = {kind: errors.add(message, quoted.get(kind)) for kind, message in item_lists.KINDS.items()}
+    rejected = f'listed.line."{item_lists.REJECTED}"'
+    kinds = " ".join(f"WHEN '{kind}' THEN {number}" for kind, number in numbers.items())
+    return [
+        f"WHEN {rejected} IS NOT NULL THEN CASE {rejected} {kinds} END",
+        *(
+            f"WHEN strlen(listed.line.{name}) > {most} AND length(listed.line.{name}) > {most} THEN {numbers[name]}"
+            for name, most in item_lists.MAX_LENGTHS.items()
+        ),
+    ]
+
+
+def _invalid_cells(amount: str, dialect: CastDialect, errors: RowErrors) -> list[str]:
+    """The cases of the errors of a list that the engine reads: values that it does not cast."""
+    unparsable = errors.add(f"transactions.items must be {FieldType.LINE_ITEMS.input_format}")
+    cases = [f"WHEN listed.line IS NULL THEN {unparsable}"]
+    for name, column_type in _LINE_TYPES.items():
+        if column_type in casting.PARSED_TYPES:
+            column = InputColumn(f"listed.line.{name}", TypeFamily.TEXT)
+            number = errors.add(f"transactions.items.{name} must be {column_type.input_format}")
+            is_null = f"({casting.cast(column_type, column, dialect)}) IS NULL"
+            cases.append(f"WHEN {casting.is_present(column, dialect)} AND {is_null} THEN {number}")
+    is_present = casting.is_present(InputColumn(_DISCOUNTS, TypeFamily.TEXT), dialect)
+    number = errors.add(f"transactions.items.discounts must be {FieldType.OBJECT_LIST.input_format}")
+    cases.append(f"WHEN {is_present} AND listed.discounts IS NULL THEN {number}")
+    number = errors.add(f"transactions.items.discounts.amount must be {FieldType.MONEY.input_format}")
+    cases.append(f"WHEN {dialect.any_element('listed.discounts', f'({amount}) IS NULL')} THEN {number}")
+    return cases
 
 
 def brand_amounts(traits: InputTraits, dialect: CastDialect) -> PlanStep:

@@ -40,7 +40,7 @@ TRANSACTIONS = TableSpec(
         ColumnSpec("systems", FieldType.STRING_LIST),
         ColumnSpec("is_void", FieldType.BOOLEAN),
         ColumnSpec("status", FieldType.STRING, is_id=True),
-        ColumnSpec("items", FieldType.OBJECT_LIST),
+        ColumnSpec("items", FieldType.LINE_ITEMS),
         ColumnSpec("sku", FieldType.STRING, is_id=True),
         ColumnSpec("name", FieldType.STRING),
         ColumnSpec("brand", FieldType.STRING),

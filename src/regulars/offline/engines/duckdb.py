@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+from duckdb.func import PythonUDFType
+from duckdb.sqltypes import VARCHAR
 
 from regulars.aggregations.aggregation import Aggregation
-from regulars.offline import atomic_output, duckdb_files, frames, writers
-from regulars.offline.casting import DUCKDB_DIALECT, InputColumn, TypeFamily
+from regulars.offline import atomic_output, duckdb_files, frames, item_lists, writers
+from regulars.offline.casting import DUCKDB_DIALECT, READ_ITEM_LISTS, InputColumn, TypeFamily
 from regulars.offline.errors import InputNotFoundError
 from regulars.offline.input_dialects import readable_files
 from regulars.offline.inputs import InputFiles, match_columns
@@ -56,6 +58,9 @@ class DuckDBEngine:
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(_SESSION)
+        self.connection.create_function(
+            READ_ITEM_LISTS, item_lists.read_lists, [VARCHAR], VARCHAR, type=PythonUDFType.ARROW
+        )
         self._copies: list[Any] = []
         # Spill to the folder for temporary files instead of the current directory. DuckDB creates and removes it.
         self.connection.execute(f"SET temp_directory = '{spill_folder()}'")
