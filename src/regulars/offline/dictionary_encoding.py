@@ -2,21 +2,24 @@
 
 from regulars.offline.casting import CastDialect
 from regulars.offline.structures import ClubContext, PlanStep
+from regulars.offline.text_functions import ANY_BLANKS, TextFunctions
 
 
-def channels(systems: str) -> str:
+def channels(systems: str, text: TextFunctions) -> str:
     """Bits of the channels of a transaction (1 pos, 2 web), from its systems."""
-    names = f"concat(',', translate(lower({systems}), ';|[]\" ', ',,,,,'), ',')"
-    return f"""nullif(
-           CASE WHEN {names} LIKE '%,pos,%' THEN 1 ELSE 0 END + CASE WHEN {names} LIKE '%,web,%' THEN 2 ELSE 0 END, 0
-       )"""
+    names = f"translate(lower({systems}), ';|[]\"', ',,,,,')"
+    bits = " + ".join(
+        f"CASE WHEN {text.matches(names, f'(?s:.*,)?{ANY_BLANKS}{name}{ANY_BLANKS}(?s:,.*)?')} THEN {bit} ELSE 0 END"
+        for name, bit in (("pos", 1), ("web", 2))
+    )
+    return f"nullif({bits}, 0)"
 
 
-def system_channels() -> PlanStep:
+def system_channels(dialect: CastDialect) -> PlanStep:
     """Channels of each distinct value of systems."""
     return PlanStep(
         "system_channels",
-        f"SELECT systems, CAST({channels('systems')} AS TINYINT) AS channels\n"
+        f"SELECT systems, CAST({channels('systems', dialect.text)} AS TINYINT) AS channels\n"
         f"FROM (SELECT DISTINCT systems FROM typed_transactions WHERE systems IS NOT NULL) AS distinct_values",
         is_materialized=True,
     )

@@ -28,7 +28,8 @@ class TextFunctions:
 
 _CODES = ", ".join(str(ord(each)) for each in BLANKS)
 _BLANKS = " || ".join(f"chr({ord(each)})" for each in BLANKS)
-_ANY_BLANKS = "[" + "".join(f"\\x{{{ord(each):02x}}}" for each in BLANKS) + "]*"
+ANY_BLANKS = "[" + "".join(f"\\x{{{ord(each):02x}}}" for each in BLANKS) + "]*"
+"""A pattern of any number of blanks."""
 
 
 def _quoted(pattern: str) -> str:
@@ -41,7 +42,7 @@ def _escaped(pattern: str) -> str:
 
 
 def _with_blanks(pattern: str) -> str:
-    return f"{_ANY_BLANKS}(?:{pattern}){_ANY_BLANKS}"
+    return f"{ANY_BLANKS}(?:{pattern}){ANY_BLANKS}"
 
 
 def _duckdb_groups(c: str, pattern: str, groups: int, build: Callable[[Callable[[int], str]], str]) -> str:

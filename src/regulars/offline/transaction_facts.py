@@ -36,7 +36,7 @@ def dictionary_steps(traits: InputTraits, dialect: CastDialect) -> list[PlanStep
     """Lookup tables for the facts of transactions."""
     if not dialect.uses_ordinals:
         return []
-    steps = [dictionary_encoding.system_channels()] if "systems" in traits.scales else []
+    steps = [dictionary_encoding.system_channels(dialect)] if "systems" in traits.scales else []
     if traits.line_layout is not LineLayout.SEPARATE:
         steps += dictionary_encoding.brand_dictionary(_BRANDS)
     return (
@@ -197,7 +197,11 @@ def _local_day(traits: InputTraits, dialect: CastDialect) -> str:
 
 def _channels(traits: InputTraits, dialect: CastDialect) -> str:
     """The channels of the systems of a transaction, else that of its location."""
-    of_systems = "systems.channels" if _joins_systems(traits, dialect) else dictionary_encoding.channels("t.systems")
+    of_systems = (
+        "systems.channels"
+        if _joins_systems(traits, dialect)
+        else dictionary_encoding.channels("t.systems", dialect.text)
+    )
     of_location = "CASE WHEN t.location_type = 'online' THEN 2 WHEN t.location_type <> '' THEN 1 END"
     return f"coalesce({of_systems}, {of_location})"
 
