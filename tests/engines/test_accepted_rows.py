@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pytest
 
 from clubs import START, Club
 from engines.compute_fixtures import compute_on_duckdb
@@ -71,10 +72,10 @@ async def values_on_server(club: Club, content: str, media_type: str) -> Values:
     )
     assert answer.status_code == 200, answer.text
     async with club.database.read_transaction(club.community.id) as scope:
-        found = await scope.fetch(
+        stored = await scope.fetch(
             "SELECT external_id, profile_id FROM profiles WHERE community_id = $1", scope.community_id
         )
-    ids = {row["external_id"]: str(row["profile_id"]) for row in found}
+    ids = {row["external_id"]: str(row["profile_id"]) for row in stored}
     if not ids:
         return {}
     query = {"profile_ids": list(ids.values()), "names": NAMES}
@@ -105,16 +106,16 @@ def rejected_ids(transactions: Any) -> Collection[str | None]:
         build_values(engine, inputs, spec, lambda stage: None)
     except InvalidInputError:
         # The facts have a row for each invalid purchase.
-        found = engine.fetch("SELECT external_id FROM fact_transactions WHERE error_no IS NOT NULL")
-        assert found
-        return {external_id for (external_id,) in found}
+        invalid = engine.fetch("SELECT external_id FROM fact_transactions WHERE error_no IS NOT NULL")
+        assert invalid
+        return {external_id for (external_id,) in invalid}
     return set()
 
 
-def differences(name: str, found: Values, expected: Values, rows: Iterable[Cells]) -> str:
+def differences(name: str, computed: Values, expected: Values, rows: Iterable[Cells]) -> str:
     """The rows of which values differ, or which only one side accepts, with the values of both."""
     compared = [
-        (row, _comparable(found.get(row["profile"])), _comparable(expected.get(row["profile"]))) for row in rows
+        (row, _comparable(computed.get(row["profile"])), _comparable(expected.get(row["profile"]))) for row in rows
     ]
     differing = [f"{row}:\n  {name}: {one}\n  expected: {other}" for row, one, other in compared if one != other]
     return "\n".join(differing)
@@ -141,8 +142,8 @@ async def assert_agreement(rows: Sequence[Cells], club: Club, other_club: Club, 
         "CSV on DuckDB": values_on_duckdb(write, rows),
         "table on DuckDB": values_on_duckdb(pa.Table.from_pylist, rows),
     }
-    found = [text for name, values in others.items() if (text := differences(name, values, from_csv, rows))]
-    assert not found, "\n".join(found)
+    problems = [text for name, values in others.items() if (text := differences(name, values, from_csv, rows))]
+    assert not problems, "\n".join(problems)
 
 
 def purchases(cells: Sequence[Cells]) -> list[Cells]:
@@ -238,3 +239,36 @@ def random_items(random: Random) -> str:
         return "{" + f",{space}".join(members) + (",}" if random.random() < 0.01 else f"{space}}}")
 
     return f"[{space}" + f"{space},".join(item() for _ in range(random.choice((1, 1, 2, 3)))) + "]"
+
+
+# Cells of columns -------------------------------------------------------------------------------------------
+
+CELLS: list[Cells] = [
+    *({"sku": each, "brand": "A"} for each in ("", " ", " S ", "S\0", LONG, LONG[1:])),
+    *({"name": each} for each in (" ", "N\0", LONG, LONG[1:])),
+    *({"brand": each, "price_current": "10", "discount": "1"} for each in (" ", " A ", "5", "A\0", LONG, LONG[1:])),
+    *({"price_sell": each, "brand": "A"} for each in (" ", " 5 ", "x", "153.00000000000003", "0.1234567", "1e12", "1e2")),
+    *({"quantity": each, "price_current": "10", "discount": "1"} for each in ("0", "-1", "1e7", "9999999.5", "x")),
+    *({"status": each} for each in (" ", "Cancelled", " voided ", "void", "V\0", LONG, LONG[1:])),
+    *({"is_void": each} for each in ("yes", "0", "on", " T ")),
+    *({"systems": each} for each in (
+        "pos", "POS,web", " web\u00a0; x", "my pos", "pos|my web", '["web"]', '["pos", "x"]', "poster", "[]", ";", "we b",
+    )),
+    *({"total": each} for each in ("", " ", "-5", "0", "153.00000000000003", "5.1234567", "1000000000000", "12,5", "x")),
+    *({"total": "", "price_sell": each, "quantity": "2"} for each in ("1.5", "-0.0000005", "999999999999", "")),
+]  # fmt: skip
+"""Cells of a row of which one is unusual."""
+
+_ITEM = {"sku": "S1", "brand": "B", "quantity": "1", "price_sell": "10", "price_current": "10", "discount": "0.5"}
+
+
+IDS = ["", " ", "Y\0", LONG, LONG[1:], " X ", "x"]
+
+
+@pytest.mark.parametrize("ids", [[], IDS], ids=["numbered", "not numbered"])
+async def test_cells_are_read_as_on_the_server(
+    club: Club, other_club: Club, tmp_path: Path, ids: Sequence[str]
+) -> None:
+    columns = dict.fromkeys(("status", "is_void", "systems", "name"), "") | _ITEM
+    cells = [*CELLS, *({"external_id": each} for each in ids)]
+    await assert_agreement(purchases([columns | each for each in cells]), club, other_club, tmp_path)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from regulars.core import cells
 from regulars.core.field_type import FieldType
+from regulars.core.validation import MAX_TEXT_LENGTH
 from regulars.offline import casting
 from regulars.offline.casting import CastDialect
 from regulars.offline.errors import InvalidInputError
@@ -25,9 +26,11 @@ def cast_table(
     *,
     row_number: str = "",
     present: Set[str] = frozenset(),
+    checks_texts: bool = False,
 ) -> str:
     """SELECT of the columns of a table, cast to their types, and `error_no`: the number of the first error of a row, or
-    null. A column `row_number` is added as it is. Columns that are known to be `present` in each row are not checked.
+    null. A column `row_number` is added as it is. Columns that are known to be `present` in each row are not checked,
+    nor whether the server stores texts unless `checks_texts`.
 
     Raises InvalidInputError for a column with a type that can't be cast.
     """
@@ -61,6 +64,9 @@ def cast_table(
             expected = f"{path} must be {cells.input_format(each.type, column.cell_format)}"
             error_cases.append((is_invalid, expected, each))
         has_alternative = each.alternatives and source.has(*each.alternatives)
+        if checks_texts and each.type is FieldType.STRING:
+            message = f"{path} must be at most {MAX_TEXT_LENGTH} characters without NUL characters"
+            error_cases.append((is_unstorable(value), message, None))
         if each.required and each.name not in _MAY_BE_EMPTY and not has_alternative:
             error_cases.append((f"NOT ({is_valid})", f"{path} is required", None))
     columns += [f"{row_number} AS {row_number}"] if row_number else []
@@ -114,11 +120,13 @@ FROM (
         unknown = _UNKNOWN_COUNTRY.format("located")
     unknown_country = errors.add("locations: the country must be a code or name of ISO 3166-1")
     has_nul = errors.add("locations.external_id contains a NUL character")
+    is_long = errors.add(f"locations.external_id is longer than {MAX_TEXT_LENGTH} characters")
     return PlanStep(
         "fact_locations",
         f"""SELECT CAST(row_number() OVER (ORDER BY external_id) AS INT) AS location_id, located.*,
        CAST(CASE WHEN {unknown} THEN {unknown_country}
-                 WHEN {_has_nul("located.external_id")} THEN {has_nul} END AS INT) AS error_no
+                 WHEN {_has_nul("located.external_id")} THEN {has_nul}
+                 WHEN {_is_long("located.external_id")} THEN {is_long} END AS INT) AS error_no
 FROM ({source_sql}) AS located""",
         is_materialized=True,
     )
@@ -138,6 +146,15 @@ def _first_non_empty(texts: Sequence[str]) -> str:
 
 def _has_nul(column: str) -> str:
     return f"contains({column}, chr(0))"
+
+
+def _is_long(column: str) -> str:
+    return f"length({column}) > {MAX_TEXT_LENGTH}"
+
+
+def is_unstorable(column: str) -> str:
+    """SQL condition for texts that the server rejects."""
+    return f"coalesce({_is_long(column)} OR {_has_nul(column)}, FALSE)"
 
 
 _HEADER = (
@@ -208,9 +225,10 @@ GROUP BY sku""",
 def profiles(source: InputTable | None, traits: InputTraits, dialect: CastDialect, errors: RowErrors) -> list[PlanStep]:
     """The profiles, numbered in order of their ids if the engine uses ordinals."""
     ordinal = "CAST(row_number() OVER (ORDER BY profile_id) AS INT)" if dialect.uses_ordinals else "profile_id"
-    error_cases = [
-        f"WHEN {_has_nul('unnumbered.profile_id')} THEN {errors.add('the id of a profile contains a NUL character')}"
-    ]
+    has_nul = errors.add("the id of a profile contains a NUL character")
+    is_long = errors.add(f"the id of a profile is longer than {MAX_TEXT_LENGTH} characters")
+    id_ = "unnumbered.profile_id"
+    error_cases = [f"WHEN {_has_nul(id_)} THEN {has_nul}", f"WHEN {_is_long(id_)} THEN {is_long}"]
     if source is None:
         source_sql = """SELECT DISTINCT profile AS profile_id, CAST(NULL AS TIMESTAMP) AS joined_at,
        CAST(NULL AS INT) AS joined_location_id, CAST(NULL AS INT) AS preferred_location_id

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from regulars.core import money, timestamps
+from regulars.core.validation import MAX_TEXT_LENGTH
 from regulars.facts.transactions import ITEM_COLUMNS
 from regulars.offline import casting
 from regulars.offline.casting import InputColumn, TypeFamily
@@ -200,7 +201,11 @@ def _bitset_of_ids(engine: EngineBackend, transactions: InputTable) -> str | Non
     first, last = str(lowest), str(highest)
     prefix_length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
     suffixes = first[prefix_length:], last[prefix_length:]
-    if len(first) != len(last) or not all(each.isascii() and each.isdigit() and len(each) < 19 for each in suffixes):
+    if (
+        len(first) != len(last)
+        or len(first) > MAX_TEXT_LENGTH
+        or not all(each.isascii() and each.isdigit() and len(each) < 19 for each in suffixes)
+    ):
         return None
     low, high = (int(each) for each in suffixes)
     if high - low >= MAX_BITSET_RANGE:

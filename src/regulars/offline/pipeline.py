@@ -1,6 +1,6 @@
 """Pipeline from input tables to values: the same plan steps on every engine, which only runs them."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
@@ -140,7 +140,7 @@ def _prepare_facts(
     }
     transactions = inputs["transactions"]
     for table in inputs.values():
-        cast_input(backend, table, errors)
+        cast_input(backend, table, errors, checks_texts=not is_trusted)
     determine = partial(
         determine_traits,
         backend,
@@ -161,6 +161,8 @@ def _prepare_facts(
             transactions = trim_ids(backend, transactions, transactions.columns.keys() - untrimmed)
             cast_input(backend, transactions, errors)
             traits = determine({**inputs, "transactions": transactions})
+    if is_trusted:
+        _require_storable_texts(backend, transactions, traits)
     backend.create(fact_tables.locations(inputs.get("locations"), backend.dialect, errors))
     raise_on_invalid_rows(backend, "fact_locations", "external_id", errors)
     backend.create(fact_tables.headers(traits, errors, is_strict=spec.is_strict))
@@ -176,6 +178,8 @@ def _prepare_facts(
     sold = line_items.line_steps(transactions, traits, backend.dialect, errors)
     for step in (*sold[:-1], *transaction_facts.dictionary_steps(traits, backend.dialect)):
         backend.create(step)
+    if is_trusted and traits.line_layout is LineLayout.INLINE:
+        _raise_if_any(backend, [fact_tables.is_unstorable("name")], "fact_brands")
 
     def create_transactions(*, has_ids: bool) -> None:
         for step in transaction_facts.transactions(
@@ -294,6 +298,24 @@ def _trust_ids(backend: EngineBackend, transactions: InputTable, errors: RowErro
         backend.create(PlanStep("typed_transactions", rows))
 
 
+def _require_storable_texts(backend: EngineBackend, transactions: InputTable, traits: InputTraits) -> None:
+    """Raises InvalidInputError for a text of a transaction that the server may reject. Those of few distinct values, such as
+    profiles and brands, are checked once each elsewhere.
+    """
+    checked = {"external_id", "status", "sku", "name", "brand"}
+    checked -= {"external_id"} if traits.has_numbered_ids else set()
+    checked -= {"brand"} if traits.line_layout is LineLayout.INLINE else set()
+    texts = [
+        each.sql for name, each in transactions.columns.items() if name in checked and each.family is TypeFamily.TEXT
+    ]
+    _raise_if_any(backend, [fact_tables.is_unstorable(each) for each in texts], transactions.relation)
+
+
+def _raise_if_any(backend: EngineBackend, conditions: Sequence[str], relation: str) -> None:
+    if conditions and backend.fetch(f"SELECT bool_or({' OR '.join(conditions)}) FROM {relation}") == [(True,)]:
+        raise InvalidInputError("a text is invalid")
+
+
 def trim_ids(backend: EngineBackend, table: InputTable, untrimmed: Set[str] = frozenset()) -> InputTable:
     """The table with its ids, except `untrimmed` ones, without the blanks around them.
 
@@ -316,13 +338,15 @@ def trim_ids(backend: EngineBackend, table: InputTable, untrimmed: Set[str] = fr
     return replace(table, columns={**table.columns, **trimmed}) if trimmed else table
 
 
-def cast_input(backend: EngineBackend, table: InputTable, errors: RowErrors) -> None:
-    """Creates the typed rows of a table. In tables with an id, duplicate rows count once and ids must be unique.
+def cast_input(backend: EngineBackend, table: InputTable, errors: RowErrors, *, checks_texts: bool = False) -> None:
+    """Creates the typed rows of a table. In tables with an id, duplicate rows count once and ids must be unique. Of
+    transactions, all texts are checked with `checks_texts`.
 
     Raises InvalidInputError for invalid rows, except those of transactions, which are reported with later checks.
     """
     name, key = table.spec.name, table.spec.key
-    rows = fact_tables.cast_table(table, backend.dialect, errors)
+    checks_texts = checks_texts and table.spec is schema.TRANSACTIONS
+    rows = fact_tables.cast_table(table, backend.dialect, errors, checks_texts=checks_texts)
     is_small = backend.is_small(table.relation)
     if table.spec in _WITHOUT_UNIQUE_ID:
         backend.create(PlanStep(f"typed_{name}", rows, is_materialized=is_small))
