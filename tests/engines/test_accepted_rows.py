@@ -132,7 +132,8 @@ async def assert_agreement(rows: Sequence[Cells], club: Club, other_club: Club, 
 
     def write(some: Sequence[Cells]) -> Path:
         path = folder / "sales.csv"
-        path.write_text(as_csv(some))
+        # DuckDB rejects a file with a NUL character as a whole, and the loader its rows.
+        path.write_text(as_csv([row for row in some if "\0" not in "".join(row.values())]))
         return path
 
     from_csv = await values_on_server(club, as_csv(rows), "text/csv")

@@ -10,10 +10,12 @@ from regulars.offline.errors import UNEQUAL_LINES, InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles, folder_files
 from regulars.offline.schema import TableSpec
 
-# Format detection may take lines that do not match for lines before the header.
+# Format detection may take lines that do not match for lines before the header. DuckDB ignores a field after the last column
+# if it is null, so that empty ones must be texts.
 _CSV = """read_csv(
     {paths}, header = true, all_varchar = true, union_by_name = true,
-    delim = '{separator}', quote = '"', escape = '"', comment = '', skip = 0, max_line_size = 16777216
+    delim = '{separator}', quote = '"', escape = '"', comment = '', skip = 0, max_line_size = 16777216,
+    nullstr = 'no cell has this text'
 )"""
 
 
@@ -28,7 +30,8 @@ def scan(connection: duckdb.DuckDBPyConnection, files: InputFiles, table: TableS
         register_store(connection, files.pattern)
     paths = ", ".join(_quoted(each) for each in files.paths or (files.pattern,))
     if files.format == CSV:
-        return _CSV.format(paths=f"[{paths}]", separator=files.separator)
+        rows = _CSV.format(paths=f"[{paths}]", separator=files.separator)
+        return f"(SELECT nullif(COLUMNS(*), '') FROM {rows})"
     return f"read_parquet({paths}, union_by_name = true)"
 
 

@@ -1,9 +1,11 @@
 """How input files are written, and copies of those that an engine can't read as they are."""
 
+import csv
 import glob
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,18 @@ from regulars.core.number_forms import PLAIN
 from regulars.file_dialects.compression import decompress, detect_compression
 from regulars.file_dialects.dialect import FileDialect, detect_dialect, detect_sheet_dialect, stated_dialect
 from regulars.file_dialects.encodings import UTF_8, describe, to_utf_8
+from regulars.file_dialects.limits import MAX_LINE_BYTES
 from regulars.file_dialects.options import DialectOptions
 from regulars.file_dialects.spreadsheets import Sheet, UnreadableSheetError, read_sheet
-from regulars.offline.errors import InvalidInputError
+from regulars.offline.errors import UNEQUAL_LINES, InvalidInputError
 from regulars.offline.inputs import CSV, InputFiles
 from regulars.offline.schema import TableSpec
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _COMPRESSED = (".gz", ".zst")
 _REPLACEMENT = "\ufffd".encode()
+
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 def detect_files(
@@ -126,37 +131,106 @@ def _chunks(path: str) -> Iterator[bytes]:
             yield rest
 
 
-def readable_files(files: InputFiles, copies: list[Any]) -> InputFiles:
-    """The files, with a temporary copy in UTF-8 in place of each that DuckDB can't read: in another encoding, with mixed
-    line ends, or with a line that states the separator.
+def readable_files(files: InputFiles, table: TableSpec, copies: list[Any]) -> InputFiles:
+    """The files, with a temporary copy in UTF-8 in place of each that DuckDB can't read, or not as the server does: in another
+    encoding, with mixed line ends, with a line that states the separator, with blanks beside quotes or on lines of their own.
 
-    A copy lives as long as its object, which is added to `copies`.
+    A copy lives as long as its object, which is added to `copies`. Raises InvalidInputError for a NUL character, and for a
+    file that can't be copied.
     """
     if not files.dialects:
         return files
-    readable = [
-        _copy(path, dialect, copies) if _needs_copy(path, dialect) else path for path, dialect in files.dialects
-    ]
+    readable = [_readable_file(path, dialect, table, copies) for path, dialect in files.dialects]
     return files if readable == [path for path, _ in files.dialects] else replace(files, paths=tuple(readable))
 
 
-def _needs_copy(path: str, dialect: FileDialect) -> bool:
+def _readable_file(path: str, dialect: FileDialect, table: TableSpec, copies: list[Any]) -> str:
+    readable = path
     if dialect.encoding != UTF_8 or dialect.has_separator_line:
-        return True
-    return not path.lower().endswith(_COMPRESSED) and _is_mixed(path)
+        readable = _copy(path, dialect, copies)
+    elif path.lower().endswith(_COMPRESSED):
+        return path
+    traits = _find_traits(readable, dialect.delimiter.encode())
+    if traits.has_nul:
+        raise InvalidInputError(f"{table.name}: {path} can't be read: it contains a NUL character.")
+    if traits.has_mixed_ends:
+        readable = _copy(path, dialect, copies)
+    return _rewrite(readable, dialect.delimiter, f"{table.name}: {path}", copies) if traits.has_odd_blanks else readable
 
 
-def _is_mixed(path: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class _CsvTraits:
+    """What DuckDB does not read as the server does; blanks are odd if they may be beside the quotes of a cell, or make a line."""
+
+    has_nul: bool = False
+    has_mixed_ends: bool = False
+    has_odd_blanks: bool = False
+
+
+def _find_traits(path: str, delimiter: bytes) -> _CsvTraits:
     returns = feeds = pairs = 0
+    has_odd_blanks = False
+    rest = b"\n"
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             chunk += file.read(1) if chunk.endswith(b"\r") else b""
-            returns += chunk.count(b"\r")
-            feeds += chunk.count(b"\n")
-            pairs += chunk.count(b"\r\n")
-            if returns and feeds and not returns == pairs == feeds:
-                return True
-    return False
+            if b"\0" in chunk:
+                return _CsvTraits(has_nul=True)
+            if b"\r" in chunk:
+                returns += chunk.count(b"\r")
+                feeds += chunk.count(b"\n")
+                pairs += chunk.count(b"\r\n")
+            else:
+                feeds += b"\n" in chunk
+            if not has_odd_blanks:
+                end = chunk.rfind(b"\n") + 1 or len(chunk)
+                has_odd_blanks = _has_odd_blanks(rest + chunk[:end], delimiter)
+                rest = b"\n" + chunk[end:]
+    has_odd_blanks = has_odd_blanks or _has_odd_blanks(rest, delimiter)
+    return _CsvTraits(False, bool(returns and feeds) and not returns == pairs == feeds, has_odd_blanks)
+
+
+_BLANK_LINE = re.compile(rb"\n +(?:[\r\n]|$)")
+
+
+def _has_odd_blanks(lines: bytes, delimiter: bytes) -> bool:
+    """Whether lines, with the line end before them, may have odd blanks. Two quotes after a blank are a quote within a cell."""
+    begins_with_blank = b"\n " in lines
+    if begins_with_blank and _BLANK_LINE.search(lines):
+        return True
+    if b'" ' in lines and any(each in lines for each in (b'"  ', b'" ' + delimiter, b'" \r', b'" \n')):
+        return True
+    if b' "' not in lines:
+        return False
+    beginnings = [delimiter + b' "', *([b'\n "'] if begins_with_blank else [])]
+    return b'  "' in lines or any(lines.count(each) != lines.count(each + b'"') for each in beginnings)
+
+
+def _rewrite(path: str, delimiter: str, name: str, copies: list[Any]) -> str:
+    """A copy of a file in UTF-8 with the rows that the server reads, each cell with blanks beside quotes in quotes."""
+    copy = tempfile.NamedTemporaryFile("w", suffix=".csv", encoding=UTF_8, newline="")  # noqa: SIM115 - lives in `copies`
+    with open(path, encoding="utf-8-sig") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        writer = csv.writer(copy, delimiter=delimiter, lineterminator="\n")
+        width = 0
+        try:
+            for row in rows:
+                if not "".join(row).strip() and len(row) < 2:
+                    continue
+                width = width or len(row)
+                if len(row) != width:
+                    raise InvalidInputError(
+                        f"{name} can't be read: line {rows.line_num} has {len(row)} fields, but the header has {width}."
+                    )
+                writer.writerow(row)
+        except csv.Error:
+            raise InvalidInputError(f"{name} can't be read: {UNEQUAL_LINES}.") from None
+        except UnicodeDecodeError:
+            message = f"{name} can't be read: it is not UTF-8 (--encoding states another encoding)."
+            raise InvalidInputError(message) from None
+    copy.flush()
+    copies.append(copy)
+    return copy.name
 
 
 def _copy(path: str, dialect: FileDialect, copies: list[Any]) -> str:

@@ -106,7 +106,7 @@ class DuckDBEngine:
     def register(self, table: TableSpec, value: Any, names: Mapping[str, str]) -> InputTable:
         """Registers an input table. Raises InvalidInputError if it can't be read or lacks a required column."""
         if isinstance(value, InputFiles):
-            value = readable_files(value, self._copies)
+            value = readable_files(value, table, self._copies)
         relation = self._relation(table, value)
         try:
             rows = self.connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
