@@ -149,6 +149,25 @@ async def test_lists_of_items_have_totals_and_must_not_differ(load: FileLoader, 
     assert (await load("transactions", infinite, name="sales.ndjson")).rejected == 1
 
 
+async def test_names_of_profiles_and_locations_are_texts_or_integers(load: FileLoader, tmp_path: Path) -> None:
+    path = tmp_path / "sales.parquet"
+    columns: dict[str, list[Any]] = {"external_id": ["P1", "P2"], "transacted_at": ["2026-10-01"] * 2}
+    pa.parquet.write_table(pa.table(columns | {"total": [5, 6], "profile": [7.0, None], "location": [None, 8.0]}), path)
+    assert outcome_counts(await load.parquet(path, create_profiles=True)) == (2, 0, 0)
+    stored = await load.transactions()
+    owner = await load.fetchval("SELECT profile_id FROM profiles WHERE external_id = $2", "7")
+    assert (stored["P1"]["profile_id"], stored["P2"]["profile_id"]) == (str(owner), None)
+    assert stored["P2"]["location"]["external_id"] == "8"
+    values = regulars.compute(str(path), as_of="2026-11-01", values=["spend_all"]).to_pylist()
+    assert {row["profile_id"]: row["spend_all"] for row in values} == {"7": Decimal("5.00")}
+    line = '{"external_id": "T", "transacted_at": "2026-10-01", "total": 5, "profile": "7", "location": {"id": 8}}\n'
+    others = [line.replace('"7"', each) for each in ("7.5", "true", "[7]")]
+    summary = await load(
+        "transactions", "".join((line, *others)).replace('"T"', '"%d"') % (1, 2, 3, 4), name="s.ndjson"
+    )
+    assert reasons_by_line(summary) == dict.fromkeys((2, 3, 4), "profile must be a text or an integer")
+
+
 async def test_parquet_without_totals_and_with_floats_is_loaded(load: FileLoader, tmp_path: Path) -> None:
     path = tmp_path / "sales.parquet"
     columns: dict[str, list[Any]] = {"external_id": ["P1", "P2"], "transacted_at": ["2026-10-01"] * 2}

@@ -222,14 +222,17 @@ def _location_ref(transaction: TransactionIn, errors: dict[str, str]) -> str | N
     return _named(transaction.location, "location", errors) if ref is None else ref
 
 
+_name_decoder = msgspec.json.Decoder(str | int | dict[str, Any] | None, strict=False)
+
+
 def _named(raw: msgspec.Raw | UnsetType, path: str, errors: dict[str, str]) -> str | None:
     # A name in a file; an object in a response of the API, which a client may send back and which is ignored.
     if raw is UNSET:
         return None
     try:
-        value = msgspec.json.decode(raw)
+        value = _name_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        errors[path] = "must be JSON"
+        errors[path] = "must be a text or an integer"
         return None
     return read_code(value, path, errors) if isinstance(value, str | int) else None
 
