@@ -149,6 +149,19 @@ async def test_lists_of_items_have_totals_and_must_not_differ(load: FileLoader, 
     assert (await load("transactions", infinite, name="sales.ndjson")).rejected == 1
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_items_of_a_transaction_are_a_list_or_in_columns(load: FileLoader, tmp_path: Path, order: int) -> None:
+    lines = ['T1,M1,2026-10-01,5,"[{""brand"": ""A""}]",\n', "T1,M1,2026-10-01,5,,B\n"][::order]
+    content = f"external_id,profile,transacted_at,total,items,brand\n{''.join(lines)}"
+    await load.profiles("M1")
+    summary = await load("transactions", content)
+    assert list(reasons_by_line(summary).values()) == ["items must be a list or in columns of their own, not both"]
+    path = tmp_path / "sales.csv"
+    path.write_text(content)
+    with pytest.raises(InvalidInputError, match=r"items must be a list or in columns of their own, not both"):
+        regulars.compute(str(path), as_of="2026-11-01", values=["purchased_brands"])
+
+
 async def test_names_of_profiles_and_locations_are_texts_or_integers(load: FileLoader, tmp_path: Path) -> None:
     path = tmp_path / "sales.parquet"
     columns: dict[str, list[Any]] = {"external_id": ["P1", "P2"], "transacted_at": ["2026-10-01"] * 2}

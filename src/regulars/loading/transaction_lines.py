@@ -70,6 +70,9 @@ def parse_transaction(
     return _combine(lines, community)
 
 
+_LIST_AND_COLUMNS = "must be a list or in columns of their own, not both"
+
+
 def parse_line(content: bytes) -> TransactionLine:
     """Decodes a line. Raises ValidationError by path."""
     line = decode_row(content, _decoder)
@@ -77,7 +80,7 @@ def parse_line(content: bytes) -> TransactionLine:
     if external_id is None or trim_id(str(external_id)) is None:
         raise ValidationError({"external_id": "is required: it identifies the transaction in later imports"})
     if _has_item_columns(line) and value_or_none(line.items):
-        raise ValidationError({"items": "must be a list or in columns of their own, not both"})
+        raise ValidationError({"items": _LIST_AND_COLUMNS})
     return line
 
 
@@ -124,8 +127,12 @@ def _contradictions(lines: Sequence[tuple[int, TransactionLine]], community: Com
 
 
 def _contradicting_items(lines: Sequence[tuple[int, TransactionLine]]) -> list[RejectedRow]:
-    """The lines with another list of items than the first one that has a list: one of them would be lost."""
+    """The lines with another list of items than the first one that has a list, or with items in columns: one of them would be
+    lost.
+    """
     lists = [(number, _header(line).items) for number, line in lines if value_or_none(_header(line).items)]
+    if lists and (in_columns := [number for number, line in lines if _has_item_columns(line)]):
+        return [RejectedRow(number, {"items": _LIST_AND_COLUMNS}) for number in in_columns]
     return [
         RejectedRow(
             number, {"items": f"differs from line {lists[0][0]}: all lines with one external_id are one transaction"}

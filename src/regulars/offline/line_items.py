@@ -127,12 +127,16 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
         has_item = " OR ".join(f"{name} IS NOT NULL" for name in ITEM_COLUMNS)
         columns = ", ".join(name for name in _LINE_TYPES if name != "is_void")
         sources.append(
-            f"SELECT external_id, {columns}, FALSE AS is_void, CAST(NULL AS INT) AS error_no\n"
+            f"SELECT external_id, {columns}, FALSE AS is_void, 0 AS is_listed, CAST(NULL AS INT) AS error_no\n"
             f"FROM typed_transactions\nWHERE {has_item}"
         )
     if source.has("items"):
         sources.append(_list_lines(source, dialect, errors))
     discount, list_value = _value_units("line", dialect)
+    error_no = "min(error_no)"
+    if len(sources) > 1:
+        number = errors.add("transactions.items must be a list or in columns of their own, not both")
+        error_no = f"coalesce({error_no}, CASE WHEN min(is_listed) <> max(is_listed) THEN {number} END)"
     paid = f"sum({_paid_units('line', dialect)}) FILTER (WHERE NOT coalesce(line.is_void, FALSE))"
     total = _to_millionths(paid, dialect)
     is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
@@ -144,7 +148,7 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
        sum({discount}) FILTER (WHERE {is_sold}) AS discount,
        sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
        {total} AS total,
-       min(error_no) AS error_no
+       {error_no} AS error_no
 FROM typed_lines AS line
 GROUP BY external_id""",
         ),
@@ -179,7 +183,7 @@ def _list_lines(source: InputTable, dialect: CastDialect, errors: RowErrors) -> 
     else:
         cases = _invalid_cells(amount, dialect, errors)
         discounts = f"CASE WHEN {dialect.is_list(_DISCOUNTS)} THEN {dialect.json_objects(_DISCOUNTS, ('amount',))} END"
-    return f"""SELECT external_id, {body},
+    return f"""SELECT external_id, {body}, 1 AS is_listed,
        CAST(CASE {" ".join(cases)} END AS INT) AS error_no
 FROM (
     SELECT external_id, listed.line, {discounts} AS discounts
