@@ -76,11 +76,12 @@ async def values_on_server(club: Club, content: str, media_type: str) -> Values:
             "SELECT external_id, profile_id FROM profiles WHERE community_id = $1", scope.community_id
         )
     ids = {row["external_id"]: str(row["profile_id"]) for row in stored}
-    if not ids:
-        return {}
-    query = {"profile_ids": list(ids.values()), "names": NAMES}
-    body = _exact.decode((await club.http.post("/api/v3/profiles/aggregations/query", json=query)).content)
-    return dict(zip(ids, body["data"], strict=True))
+    values: list[dict[str, Any]] = []
+    while len(values) < len(ids):
+        query = {"profile_ids": list(ids.values())[len(values) :][:1_000], "names": NAMES}
+        body = _exact.decode((await club.http.post("/api/v3/profiles/aggregations/query", json=query)).content)
+        values += body["data"]
+    return dict(zip(ids, values, strict=True))
 
 
 def values_on_duckdb(build: Callable[[Sequence[Cells]], Any], rows: Sequence[Cells]) -> Values:
