@@ -157,6 +157,15 @@ def test_invalid_amounts_of_items_are_rejected() -> None:
     )
 
 
+def test_a_transaction_has_at_most_2000_lines() -> None:
+    def lines(number: int) -> Any:
+        columns = {"external_id": ["T1"], "profile": ["M1"], "transacted_at": ["2026-10-01"], "total": ["5.00"]}
+        return pa.table({name: values * number for name, values in columns.items()} | {"brand": ["A"] * number})
+
+    assert compute_values(lines(2_000), values=["purchased_brands"])["M1"]["purchased_brands"] == ["A"]
+    assert error_of(lines(2_001), values=["purchased_brands"]) == f"transactions.items must be at most 2,000 {T1}"
+
+
 def test_is_void_must_be_a_boolean() -> None:
     assert error_of(table(is_void=["maybe"])) == f"transactions.is_void must be {BOOLEAN}, not 'maybe' {T1}"
     assert compute_spend(table(is_void=["TRUE"])) == {"M1": "0.00"}

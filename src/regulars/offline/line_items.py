@@ -2,6 +2,7 @@
 
 from regulars.core.field_type import FieldType
 from regulars.facts.transactions import ITEM_COLUMNS
+from regulars.model.transactions.line_items import MAX_ITEMS
 from regulars.offline import casting, item_lists
 from regulars.offline.casting import CastDialect, InputColumn, TypeFamily
 from regulars.offline.structures import (
@@ -133,10 +134,8 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
     if source.has("items"):
         sources.append(_list_lines(source, dialect, errors))
     discount, list_value = _value_units("line", dialect)
-    error_no = "min(error_no)"
-    if len(sources) > 1:
-        number = errors.add("transactions.items must be a list or in columns of their own, not both")
-        error_no = f"coalesce({error_no}, CASE WHEN min(is_listed) <> max(is_listed) THEN {number} END)"
+    too_many = errors.add(item_lists.KINDS[item_lists.TOO_MANY])
+    both = errors.add("transactions.items must be a list or in columns of their own, not both")
     paid = f"sum({_paid_units('line', dialect)}) FILTER (WHERE NOT coalesce(line.is_void, FALSE))"
     total = _to_millionths(paid, dialect)
     is_sold = f"{_IS_SOLD.format(line='line')} AND NOT coalesce(line.is_void, FALSE)"
@@ -148,7 +147,8 @@ def line_steps(source: InputTable, traits: InputTraits, dialect: CastDialect, er
        sum({discount}) FILTER (WHERE {is_sold}) AS discount,
        sum({list_value}) FILTER (WHERE {is_sold}) AS list_value,
        {total} AS total,
-       {error_no} AS error_no
+       CASE WHEN count(*) > {MAX_ITEMS} THEN {too_many}
+            WHEN min(is_listed) <> max(is_listed) THEN {both} ELSE min(error_no) END AS error_no
 FROM typed_lines AS line
 GROUP BY external_id""",
         ),
