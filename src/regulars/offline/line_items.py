@@ -180,8 +180,11 @@ def _list_lines(source: InputTable, dialect: CastDialect, errors: RowErrors) -> 
     if dialect.validates_items:
         names |= dict.fromkeys((item_lists.REJECTED, *item_lists.MAX_LENGTHS))
         cases = _rejections(source, dialect, errors)
+        # A condition would read each list once more, and an unnested null has no rows.
+        has_items = ""
     else:
         cases = _invalid_cells(amount, dialect, errors)
+        has_items = "\nWHERE items IS NOT NULL"
         discounts = f"CASE WHEN {dialect.is_list(_DISCOUNTS)} THEN {dialect.json_objects(_DISCOUNTS, ('amount',))} END"
     return f"""SELECT external_id, {body}, 1 AS is_listed,
        CAST(CASE {" ".join(cases)} END AS INT) AS error_no
@@ -189,8 +192,7 @@ FROM (
     SELECT external_id, listed.line, {discounts} AS discounts
     FROM (
         SELECT external_id, {dialect.unnest(dialect.item_objects("items", [*names]))} AS line
-        FROM headers
-        WHERE items IS NOT NULL
+        FROM headers{has_items}
     ) AS listed
 ) AS listed"""
 
