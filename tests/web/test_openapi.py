@@ -244,6 +244,33 @@ def test_what_several_operations_return_is_a_component() -> None:
             assert "$ref" in schema or seen.setdefault(msgspec.json.encode(schema), path) == path, (path, schema)
 
 
+async def test_what_some_requests_add_to_a_response_is_documented(club: Club) -> None:
+    webhook = await club.http.post("/api/v3/webhooks", json={"trigger": "t", "url": "https://a.example"})
+    batch = await club.http.post("/api/v3/transactions/batch.json", json={"transactions": [{}]})
+    headers = {"Content-Type": "text/csv"}
+    rows = "external_id,profile,transacted_at,total\nT1,M1,2026-10-01,x\n"
+    dry_run = await club.http.post("/v1/import/transactions?dry_run=1", content=rows, headers=headers)
+    for schema, found in (
+        ("WebhookWithSecret", webhook.json()["data"]),
+        ("BatchResult", batch.json()["data"]),
+        ("ImportResult", dry_run.json()),
+    ):
+        assert set(found) <= set(DOCUMENT["components"]["schemas"][schema]["properties"]), schema
+    assert {"secret"} <= set(webhook.json()["data"])
+    assert {"first_rows", "rejection_kinds", "read_as"} <= set(dry_run.json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/access/explain"),
+        *(("get", path) for path in ("/health", "/deliveries", "/audit")),
+    ],
+)
+def test_requests_that_name_a_customer_or_a_caller_document_404(method: str, path: str) -> None:
+    assert "404" in DOCUMENT["paths"][f"/v1/admin{path}"][method]["responses"]
+
+
 def test_every_page_documents_how_to_get_the_next_one() -> None:
     components = DOCUMENT["components"]["schemas"]
     pages = {name for name, each in components.items() if "PageMeta" in str(each.get("properties", {}).get("meta"))}

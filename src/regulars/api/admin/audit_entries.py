@@ -195,6 +195,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         None,
         read_handler=_list,
         permit=permits.ADMIN_AUDIT_READ,
+        may_return_404=True,
         query_params={
             **_FILTERS,
             "limit": f"1 to {MAX_PAGE}; default 50.",
@@ -209,6 +210,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         None,
         read_handler=_export,
         permit=permits.ADMIN_AUDIT_READ,
+        may_return_404=True,
         audit=audit_rules.EXPORT_AUDIT_LOG,
         query_params={**_FILTERS, "format": "`csv`, the default, or `ndjson`."},
         media_types=tuple(_MEDIA_TYPES.values()),

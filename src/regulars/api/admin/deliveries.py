@@ -120,6 +120,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         None,
         read_handler=_list,
         permit=permits.ADMIN_DELIVERY_READ,
+        may_return_404=True,
         query_params={
             "customer": "Slug of a customer; by default all.",
             "limit": f"1 to {MAX_DELIVERIES}; default 100.",

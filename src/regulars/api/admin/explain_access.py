@@ -230,6 +230,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Explain whether a user or a token may send a request, and which step denies it",
         _explain,
         permit=permits.ADMIN_ACCESS_EXPLAIN,
+        may_return_404=True,
         request_model=AccessQuestion,
         request_example={"token_id": 3, "report": "members_count", "customer": "cdnow"},
         schema=one(

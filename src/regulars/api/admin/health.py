@@ -167,6 +167,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         None,
         read_handler=_read,
         permit=permits.ADMIN_HEALTH_READ,
+        may_return_404=True,
         query_params={"customer": f"Slug of a customer; by default the first {MAX_CUSTOMERS}."},
         schema=EndpointSchema(None, data_schema(_HEALTH, "HealthResponse"), {}),
     ),

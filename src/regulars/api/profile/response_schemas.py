@@ -73,6 +73,13 @@ _CHANGES: JsonSchema = {"type": "array", "items": _CHANGE}
 _CHANGES_BY_NAME: JsonSchema = {"type": "object", "additionalProperties": _CHANGES}
 HISTORY = response(data_schema({"anyOf": [_CHANGES, _CHANGES_BY_NAME]}, "HistoryResponse"))
 
+
+def with_secret(resource: Resource) -> EndpointSchema:
+    """A webhook with its secret."""
+    properties = {**resource_schema(resource)["properties"], "secret": _TEXT}
+    return response(data_schema(object_schema(properties, "WebhookWithSecret"), "WebhookWithSecretResponse"))
+
+
 MESSAGE = response(data_schema(object_schema({"message": _TEXT}, "Message"), "MessageResponse"))
 
 # Profiles --------------------------------------------------------------------------------------------------------
@@ -134,8 +141,14 @@ BATCH = response(
                         "RejectedRow",
                     ),
                 },
+                "ids": {
+                    "type": "array",
+                    "items": {"type": ["integer", "null"]},
+                    "description": "Of transactions: the id of each row in order, null for a rejected row.",
+                },
             },
             "BatchResult",
+            ("ids",),
         ),
         "BatchResultResponse",
     )
@@ -143,6 +156,11 @@ BATCH = response(
 QUEUED_BATCH = response(
     data_schema(object_schema({"message": _TEXT, "batch_id": _UUID}, "QueuedBatch"), "QueuedBatchResponse")
 )
+
+_ROW_KINDS: JsonSchema = {
+    "type": "array",
+    "items": object_schema({"count": _COUNT, "line": {"type": ["integer", "null"]}, "reason": _TEXT}, "ImportRowKind"),
+}
 
 IMPORT = response(
     object_schema(
@@ -159,8 +177,17 @@ IMPORT = response(
                     ("errors",),
                 ),
             },
+            "read_as": {**_TEXT, "description": "Of CSV: how the file was read."},
+            "first_rows": {
+                "type": "array",
+                "items": object_schema({"line": _COUNT, "row": {"type": "object"}}, "ImportPreviewRow"),
+                "description": "With `dry_run`: the first rows as they would be stored.",
+            },
+            "rejection_kinds": {**_ROW_KINDS, "description": "With `dry_run`: the kinds of rejections."},
+            "warnings": {**_ROW_KINDS, "description": "Present if there are any: the kinds of warnings."},
         },
         "ImportResult",
+        ("read_as", "first_rows", "rejection_kinds", "warnings"),
     )
 )
 
