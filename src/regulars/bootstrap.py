@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import asyncpg
 import psycopg
 import structlog
+from psycopg.conninfo import conninfo_to_dict
 
 from regulars.aggregations import table
 from regulars.facts import maintenance
 from regulars.model import member_dimensions
 from regulars.rollups import partitions
-from regulars.settings import Settings
+from regulars.settings import SettingError, Settings, variable_name
 from regulars.storage import embedded, privileges, retention, safety
 from regulars.storage.database import Database
 from regulars.storage.migrate import migrate, pending_migrations, role_of
@@ -37,12 +38,32 @@ class DatabaseUrls:
 
 @contextmanager
 def open_urls(settings: Settings) -> Iterator[DatabaseUrls]:
-    """Yields the URLs of the configured database; the embedded PostgreSQL runs at least during the block."""
+    """Yields the URLs of the configured database; the embedded PostgreSQL runs at least during the block.
+
+    Raises SettingError for a setting that is no URL.
+    """
     if settings.database_url:
+        _require_url("database_url", settings.database_url)
+        if settings.migration_database_url:
+            _require_url("migration_database_url", settings.migration_database_url)
         yield DatabaseUrls(settings.migration_database_url or settings.database_url, settings.database_url)
         return
     with embedded.run_server(settings.data_dir) as (owner, app):
         yield DatabaseUrls(owner, app)
+
+
+def _require_url(name: str, url: str) -> None:
+    """Raises SettingError for text that is no URL. The message does not quote it, because it may contain a password."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        is_valid = False
+    else:
+        is_valid = url.startswith(("postgresql://", "postgres://"))
+    if not is_valid:
+        raise SettingError(
+            f"{variable_name(name)} is no URL of a PostgreSQL database. It must be like postgresql://user@host/database."
+        )
 
 
 @contextmanager

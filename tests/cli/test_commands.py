@@ -1,9 +1,12 @@
 """Help, error messages and exit codes of all commands."""
 
+import os
+import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 import pytest
@@ -58,7 +61,8 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
         (["load", "transactions", "sales.csv"], "--community SLUG"),
         (["load", "transactions", "sales.csv", "--community", "nord"], "sales.csv can't be read: No such file"),
         (["load", "things", "sales.csv"], "Unknown entity 'things'. Allowed: "),
-        (["verify", "--as-of", "soon"], "--as-of must be a time"),
+        (["verify", "--as-of", "soon"], "--as-of is 'soon'. It must be a time"),
+        (["jobs", "show", "99999999999999999999"], 'Invalid value "99999999999999999999" for JOB-ID. Must be <'),
         (["token", "create"], "--organization NAME or --community SLUG"),
         (["token", "create", "--organization", "Nord", "--permit", "Reportng:*"], "Unknown permit 'Reportng:*'"),
         (
@@ -66,6 +70,16 @@ def test_every_command_has_help_with_an_example(command: Command, words: list[st
             "Profile:Erase, Transaction:Read",
         ),
         (["token", "create", "--organization", "Nord", "--permit", "Profile:*"], "needs --community SLUG"),
+        (
+            ["token", "create", "--organization", "Nord", "--expires-in-days", "inf"],
+            "--expires-in-days is inf. Allowed:",
+        ),
+        (
+            ["token", "create", "--organization", "Nord", "--expires-in-days", "nan"],
+            "--expires-in-days is nan. Allowed:",
+        ),
+        (["token", "rotate", "1", "--expires-in-days", "1e9"], "Allowed: more than 0, at most 36,500."),
+        (["token", "list", "--organization", "Unknown"], "Organization 'Unknown' not found"),
         (["token", "rotate", "1", "--overlap", "soon"], "--overlap is 'soon'"),
         (["organization", "set", "Unknown"], "No setting given"),
         (["organization", "set", "Unknown", "--min-cell-size", "5"], "Organization 'Unknown' not found"),
@@ -100,6 +114,22 @@ def test_an_unreachable_database_is_reported_without_its_password(
         assert done.code == 1
         assert "The database can't be reached" in done.out + done.err
         assert "geheim" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    "url", ["regulars", "host=db.internal password=geheim", "postgres//app:geheim@db/x", "mysql://app:geheim@db/x"]
+)
+def test_a_setting_that_is_no_url_of_a_database_is_named_without_its_value(
+    command: Command, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for name in ("REGULARS_DATABASE_URL", "REGULARS_MIGRATION_DATABASE_URL"):
+        monkeypatch.setenv(name, url)
+        for words, code in ((["community", "list"], 2), (["doctor"], 1)):
+            done = command(*words)
+            assert done.code == code
+            assert f"{name} is no URL of a PostgreSQL database. It must be like" in done.out + done.err
+            assert "geheim" not in done.out + done.err
+        monkeypatch.setenv(name, "postgresql://app@127.0.0.1:1/regulars")
 
 
 def test_an_unexpected_error_is_one_line_and_a_traceback_at_log_level_debug(
@@ -141,6 +171,27 @@ def test_the_package_runs_as_a_module() -> None:
     assert (done.returncode, done.stdout) == (0, "0.2.0\n")
 
 
+def _regulars(*arguments: str, stdout: int | IO[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "regulars", *arguments]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("arguments", [["community", "list"], ["doctor"]], ids=["little", "much"])
+def test_a_reader_that_stops_early_is_no_error(on_the_server: None, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = _regulars(*arguments, stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_output_that_can_not_be_written_is_an_error(on_the_server: None) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = _regulars("community", "list", stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
+
+
 # Communities and tokens -------------------------------------------------------------------------------------
 
 
@@ -154,6 +205,25 @@ def test_an_invalid_community_is_reported_by_option(command: Command, slug: str)
     assert (done.code, done.err) == (2, "regulars: --slug is taken by another community.\n")
     done = create_community(command, "other", "--attribute", "chain")
     assert (done.code, done.err) == (2, "regulars: --attribute is 'chain'. It must be key=value, such as chain=Nord.\n")
+
+
+def test_numbers_of_communities_are_unique_and_in_range(command: Command, slug: str) -> None:
+    first = create_community(command, f"{slug}-first")
+    taken = first.out.split()[-1].rstrip(".")
+    for option, number, message in (
+        ("--id", taken, "--id is taken by another community."),
+        ("--loyalty-club-id", taken, "--loyalty-club-id is taken by another community."),
+        ("--id", "0", "--id is 0. Allowed: 1 to 2147483647."),
+        ("--customer-id", "99999999999", "--customer-id is 99999999999. Allowed: 1 to 2147483647."),
+    ):
+        done = create_community(command, f"{slug}-second", option, number)
+        assert (done.code, done.err) == (2, f"regulars: {message}\n")
+
+
+def test_the_default_id_of_a_community_is_free(command: Command, slug: str) -> None:
+    first = int(create_community(command, f"{slug}-1").out.split()[-1].rstrip("."))
+    assert create_community(command, f"{slug}-2", "--id", str(first + 1), "--loyalty-club-id", str(first + 2)).code == 0
+    assert create_community(command, f"{slug}-3").out == f"Community {slug}-3 has the id {first + 3}.\n"
 
 
 def test_the_id_of_a_community_can_be_chosen(command: Command, on_the_server: None) -> None:
@@ -188,9 +258,16 @@ def test_a_token_is_printed_once_listed_by_its_first_characters_and_revoked(comm
 
 def test_a_token_of_an_organization_can_be_limited_to_communities(command: Command, slug: str) -> None:
     owner = ["token", "create", "--organization", f"The {slug}"]
-    assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--expires-in-days", "-1").code == 0
+    assert command(*owner, "--customers", slug, "--permit", "Reporting:*", "--expires-in-days", "0.5").code == 0
     line = command("token", "list", "--organization", f"The {slug}").out.splitlines()[1]
-    assert line.split()[4:10] == ["any", "any", slug, "Reporting:*", "-", "expired"]
+    assert line.split()[4:10] == ["any", "any", slug, "Reporting:*", "-", "valid"]
+    create_community(command, f"{slug}-other")
+    for customers, message in (
+        (" , ", "--customers is ' , '. Allowed: all, or slugs"),
+        (f"{slug},{slug}-other", f"--customers has {slug}-other, which does not belong to the organization"),
+    ):
+        done = command(*owner, "--customers", customers, "--permit", "Reporting:*")
+        assert (done.code, message in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_entity_table_gives_values_at_each_instant(command: Command, folder: 
         (("--currency", "XQZ"), "--currency 'XQZ' must be an ISO 4217 currency such as NOK."),
         (
             ("--as-of", "yesterday"),
-            "--as-of must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset.",
+            "--as-of is 'yesterday'. It must be a time: YYYY-MM-DD HH:MM:SS in UTC, or ISO 8601 with an offset.",
         ),
         ((*NOW, "--entities", "sales.csv"), "Use either --as-of or --entities."),
         (("--entities", "none"), "as_of: file none does not exist."),

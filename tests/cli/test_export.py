@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +14,8 @@ import polars
 import pytest
 
 from cli.conftest import Command
-from regulars.cli.export import write_to_standard_output
 from regulars.exports import export as exports
 from regulars.exports.compression import OutputFile
-from regulars.exports.export import ExportSummary
 
 MEMBERS = '{"report": "members"}'
 
@@ -68,6 +68,7 @@ def test_all_rows_are_printed(members: str, command: Command) -> None:
         (("export", MEMBERS, "-o", "a.csv", "--format", "pdf"), "--format is 'pdf'. Allowed: csv"),
         (("export", MEMBERS, "-o", "a.csv", "--compress", "zip"), "--compress is 'zip'. Allowed: gzip, zstd."),
         (("export", MEMBERS, "-o", "no/a.csv"), "no/a.csv can't be written: folder no does not exist."),
+        (("export", MEMBERS, "-o", "..", "--format", "csv"), ".. can't be written: it is a folder."),
         (("export", '{"report": "members", "limit": 1}', "-o", "a.csv"), "limit: "),
         (("export", "1", "-o", "a.csv"), "The body must be a JSON object, not a number."),
         (("export", MEMBERS, "-o", "a.csv", "--customer", "unknown-club"), "Customer 'unknown-club' not found."),
@@ -118,10 +119,10 @@ def test_progress_goes_to_standard_error(command: Command, members: str, monkeyp
     assert done.err == "export: 1,200 rows\n"
 
 
-def test_a_reader_that_stops_early_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(*_: object, **__: object) -> ExportSummary:
-        raise BrokenPipeError
-
-    with (tmp_path / "output").open("w") as file:
-        monkeypatch.setattr(sys, "stdout", file)
-        assert write_to_standard_output(work, None) == 128 + signal.SIGPIPE
+def test_a_reader_that_stops_early_is_no_error(members: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    export = ["export", MEMBERS, "--customer", members, "-o", "-", "--format", "csv"]
+    done = subprocess.run([sys.executable, "-m", "regulars", *export], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")

@@ -152,7 +152,7 @@ def test_a_schedule_whose_target_is_no_longer_allowed_can_not_run(
     [
         ("[]", "", "The body must be a JSON object"),
         (json.dumps({**WEEKLY, "cron": "daily"}), "", "cron: Must have five fields"),
-        (json.dumps(WEEKLY), "nowhere", "The token has no access to the loyalty club"),
+        (json.dumps(WEEKLY), "nowhere", "Customer 'nowhere' not found."),
     ],
 )
 def test_an_invalid_schedule_is_an_error(command: Command, slug: str, body: str, customer: str, message: str) -> None:

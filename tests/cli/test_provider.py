@@ -89,6 +89,24 @@ def test_the_key_is_read_with_a_prompt_on_a_terminal(
     assert prompts == ["Mailgun, the HTTP webhook signing key: "]
 
 
+def test_keys_that_can_not_be_read_are_rejected(command: Command, slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def end_of_input(prompt: str) -> str:
+        raise EOFError
+
+    words = ["provider", "set", "mailgun", "--community", slug]
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", end_of_input)
+    done = command(*words)
+    assert (done.code, "No key on standard input." in done.err) == (2, True)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    done = command(*words)
+    assert (done.code, done.err) == (2, "regulars: The keys on standard input are not text in UTF-8.\n")
+
+
 @pytest.mark.parametrize(
     ("keys", "options", "message"),
     [

@@ -255,6 +255,13 @@ def test_a_picture_without_the_extra_is_refused_before_the_query_runs(
     assert "pip install 'regulars[charts]'" in done.err
 
 
+def test_a_chart_that_can_not_be_written_is_refused_before_the_query_runs(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "folder.html").mkdir()
+    for name, reason in (("no/chart.html", "folder no does not exist"), ("folder.html", "it is a folder")):
+        done = command("query", "samples_history", "-o", name)
+        assert (done.code, done.err) == (2, f"regulars: {name} can't be written: {reason}.\n")
+
+
 def test_a_result_that_is_cut_off_says_so(command: Command, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def cut(*arguments: object) -> dict[str, Any]:
         return {**TIMESERIES, "truncated": True}

@@ -97,6 +97,20 @@ def test_a_member_is_named_by_an_id(command: Command, slug: str) -> None:
     assert result.code == 2
     assert "neither the id of a member, such as 17, nor that of a profile" in result.err
     assert command("segment", "list", "--community", "all=all").code == 2
+    result = command("segment", "explain", "women", "99999999999999999999", "--community", slug)
+    assert (result.code, "neither the id of a member" in result.err) == (2, True)
+
+
+def test_the_next_page_is_named_apart_from_the_members(command: Command, members: str) -> None:
+    everyone = '{"type": "not", "operation": {"type": "equal", "field": "gender", "value": "other"}}'
+    assert command("segment", "create", "everyone", everyone, "--community", members).code == 0
+    first = command("segment", "members", "everyone", "--community", members, "--limit", "1")
+    assert len(first.out.split()) == 1
+    assert first.err.startswith("There are more members. For the next page add --page ")
+    page = first.err.split()[-1]
+    second = command("segment", "members", "everyone", "--community", members, "--limit", "1", "--page", page)
+    assert (len(second.out.split()), second.err) == (1, "")
+    assert second.out != first.out
 
 
 def test_a_segment_that_cant_be_evaluated_is_noted(

@@ -103,9 +103,11 @@ def test_deliveries_are_listed_and_sent_again(command: Command, slug: str, rows:
     [
         ([], "Name either --delivery, or --from, --to or --status."),
         (["--delivery", "1", "--from", "2026-11-01"], "Name either"),
-        (["--status", "lost"], "--status"),
-        (["--from", "yesterday"], "from"),
+        (["--status", "lost"], 'Invalid value "lost" for --status'),
+        (["--from", "yesterday"], "--from is 'yesterday'. It must be a time"),
+        (["--status", "failed", "--to", "2026-13-01"], "--to is '2026-13-01'. It must be a time"),
         (["--delivery", "1"], "There is no webhook delivery 1."),
+        (["--delivery", "99999999999999999999"], "for --delivery. Must be <"),
     ],
 )
 def test_an_invalid_selection_is_an_error(
@@ -113,8 +115,20 @@ def test_an_invalid_selection_is_an_error(
 ) -> None:
     webhook = rows.insert(INSERT_WEBHOOK, "https://a.example", True, None, None)
     done = command("webhook", "resend", webhook, "--community", slug, *options)
-    assert done.code in (1, 2)
+    assert done.code == 2
     assert message in done.err
+
+
+def test_an_unknown_status_of_deliveries_is_an_error(command: Command, slug: str) -> None:
+    done = command("webhook", "deliveries", "1", "--community", slug, "--status", "lost")
+    assert (done.code, 'Invalid value "lost" for --status' in done.err) == (2, True)
+
+
+def test_nothing_is_sent_to_an_inactive_webhook(command: Command, slug: str, rows: Rows) -> None:
+    webhook = rows.insert(INSERT_WEBHOOK, "https://a.example", False, None, None)
+    done = command("webhook", "resend", webhook, "--community", slug, "--from", "2026-11-01")
+    assert done.code == 1
+    assert done.err.startswith("regulars: is_active: is false, and nothing is sent to an inactive webhook.")
 
 
 def test_a_test_event_is_sent(

@@ -11,10 +11,13 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from regulars.core.garbage_collection import collect_less_often
-from regulars.core.redaction import redact
+from regulars.core.redaction import redact, redact_secrets
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 """Exit codes: success; a failure, or differences found by `regulars verify`; invalid options or settings."""
+
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+"""The exit code if the reader of the output, such as `head`, stops early, which is no error to report."""
 
 app = App(
     name="regulars",
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process with its exit code."""
     signal.signal(signal.SIGTERM, _exit)
     collect_less_often()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(_flush(run(sys.argv[1:] if arguments is None else arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -72,6 +75,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{error} See `regulars --help`.", EXIT_USAGE)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return EXIT_BROKEN_PIPE
     except Exception as error:
         # Imported here, because importing the modules that raise them takes longer than most commands.
         from regulars.cli.errors import FAILURES, USAGE_ERRORS
@@ -89,6 +94,21 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else EXIT_OK
 
 
+def _flush(code: int) -> int:
+    """Writes what is left of the output, if it is not closed. Returns the exit code: `code`, unless only that fails."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Otherwise Python reports it again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return code or EXIT_BROKEN_PIPE
+        return code or _fail(f"The output can't be written: {error.strerror}.", EXIT_FAILURE)
+    return code
+
+
 def _import_commands() -> None:
     """Imports all commands, so that the help shows the first sentence of each."""
     for name in app:
@@ -96,7 +116,9 @@ def _import_commands() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    one_line = " ".join(redact(message).split())
+    # The messages of invalid options quote them.
+    redacted = redact_secrets(message) if code == EXIT_USAGE else redact(message)
+    one_line = " ".join(redacted.split())
     sys.stderr.write(f"regulars: {one_line}\n")
     return code
 

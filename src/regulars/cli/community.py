@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from regulars.cli.options import CommonOptions, UsageError, run_with_database
+from regulars.cli.options import CommonOptions, UsageError, option_error, run_with_database
 from regulars.cli.progress import format_table
 from regulars.clock import system_clock
 from regulars.core.errors import NotFoundError, ValidationError
@@ -69,8 +69,7 @@ def create(
     try:
         created = run_with_database(common, work)
     except ValidationError as error:
-        field, message = next(iter(error.errors.items()))
-        raise UsageError(f"--{field.replace('_', '-')} {message}.") from None
+        raise option_error(error) from None
     print(f"Community {created.slug} has the id {created.id}.")
     return 0
 
@@ -102,8 +101,9 @@ def set_(
     ] = None,
     common: CommonOptions | None = None,
 ) -> int:
-    """Sets which identities members may write with their own tokens, which statuses of transactions are void, and
-    whether providers set the statuses of members. Effective with the next request.
+    """Sets which identities members may write, which statuses make transactions void, and what providers may set.
+
+    Effective with the next request.
 
     Example: `regulars community set nord --member-handle app --member-handle newsletter`
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from regulars.cli.file_options import InputFileOptions
-from regulars.cli.options import UsageError, usage_error
+from regulars.cli.options import UsageError, parse_instant, usage_error
 from regulars.cli.progress import report_progress
-from regulars.core import money, timestamps
+from regulars.core import money
 from regulars.file_dialects.options import DialectOptions
 from regulars.query.errors import InvalidParametersError
 
@@ -184,10 +184,8 @@ def _currency(code: str | None) -> str | None:
 
 
 def _instant(text: str | None) -> str | None:
-    try:
-        return text if text is None else timestamps.parse_timestamp(text).isoformat()
-    except ValueError as error:
-        raise UsageError(f"--as-of {error}.") from None
+    instant = parse_instant("--as-of", text)
+    return None if instant is None else instant.isoformat()
 
 
 def _table(file: str) -> str | Path:

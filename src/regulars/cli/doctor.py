@@ -130,7 +130,7 @@ def _check_database(loaded: Settings) -> list[Issue]:
     try:
         with bootstrap.open_urls(loaded) as urls:
             return _examine(urls)
-    except SchemaError as error:
+    except (SchemaError, SettingError) as error:
         return [Issue(str(error), fatal=True)]
     except (psycopg.Error, *DATABASE_ERRORS) as error:
         return [Issue(redact(str(bootstrap.unavailable_error(error))), fatal=True)]

@@ -1,7 +1,5 @@
 """`regulars export`: writes the whole result of a report to a file."""
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,11 +15,10 @@ from regulars.auth.tenants import ALL_CUSTOMERS, Tenant
 from regulars.cli.options import CommonOptions, UsageError, load_settings
 from regulars.cli.progress import ProgressReporter, format_count, report_progress
 from regulars.cli.tenants import select_tenants, usage_errors
-from regulars.core.errors import NotFoundError
 from regulars.exports.compression import COMPRESSIONS_BY_CODE, FileCompression
 from regulars.exports.export import ExportSummary, write_export
 from regulars.exports.formats import FORMATS_BY_CODE, ExportFormat
-from regulars.offline.atomic_output import atomic_replace
+from regulars.offline.atomic_output import atomic_replace, require_file
 from regulars.query.backends import Backends
 from regulars.query.errors import ErrorCollector
 from regulars.query.parser.request import RequestBody, decode_body, parse_whole_query
@@ -60,8 +57,8 @@ def export(
     The file appears under its name when it is complete.
     """
     file_format, compression = _file_type(output, format_, compress)
-    if output != STANDARD_OUTPUT and not Path(output).absolute().parent.is_dir():
-        raise NotFoundError(f"{output} can't be written: folder {Path(output).parent} does not exist.")
+    if output != STANDARD_OUTPUT:
+        require_file(output)
     work = partial(
         run_export,
         lambda _now, _tenants: decode_body(body.encode(errors="replace")),
@@ -71,22 +68,12 @@ def export(
         customer_columns=customer_columns,
     )
     if output == STANDARD_OUTPUT:
-        return write_to_standard_output(work, common)
+        work(sys.stdout.buffer, common=common)
+        return 0
     with atomic_replace(output) as temporary:
         summary = work(temporary, common=common)
     masked = " Counts of small groups are suppressed." if summary.is_masked else ""
     print(f"{format_count(summary.rows, 'row')} written to {output} ({summary.bytes:,} bytes).{masked}")
-    return 0
-
-
-def write_to_standard_output(work: Callable[..., ExportSummary], common: CommonOptions | None) -> int:
-    """Runs an export to standard output. A reader that stops early, such as `head`, is no error to report."""
-    try:
-        work(sys.stdout.buffer, common=common)
-    except BrokenPipeError:
-        # Otherwise Python reports it again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     return 0
 
 

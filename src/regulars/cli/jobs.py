@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
+from regulars.cli.options import ID_RANGE, CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_json, format_table
 from regulars.core import timestamps
 from regulars.jobs import exports, job_list
@@ -23,7 +23,7 @@ jobs = App(
     """,
 )
 
-JobId = Annotated[int, Parameter(help="ID of the job.")]
+JobId = Annotated[int, Parameter(validator=ID_RANGE, help="ID of the job.")]
 Output = Annotated[str, Parameter(name=["-o", "--output"], help="Output format: table or json.")]
 
 OUTPUTS = ("table", "json")

@@ -4,12 +4,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from regulars import bootstrap, settings
+from regulars.core import timestamps
+from regulars.core.errors import ValidationError
 from regulars.observability import logs
 from regulars.query.errors import InvalidParametersError
 from regulars.settings import Settings, variable_name
@@ -17,9 +21,26 @@ from regulars.storage.database import Database
 
 T = TypeVar("T")
 
+ID_RANGE = Number(gte=0, lt=2**63)
+"""The validator of ids that the database numbers."""
+
 
 class UsageError(Exception):
     """A command was called with invalid options. The message says which and what is allowed."""
+
+
+def option_error(error: ValidationError) -> UsageError:
+    """Returns the error to raise for options of which the first one is invalid."""
+    field, message = next(iter(error.errors.items()))
+    return UsageError(f"--{field.replace('_', '-')} {message.rstrip('.')}.")
+
+
+def parse_instant(option: str, text: str | None) -> datetime | None:
+    """Parses the time that an option states, which is in UTC if it has no offset. Raises UsageError."""
+    try:
+        return None if text is None else timestamps.parse_timestamp(text)
+    except ValueError as error:
+        raise UsageError(f"{option} is {text!r}. It {error}.") from None
 
 
 def usage_error(error: InvalidParametersError) -> UsageError:

@@ -98,7 +98,12 @@ def _validate_url(url: str | None) -> str | None:
 def _read_keys(vendor: Provider) -> tuple[str, ...]:
     """Reads keys from standard input, so that no process list and no shell history shows them."""
     prompt = f"{vendor.title}, {vendor.key_description}: "
-    text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read()
+    try:
+        text = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read()
+    except EOFError:
+        text = ""
+    except UnicodeDecodeError:
+        raise UsageError("The keys on standard input are not text in UTF-8.") from None
     keys = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if not keys:
         raise UsageError(f"No key on standard input. {vendor.title} needs {vendor.key_description}.")

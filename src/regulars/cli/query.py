@@ -16,13 +16,14 @@ from regulars.charts.chart import Chart
 from regulars.charts.label_names import names_of_labels
 from regulars.charts.picture import require_vl_convert
 from regulars.charts.plot import FILE_TYPES, write_chart
-from regulars.cli.export import run_export, write_to_standard_output
+from regulars.cli.export import run_export
 from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.output import as_table, to_csv, to_json
 from regulars.cli.query_request import QueryRequest
 from regulars.cli.tenants import select_tenants, usage_errors
 from regulars.clock import system_clock
 from regulars.exports.formats import ExportFormat
+from regulars.offline.atomic_output import require_file
 from regulars.query import execute
 from regulars.query.backends import Backends
 from regulars.query.formats.tabular import header_of
@@ -122,7 +123,7 @@ class _Answer:
 
 
 def _chart_path(output: str) -> Path | None:
-    """The file of a chart, None for other output. Raises UsageError and MissingDependencyError."""
+    """The file of a chart, None for other output. Raises UsageError, InputNotFoundError and MissingDependencyError."""
     if not output.endswith(_CHART_ENDINGS):
         if output not in _FORMATS:
             raise UsageError(
@@ -130,6 +131,7 @@ def _chart_path(output: str) -> Path | None:
             )
         return None
     chart = Path(output)
+    require_file(output)
     if chart.suffix != ".html":
         # Fails before the query runs if the extra is missing.
         require_vl_convert()
@@ -202,4 +204,5 @@ def _write_all(request: QueryRequest, customer: str, output: str | None, common:
     file_format = {each.code: each for each in allowed}.get(output or ExportFormat.CSV.code)
     if file_format is None:
         raise UsageError(f"-o is {output!r}. Allowed with --all: csv, ndjson. `regulars export` writes other formats.")
-    return write_to_standard_output(partial(run_export, request.at, customer, file_format=file_format), common)
+    run_export(request.at, customer, sys.stdout.buffer, file_format=file_format, common=common)
+    return 0

@@ -13,9 +13,9 @@ from regulars.auth import permits
 from regulars.auth.errors import AccessDenied
 from regulars.auth.tenants import ALL_CUSTOMERS
 from regulars.cli.jobs import Output, require_output
-from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database, usage_error
+from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
 from regulars.cli.progress import format_json, format_table
-from regulars.cli.tenants import select_tenants
+from regulars.cli.tenants import select_tenants, usage_errors
 from regulars.core import timestamps
 from regulars.exports import cleanup, export_table, schedule_table
 from regulars.exports.export import require_exportable
@@ -23,8 +23,7 @@ from regulars.exports.export_table import Export
 from regulars.exports.schedule import ScheduleInvalidError, new_schedule, parse_schedule
 from regulars.exports.schedule_table import Schedule
 from regulars.jobs import export_schedules
-from regulars.query.errors import InvalidParametersError
-from regulars.query.parser.request import InvalidJsonError, decode_body
+from regulars.query.parser.request import decode_body
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.segments import definitions
 from regulars.settings import Settings
@@ -56,10 +55,8 @@ def create(
     Example: `regulars schedule create '{"name": "Weekly", "cron": "0 6 * * MON", "report": "members", "format": "csv"}'
     --customer cdnow`
     """
-    try:
+    with usage_errors(customer):
         params = decode_body(body.encode(errors="replace"))
-    except InvalidJsonError as error:
-        raise UsageError(str(error)) from None
     settings = load_settings(common)
 
     async def work(database: Database) -> Schedule:
@@ -79,12 +76,8 @@ def create(
             raise UsageError(str(error)) from None
         return created
 
-    try:
+    with usage_errors(customer):
         created = run_with_database(common, work)
-    except AccessDenied as error:
-        raise UsageError(error.message) from None
-    except InvalidParametersError as error:
-        raise usage_error(error) from None
     print(created.id)
     if created.webhook_secret is not None:
         secret = f"whsec_{base64.b64encode(created.webhook_secret).decode()}"

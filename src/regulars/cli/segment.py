@@ -1,7 +1,7 @@
 """`regulars segment`: named filters over the members of a community."""
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -10,10 +10,9 @@ import msgspec
 from cyclopts import App, Parameter
 
 from regulars.auth.tenants import Tenant
-from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
+from regulars.cli.options import CommonOptions, UsageError, load_settings, parse_instant, run_with_database
 from regulars.cli.progress import format_count, format_json, format_table
 from regulars.cli.tenants import select_tenants, usage_errors
-from regulars.core import timestamps
 from regulars.jobs.maintain_segments import SegmentMaintenance
 from regulars.query.backends import Backends
 from regulars.query.encoders import format_timestamp
@@ -40,6 +39,9 @@ segment = App(
 Name = Annotated[str, Parameter(help="Name of the segment.")]
 Slug = Annotated[str, Parameter(help="Slug of the community.")]
 Filter = Annotated[str, Parameter(help="Filter as JSON, as in a report, or a file that contains it.")]
+_MAX_DIGITS = 18
+"""Digits of the longest id of a member."""
+
 At = Annotated[str | None, Parameter(help="A past instant, ISO 8601; by default now.")]
 
 
@@ -182,7 +184,7 @@ def _body(filter_: str, fields: Mapping[str, str]) -> bytes:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The filter is neither JSON nor a file that can be read: {path[:100]}: {error}") from None
 
@@ -216,7 +218,7 @@ def count(name: Name, *, community: Slug, at: At = None, common: CommonOptions |
 
     Example: `regulars segment count women --community nord`
     """
-    megabytes, instant = load_settings(common).replica_cache_mb, _instant(at)
+    megabytes, instant = load_settings(common).replica_cache_mb, parse_instant("--at", at)
 
     async def work(database: Database, tenant: Tenant) -> dict[str, Any]:
         if instant is not None:
@@ -245,7 +247,7 @@ def members(
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise UsageError(f"--limit is {limit}. Allowed: 1 to {MAX_LIMIT}.")
-    megabytes, instant = load_settings(common).replica_cache_mb, _instant(at)
+    megabytes, instant = load_settings(common).replica_cache_mb, parse_instant("--at", at)
 
     async def work(database: Database, tenant: Tenant) -> dict[str, Any]:
         backends = Backends(database, ReplicaCache(database, megabytes))
@@ -260,7 +262,7 @@ def members(
     for record in found["records"]:
         print(record["id"])
     if (next_page := found["pagination"]["next_page_info"]) is not None:
-        print(f"There are more members: add --page {next_page}")
+        sys.stderr.write(f"There are more members. For the next page add --page {next_page}\n")
     return 0
 
 
@@ -281,7 +283,8 @@ def explain(
         await _reference(database, tenant, name)
         async with database.read_transaction(tenant.community_id) as scope:
             stored = await definitions.fetch(scope)
-            profile_id = await explanations.find_profile(scope, int(member)) if member.isdecimal() else _profile(member)
+            is_number = member.isdecimal() and len(member) <= _MAX_DIGITS
+            profile_id = await explanations.find_profile(scope, int(member)) if is_number else _profile(member)
             currency = Currency(tenant.timezone, tenant.minor_digits)
             return await explanations.explain(scope, stored, changes.require(stored, name), profile_id, currency)
 
@@ -304,15 +307,6 @@ def _lines(node: Mapping[str, Any], indentation: str) -> Iterator[str]:
     operands = node.get("operations") or [node.get("operation") or node["filter"]]
     for each in operands:
         yield from _lines(each, indentation + "    ")
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return timestamps.parse_timestamp(text)
-    except ValueError:
-        raise UsageError(f"--at is {text!r}. It must be a time in ISO 8601, such as 2026-11-24T08:00:00Z.") from None
 
 
 def _profile(text: str) -> UUID:

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
@@ -229,11 +229,13 @@ def _wait_until_ready(settings: Settings, stopped: threading.Event, on_ready: Ca
         connection = http.client.HTTPConnection(host, settings.port, timeout=5)
         try:
             connection.request("GET", "/api/health")
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                bracketed = f"[{host}]" if ":" in host else host
-                on_ready(f"http://{bracketed}:{settings.port}")
-                return
+            is_ready = connection.getresponse().status == http.HTTPStatus.OK
         except OSError:
             continue
         finally:
             connection.close()
+        if is_ready:
+            bracketed = f"[{host}]" if ":" in host else host
+            with suppress(BrokenPipeError):
+                on_ready(f"http://{bracketed}:{settings.port}")
+            return

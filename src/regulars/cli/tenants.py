@@ -1,7 +1,8 @@
-"""The tenants that commands select by --customer, and the errors of their requests."""
+"""The tenants and organizations that commands select, and the errors of their requests."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from regulars.auth.errors import AccessDenied
 from regulars.auth.tenants import Tenant, TenantScope, resolve_tenants
@@ -15,6 +16,17 @@ async def select_tenants(database: Database, customer: str) -> tuple[Tenant, ...
     """The tenants that --customer selects among all of them. Raises AccessDenied."""
     async with database.unscoped_connection() as connection:
         return await resolve_tenants(connection, TenantScope(), *_headers(customer))
+
+
+async def find_organization(connection: Any, name: str) -> int:
+    """The id of an organization. Raises UsageError if there is none of that name."""
+    found: int | None = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
+    if found is None:
+        raise UsageError(
+            f"Organization {name!r} not found. `regulars organization list` shows the names; `regulars community create` "
+            "creates one with its first community."
+        )
+    return found
 
 
 def _headers(customer: str) -> tuple[Sequence[str], Sequence[str]]:

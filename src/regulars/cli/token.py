@@ -12,6 +12,7 @@ from regulars.auth.tokens import Token
 from regulars.cli import audit
 from regulars.cli.options import CommonOptions, UsageError, run_with_database
 from regulars.cli.progress import format_table
+from regulars.cli.tenants import find_organization
 from regulars.clock import system_clock
 from regulars.model import community as communities
 from regulars.model.community import Community
@@ -26,6 +27,9 @@ token = App(
     Example: `regulars token create --community cdnow`
     """,
 )
+
+
+MAX_LIFETIME_DAYS = 36_500
 
 
 @token.command
@@ -65,6 +69,7 @@ def create(
     --permit Reporting:Api:Query --permit Reporting:Api:Report:MembersGroupedCount`
     """
     _require_known(permit)
+    lifetime = _lifetime(expires_in_days)
     if permit and community is None and not report_permits.has_use_in_organization(permit):
         raise UsageError(f"The permit {permit[0]} is one of the Profile API and needs --community SLUG.")
 
@@ -72,14 +77,15 @@ def create(
         now = system_clock()
         async with database.unscoped_connection() as connection:
             club = None if community is None else await communities.get_by_slug(connection, community)
+            organization_id = await _organization_id(connection, organization, club)
             new = tokens.NewToken(
-                organization_id=await _organization_id(connection, organization, club),
+                organization_id=organization_id,
                 name=name,
                 permits=permit or None,
-                customers=await _customer_slugs(connection, customers),
+                customers=await _customer_slugs(connection, customers, organization_id),
                 community_id=None if club is None else club.id,
                 profile_id=None if member is None else await _profile_id(database, club, member),
-                expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
+                expires_at=None if lifetime is None else now + lifetime,
             )
         async with database.organization_transaction(new.organization_id) as connection:
             created = await tokens.add(connection, new, now)
@@ -104,22 +110,21 @@ async def _organization_id(connection: Any, name: str | None, community: Communi
         if community is None:
             raise UsageError("Missing option: --organization NAME or --community SLUG.")
         return community.organization_id
-    organization_id = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
-    if organization_id is None:
-        raise UsageError(
-            f"Organization {name!r} not found. `regulars community create` creates it with its first community."
-        )
+    organization_id = await find_organization(connection, name)
     if community is not None and organization_id != community.organization_id:
         raise UsageError(f"Community {community.slug} does not belong to organization {name}. Omit --organization.")
-    return int(organization_id)
+    return organization_id
 
 
-async def _customer_slugs(connection: Any, text: str) -> list[str] | None:
+async def _customer_slugs(connection: Any, text: str, organization_id: int) -> list[str] | None:
     if text == "all":
         return None
     slugs = [slug.strip() for slug in text.split(",") if slug.strip()]
+    if not slugs:
+        raise UsageError(f"--customers is {text!r}. Allowed: all, or slugs of communities such as nord,syd.")
     for slug in slugs:
-        await communities.get_by_slug(connection, slug)
+        if (await communities.get_by_slug(connection, slug)).organization_id != organization_id:
+            raise UsageError(f"--customers has {slug}, which does not belong to the organization of the token.")
     return slugs
 
 
@@ -148,6 +153,8 @@ def list_(
     async def work(database: Database) -> list[list[object]]:
         rows: list[list[object]] = []
         async with database.unscoped_connection() as connection:
+            if organization is not None:
+                await find_organization(connection, organization)
             slugs = {each.id: each.slug for each in await communities.list_all(connection)}
             for owner_id, owner in await _organizations(connection, organization):
                 rows += [
@@ -184,6 +191,12 @@ async def _organizations(connection: Any, name: str | None) -> list[tuple[int, s
     return [(row["id"], row["name"]) for row in rows]
 
 
+def _lifetime(days: float | None) -> timedelta | None:
+    if days is not None and not 0 < days <= MAX_LIFETIME_DAYS:
+        raise UsageError(f"--expires-in-days is {days:g}. Allowed: more than 0, at most {MAX_LIFETIME_DAYS:,}.")
+    return None if days is None else timedelta(days=days)
+
+
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -208,10 +221,7 @@ def rotate(
 
     Example: `regulars token rotate 3 --overlap 24h`
     """
-    overlap_time, lifetime = (
-        _parse_duration(overlap),
-        None if expires_in_days is None else timedelta(days=expires_in_days),
-    )
+    overlap_time, lifetime = _parse_duration(overlap), _lifetime(expires_in_days)
 
     async def work(database: Database) -> str | None:
         async with database.unscoped_connection() as connection:

@@ -10,8 +10,10 @@ from regulars.auth import passwords, roles, users
 from regulars.auth.roles import NewRole, Role
 from regulars.auth.users import NewUser, User
 from regulars.cli import audit
-from regulars.cli.options import CommonOptions, UsageError, run_with_database
+from regulars.cli.options import CommonOptions, UsageError, option_error, run_with_database
 from regulars.cli.progress import format_table
+from regulars.cli.tenants import find_organization
+from regulars.core.errors import ValidationError
 from regulars.storage.database import Database
 
 user = App(
@@ -43,7 +45,8 @@ def create(
     password = passwords.generate()
 
     async def work(database: Database) -> User:
-        organization_id = await find_organization(database, organization)
+        async with database.unscoped_connection() as connection:
+            organization_id = await find_organization(connection, organization)
         async with database.organization_transaction(organization_id) as connection:
             now = database.clock()
             new = NewUser(
@@ -56,7 +59,10 @@ def create(
             await audit.record(connection, organization_id, "user create", "user", created.id, role=role)
             return created
 
-    run_with_database(common, work)
+    try:
+        run_with_database(common, work)
+    except ValidationError as error:
+        raise option_error(error) from None
     print(password)
     sys.stderr.write("Store this password now. It can't be shown again; the user can change it after signing in.\n")
     return 0
@@ -72,7 +78,8 @@ def list_(
     """
 
     async def work(database: Database) -> tuple[list[User], dict[int, Role]]:
-        organization_id = await find_organization(database, organization)
+        async with database.unscoped_connection() as connection:
+            organization_id = await find_organization(connection, organization)
         async with database.organization_transaction(organization_id) as connection:
             by_id = {each.id: each for each in await roles.list_all(connection, organization_id)}
             return await users.list_all(connection, organization_id), by_id
@@ -134,17 +141,6 @@ def deactivate(
     return 0
 
 
-async def find_organization(database: Database, name: str) -> int:
-    """Returns the id of an organization. Raises UsageError if there is none of that name."""
-    async with database.unscoped_connection() as connection:
-        found: int | None = await connection.fetchval("SELECT id FROM organizations WHERE name = $1", name)
-    if found is None:
-        raise UsageError(
-            f"Organization {name!r} not found. `regulars community create` creates it with its first community."
-        )
-    return found
-
-
 async def find_or_create_role(connection: Any, organization_id: int, name: str, now: datetime) -> Role:
     """Returns the role with this name; creates it if it is one of the presets. Raises UsageError for another name."""
     preset: NewRole | None = _PRESETS.get(name.lower())
@@ -161,8 +157,12 @@ async def find_or_create_role(connection: Any, organization_id: int, name: str, 
 
 
 async def _find_user(database: Database, email: str) -> User:
+    try:
+        normalized = users.normalize_email(email)
+    except ValidationError as error:
+        raise option_error(error) from None
     async with database.unscoped_connection() as connection:
-        found = await users.find_by_email(connection, users.normalize_email(email))
+        found = await users.find_by_email(connection, normalized)
     if found is None:
         raise UsageError(f"User {email!r} not found. `regulars user list` shows the users of an organization.")
     return found

@@ -1,14 +1,12 @@
 """`regulars verify`: checks stored values and counts against the facts."""
 
 from collections import Counter
-from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from regulars.cli.options import CommonOptions, UsageError, run_with_database
+from regulars.cli.options import CommonOptions, parse_instant, run_with_database
 from regulars.cli.progress import format_count, report_progress
-from regulars.core import timestamps
 from regulars.model import community as communities
 from regulars.model import verify_runs
 from regulars.model.verify_runs import VerifyRun
@@ -34,7 +32,7 @@ def verify_(
 
     Example: `regulars verify --community cdnow`
     """
-    instant = _parse_instant(as_of)
+    instant = parse_instant("--as-of", as_of)
 
     async def work(database: Database) -> int:
         total = 0
@@ -71,12 +69,3 @@ def verify_(
         return total
 
     return 1 if run_with_database(common, work) else 0
-
-
-def _parse_instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return timestamps.parse_timestamp(text)
-    except ValueError as error:
-        raise UsageError(f"--as-of {error}.") from None

@@ -1,12 +1,19 @@
 """`regulars webhook`: the webhooks of communities, their deliveries, and sending them again."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from cyclopts import App, Parameter
 
-from regulars.cli.options import CommonOptions, UsageError, load_settings, run_with_database
+from regulars.cli.options import (
+    ID_RANGE,
+    CommonOptions,
+    UsageError,
+    load_settings,
+    parse_instant,
+    run_with_database,
+)
 from regulars.cli.progress import format_table
 from regulars.model import community as communities
 from regulars.model import webhook_deliveries
@@ -29,7 +36,8 @@ webhook = App(
 )
 
 Slug = Annotated[str, Parameter(help="Slug of the community.")]
-Id = Annotated[int, Parameter(help="Id of the webhook.")]
+Id = Annotated[int, Parameter(validator=ID_RANGE, help="Id of the webhook.")]
+Status = Literal["pending", "delivered", "failed"]
 
 _EVERYTHING = {"page[size]": "500"}
 
@@ -85,7 +93,7 @@ def deliveries(
     webhook_id: Id,
     *,
     community: Slug,
-    status: Annotated[str | None, Parameter(help="pending, delivered or failed. Default: all.")] = None,
+    status: Annotated[Status | None, Parameter(help="Status of the deliveries. Default: all.")] = None,
     common: CommonOptions | None = None,
 ) -> int:
     """Lists the last 500 deliveries of a webhook, the newest first.
@@ -112,10 +120,12 @@ def resend(
     webhook_id: Id,
     *,
     community: Slug,
-    delivery: Annotated[int | None, Parameter(help="Id of one delivery. Default: those of the time range.")] = None,
+    delivery: Annotated[
+        int | None, Parameter(validator=ID_RANGE, help="Id of one delivery. Default: those of the time range.")
+    ] = None,
     start: Annotated[str | None, Parameter(name="--from", help="Time of the first event, included.")] = None,
     to: Annotated[str | None, Parameter(help="Time of the last event, excluded.")] = None,
-    status: Annotated[str | None, Parameter(help="pending, delivered or failed. Default: all.")] = None,
+    status: Annotated[Status | None, Parameter(help="Status of the deliveries. Default: all.")] = None,
     common: CommonOptions | None = None,
 ) -> int:
     """Sends a delivery, or those of a time range, again, each under the same id.
@@ -125,10 +135,9 @@ def resend(
     fields = {name: text for name, text in (("from", start), ("to", to), ("status", status)) if text is not None}
     if (delivery is None) == (not fields):
         raise UsageError("Name either --delivery, or --from, --to or --status.")
-    try:
-        selection = msgspec.convert(fields, ResendIn)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"--status: {error}.") from None
+    for name in ("from", "to"):
+        parse_instant(f"--{name}", fields.get(name))
+    selection = msgspec.convert(fields, ResendIn)
 
     async def work(database: Database, community_id: int) -> int:
         async with database.write_transaction(community_id) as scope:

@@ -1,6 +1,7 @@
 """Removes secrets and personal data from texts that are logged or stored, such as messages of errors."""
 
 import re
+from collections.abc import Iterable
 
 REDACTED = "***"
 
@@ -24,6 +25,15 @@ _PERSONAL_DATA = (
 
 def redact(text: str) -> str:
     """Returns a text without secrets and personal data."""
-    for pattern, replacement in (*_SECRETS, *_PERSONAL_DATA):
+    return _replace(text, (*_SECRETS, *_PERSONAL_DATA))
+
+
+def redact_secrets(text: str) -> str:
+    """Returns a text without secrets, for the person who has entered it."""
+    return _replace(text, _SECRETS)
+
+
+def _replace(text: str, patterns: Iterable[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in patterns:
         text = pattern.sub(replacement, text)
     return text

@@ -20,6 +20,8 @@ embedded PostgreSQL in the data directory, or the one of `REGULARS_DATABASE_URL`
 | 0 | Success. |
 | 1 | A failure, such as rejected rows, differences found by `regulars verify`, or a database that can't be reached. |
 | 2 | Invalid options or settings. |
+| 130, 143 | Interrupted by Ctrl-C, or stopped by SIGTERM. |
+| 141 | The reader of the output, such as `head`, has stopped. |
 
 Errors are one line on standard error. `REGULARS_LOG_LEVEL=debug` adds the traceback of unexpected errors.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from regulars.core import countries, money, timestamps
@@ -127,16 +128,12 @@ async def get_or_create_organization(connection: Any, name: str, now: datetime) 
 
 
 _CREATE = """
-WITH input AS (
-    SELECT coalesce($9, nextval(pg_get_serial_sequence('communities', 'id')))::int AS id
-),
-new_community AS (
+WITH new_community AS (
     INSERT INTO communities (
         id, organization_id, customer_id, loyalty_club_id, slug, name, country, timezone,
         currency, minor_digits, attributes, created_at, updated_at, void_statuses
     )
-    SELECT id, $1, coalesce($10, id), coalesce($11, id), $2, $3, $4, $5, $6, $7, $8, $12, $12, $13
-    FROM input
+    VALUES ($9::int, $1, coalesce($10, $9::int), coalesce($11, $9::int), $2, $3, $4, $5, $6, $7, $8, $12, $12, $13)
     RETURNING id
 )
 INSERT INTO cache_versions (community_id)
@@ -167,6 +164,10 @@ def _void_statuses(new: NewCommunity, default: tuple[str, ...]) -> tuple[str, ..
     return default if new.void_statuses is None else normalize_void_statuses(new.void_statuses)
 
 
+MAX_NUMBER = 2**31 - 1
+"""The highest id of a community, and number of a customer or a loyalty club."""
+
+
 def is_valid_slug(text: str) -> bool:
     """Whether a text is a valid slug of a community."""
     return bool(text) and all(letter.isalnum() or letter in "-_" for letter in text)
@@ -186,6 +187,10 @@ def _checked(new: NewCommunity) -> tuple[str, str, str]:
         errors["timezone"] = str(error)
     if not is_valid_slug(new.slug):
         errors["slug"] = "must be letters, digits, - and _"
+    for name in ("id", "customer_id", "loyalty_club_id"):
+        number = getattr(new, name)
+        if number is not None and not 1 <= number <= MAX_NUMBER:
+            errors[name] = f"is {number}. Allowed: 1 to {MAX_NUMBER}"
     if errors:
         raise ValidationError(errors)
     return found["country"], new.timezone, found["currency"]
@@ -197,34 +202,51 @@ async def create(connection: Any, new: NewCommunity, now: datetime) -> Community
     Raises ValidationError, also for a slug or number that another community has.
     """
     country, timezone, currency = _checked(new)
-    if await connection.fetchval("SELECT count(*) FROM communities WHERE slug = $1", new.slug):
-        raise ValidationError({"slug": "is taken by another community"})
+    if not new.name.strip():
+        raise ValidationError({"name": "must not be empty"})
     async with transaction(connection):
         organization = await get_or_create_organization(connection, new.organization or new.name, now)
-        if new.id is not None:
-            await connection.execute(f"SET LOCAL regulars.community_id = '{int(new.id)}'")
-        else:
-            # The row of cache versions belongs to the new community, whose id is not assigned yet.
-            next_id = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
-            await connection.execute(f"SET LOCAL regulars.community_id = '{int(next_id)}'")
-        chosen = int(await connection.fetchval("SELECT current_setting('regulars.community_id')"))
-        await connection.execute(
-            _CREATE,
-            organization,
-            new.slug,
-            new.name,
-            country,
-            timezone,
-            currency,
-            money.minor_digits(currency),
-            dict(new.attributes or {}),
-            chosen,
-            new.customer_id,
-            new.loyalty_club_id,
-            now,
-            list(_void_statuses(new, DEFAULT_VOID_STATUSES)),
-        )
+        chosen = new.id or await _next_id(connection)
+        # The row of cache versions belongs to the new community.
+        await connection.execute(f"SET LOCAL regulars.community_id = '{int(chosen)}'")
+        try:
+            await connection.execute(
+                _CREATE,
+                organization,
+                new.slug,
+                new.name,
+                country,
+                timezone,
+                currency,
+                money.minor_digits(currency),
+                dict(new.attributes or {}),
+                chosen,
+                new.customer_id,
+                new.loyalty_club_id,
+                now,
+                list(_void_statuses(new, DEFAULT_VOID_STATUSES)),
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise ValidationError({_UNIQUE[error.constraint_name]: "is taken by another community"}) from None
     return await get_by_id(connection, chosen)
+
+
+_UNIQUE = {
+    "communities_pkey": "id",
+    "communities_loyalty_club_id_key": "loyalty_club_id",
+    "communities_slug_key": "slug",
+}
+"""The field of each unique constraint."""
+
+
+async def _next_id(connection: Any) -> int:
+    """The next id that is free, and free as the number of a loyalty club, which it is by default."""
+    while True:
+        found: int = await connection.fetchval("SELECT nextval(pg_get_serial_sequence('communities', 'id'))::int")
+        if not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM communities WHERE $1 IN (id, loyalty_club_id))", found
+        ):
+            return found
 
 
 _UPDATE = """

@@ -28,11 +28,20 @@ def resolve_output(output: str | Path, *, may_be_folder: bool, endings: tuple[st
     if "://" in text:
         return text
     path = Path(text)
-    if not path.absolute().parent.is_dir():
-        raise InputNotFoundError(f"{text} can't be written: folder {path.parent} does not exist.")
-    if path.is_dir() and not (may_be_folder and not text.endswith(".csv") and _is_spark_output(path)):
+    if not may_be_folder or not path.is_dir():
+        require_file(text)
+    elif text.endswith(".csv") or not _is_spark_output(path):
         raise InputNotFoundError(f"{text} can't be written: it is a folder with other files.")
     return text
+
+
+def require_file(text: str) -> None:
+    """Raises InputNotFoundError for a path at which no file can be written."""
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise InputNotFoundError(f"{text} can't be written: folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise InputNotFoundError(f"{text} can't be written: it is a folder.")
 
 
 def _is_spark_output(folder: Path) -> bool:
