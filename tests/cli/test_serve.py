@@ -20,7 +20,7 @@ class Healthy(BaseHTTPRequestHandler):
         """Prints nothing."""
 
 
-def test_an_address_that_nobody_reads_is_printed_once() -> None:
+def test_an_address_is_printed_once_when_its_reader_has_left() -> None:
     stopped = threading.Event()
     printed: list[str] = []
 

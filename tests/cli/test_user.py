@@ -43,8 +43,8 @@ def test_a_user_is_created_listed_given_a_password_and_deactivated(command: Comm
             ),
         ),
         (
-            ("reset-password", "--email", "nobody@{slug}.example"),
-            "User 'nobody@{slug}.example' not found. `regulars user list` shows the users of an organization.",
+            ("reset-password", "--email", "unknown@{slug}.example"),
+            "User 'unknown@{slug}.example' not found. `regulars user list` shows the users of an organization.",
         ),
         (("deactivate", "--email", "ada"), "--email 'ada' is not an e-mail address. Example: ada@shop.example."),
     ],
