@@ -65,6 +65,19 @@ def test_a_schedule_of_every_hour_has_no_additional_run_for_a_skipped_hour(hour:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("minute", "expected"),
+    [
+        (0, ["01:00+11:00", "01:30+10:30", "02:00+10:30"]),
+        (20, ["01:20+11:00", "01:50+10:30", "02:20+10:30"]),
+        (45, ["01:45+11:00", "01:45+10:30", "02:45+10:30"]),
+    ],
+)
+def test_a_schedule_of_every_hour_runs_in_the_repeated_half_hour(minute: int, expected: list[str]) -> None:
+    found = runs(f"{minute} * * * *", "2026-04-05T00:50", 3, ZoneInfo("Australia/Lord_Howe"))
+    assert [each[11:] for each in found] == expected
+
+
 def test_skipped_times_of_a_step_run_after_the_gap() -> None:
     assert runs("*/20 * * * *", "2026-03-29T01:30", 3) == [
         "2026-03-29T01:40+01:00", "2026-03-29T03:00+02:00", "2026-03-29T03:20+02:00",

@@ -23,6 +23,7 @@ MAX_EXPRESSION_LENGTH = 200
 
 # No clock change is larger, except those that skip a day, which need no margin.
 _LARGEST_CLOCK_CHANGE = timedelta(hours=3)
+_HOUR = timedelta(hours=1)
 
 
 class CronError(ValueError):
@@ -35,7 +36,8 @@ class CronExpression:
 
     A local time that is skipped when the clocks change runs at the end of the gap, and one that is repeated runs the first
     time. If the hour is `*`, `0-23` or a step of these, a skipped time runs as long after the gap as it would be in it,
-    which for every hour is the next run, and a repeated time runs both times.
+    which for every hour is the next run, and a repeated time runs both times. Where half an hour is repeated, times of the
+    other half run in it as well, by the clock before the change: each bucket of an hour has a run.
     """
 
     text: str
@@ -93,8 +95,13 @@ class CronExpression:
         first, second = (local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         if self.text.split()[1].startswith(("*", "0-23")):
             # For a skipped time, fold=0 uses the offset before the gap.
-            return sorted({first, max(first, second)})
+            return sorted({first, max(first, second), first - self._lag(first)})
         return [first if first <= second else self._end_of_gap(second, first)]
+
+    def _lag(self, at: datetime) -> timedelta:
+        """By how much the clocks were put back within the hour before an instant."""
+        earlier, now = ((each.astimezone(self.zone)).utcoffset() or timedelta(0) for each in (at - _HOUR, at))
+        return max(timedelta(0), earlier - now)
 
     def _end_of_gap(self, before: datetime, after: datetime) -> datetime:
         """The instant between two others at which the offset of the zone changes."""
