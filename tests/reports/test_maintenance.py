@@ -56,6 +56,21 @@ async def test_a_change_of_the_time_zone_rebuilds_all_buckets(club: Club) -> Non
     assert await differences(club) == []
 
 
+async def test_buckets_of_members_are_in_the_former_time_zone_until_they_are_rebuilt(club: Club) -> None:
+    one = await create_profile(club, gender="female", joined_at="2026-10-20 20:30:00")
+    await take(club.database, club.community.id)
+    await compact(club.database, club.community.id)
+    club.clock.advance(hours=30)
+    await commit(club.database, club.community.id, lambda uow: update_community(uow, timezone="Asia/Kathmandu"))
+    await update_profile(club, one["id"], gender="male")
+    await take(club.database, club.community.id)
+    assert await buckets(club, "snapshot_rollups", "1d") == {"11-01 00:00", "11-02 00:00"}
+    assert await differences(club) == []
+    assert await compact_pending(club.database, club.community.id) > 0
+    assert await buckets(club, "snapshot_rollups", "1d") == {"10-31 18:15", "11-01 18:15"}
+    assert await differences(club) == []
+
+
 async def test_the_refresh_job_backfills_member_dimensions(club: Club) -> None:
     await create_profile(club, gender="female")
     async with club.database.write_transaction(club.community.id) as scope:

@@ -263,6 +263,7 @@ async def test_a_change_of_the_time_zone_rebuilds_all_buckets(shop: OfferClub) -
     await shop.load("offer_events", [event(1, "seen"), event(23, "used"), event(23.1, "used", location="web")])
     assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
     await shop.change_timezone("Asia/Kathmandu")
+    assert await differences(shop.club) == []
     assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 1
     assert await rebuild_if_stale(shop.club.database, shop.club.community.id) == 0
     async with shop.club.database.read_transaction(shop.club.community.id) as scope:

@@ -21,7 +21,7 @@ from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, in_communi
 from regulars.facts.links import Link
 from regulars.model import placeholders
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import event_statements, partitions, timezones
+from regulars.rollups import event_statements, partitions, timezones, verification
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -142,7 +142,7 @@ _REASSIGN = sql_files.load("regulars.facts", "link_visits_reassign")
 _REBUILD = sql_files.load(
     "regulars.facts", "link_visits_rebuild", buckets=event_statements.buckets(("visits",), 3, timezone="$2")
 )
-_VERIFY = sql_files.load("regulars.facts", "link_visits_verify")
+_VERIFY = verification.load("regulars.facts", "link_visits_verify")
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('regulars.visits'), $1)"
 
@@ -251,5 +251,5 @@ LINK_VISITS = FactType(
     reassign=reassign,
     rebuild=rebuild_if_stale,
     rollup_tables=("link_rollups",),
-    verify=partial(timed_events.find_discrepancies, _VERIFY),
+    verify=partial(timed_events.find_discrepancies, _VERIFY, _NAME),
 )

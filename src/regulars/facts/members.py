@@ -15,8 +15,7 @@ from regulars.facts.fact_type import Compaction, FactMetric, FactType
 from regulars.model import community as communities
 from regulars.model.community import Community
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import compaction, partitions, snapshots
-from regulars.rollups.intervals import GRANULARITIES
+from regulars.rollups import compaction, snapshots, timezones, verification
 from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
 
@@ -45,7 +44,7 @@ _NAME_TABLE = dict(zip_longest(map(ord, NAME_CHARACTERS[0]), NAME_CHARACTERS[1])
 _MEMBERS = sql_files.load("regulars.facts", "members_recompute")
 _APPEND_DELTAS = sql_files.load("regulars.facts", "members_append_deltas")
 _STORE = sql_files.load("regulars.facts", "members_store")
-_VERIFY_COUNTS = sql_files.load("regulars.facts", "members_verify")
+_VERIFY_COUNTS = verification.load("regulars.facts", "members_verify")
 _VERIFY_DIMENSIONS = sql_files.load("regulars.facts", "member_dimensions_verify")
 
 _RECOMPUTE = _MEMBERS + _APPEND_DELTAS + _STORE
@@ -162,9 +161,7 @@ async def _verify(scope: Scope, as_of: datetime | None) -> Sequence[Any]:
         *await scope.fetch(
             _VERIFY_DIMENSIONS, community.id, scope.now, personal_properties(community), *NAME_CHARACTERS
         ),
-        *await scope.fetch(
-            _VERIFY_COUNTS, community.id, scope.now, GRANULARITIES, partitions.retention_starts(scope.now)
-        ),
+        *await verification.find_discrepancies(scope, _VERIFY_COUNTS, await timezones.get_of_members(scope), scope.now),
         *await snapshots.find_discrepancies(scope),
     ]
 

@@ -20,7 +20,7 @@ from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, in_communi
 from regulars.facts.timed_events import ProfileIds
 from regulars.model import locations, placeholders
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import event_statements, partitions, profile_lock, timezones
+from regulars.rollups import event_statements, partitions, profile_lock, timezones, verification
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -123,7 +123,7 @@ _ERASE = sql_files.load("regulars.facts", "offer_events_erase", **_PARTS, bucket
 _REBUILD = sql_files.load(
     "regulars.facts", "offer_events_rebuild", buckets=event_statements.buckets(_DELTAS, 3, timezone="$2")
 )
-_VERIFY = sql_files.load("regulars.facts", "offer_events_verify")
+_VERIFY = verification.load("regulars.facts", "offer_events_verify")
 
 _LOCK = """
 SELECT FROM offers WHERE community_id = $1 AND id = ANY ($2::text::bigint[]) ORDER BY id FOR NO KEY UPDATE
@@ -208,5 +208,5 @@ OFFER_EVENTS = FactType(
     reassign=reassign,
     rebuild=rebuild_if_stale,
     rollup_tables=("offer_rollups",),
-    verify=partial(timed_events.find_discrepancies, _VERIFY),
+    verify=partial(timed_events.find_discrepancies, _VERIFY, _NAME),
 )

@@ -20,7 +20,7 @@ from regulars.facts.fact_type import FactType, RowOutcome, RowSchema, in_communi
 from regulars.facts.timed_events import ProfileIds
 from regulars.model import placeholders
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import event_statements, partitions, profile_lock, timezones
+from regulars.rollups import event_statements, partitions, profile_lock, timezones, verification
 from regulars.rollups.intervals import GRANULARITIES
 from regulars.storage import sql_files
 from regulars.storage.array_literals import array_literal
@@ -186,7 +186,7 @@ _REASSIGN = sql_files.load("regulars.facts", "sending_events_reassign", **_PARTS
 _REBUILD = sql_files.load(
     "regulars.facts", "sending_events_rebuild", buckets=event_statements.buckets(_DELTAS, 3, timezone="$2")
 )
-_VERIFY = sql_files.load("regulars.facts", "sending_events_verify", **_PARTS)
+_VERIFY = verification.load("regulars.facts", "sending_events_verify", **_PARTS)
 
 # Of the dispatches to a recipient in a sending that have any of some keys, the first one stays: by it the recipient counts.
 _SUPERSEDED_EVENTS = """
@@ -388,5 +388,5 @@ SENDING_EVENTS = FactType(
     rebuild=rebuild_if_stale,
     rollup_tables=("sending_rollups", "recipient_rollups"),
     empty_counts=("DELETE FROM recipient_rollups WHERE community_id = $1 AND count = 0",),
-    verify=partial(timed_events.find_discrepancies, _VERIFY),
+    verify=partial(timed_events.find_discrepancies, _VERIFY, _NAME),
 )

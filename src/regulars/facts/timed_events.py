@@ -9,8 +9,7 @@ from regulars.core.errors import ValidationError, field_error
 from regulars.facts.fact_type import RowOutcome
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
-from regulars.rollups import partitions, profile_lock
-from regulars.rollups.intervals import GRANULARITIES
+from regulars.rollups import profile_lock, timezones, verification
 from regulars.storage.database import Scope
 
 MAX_CLOCK_SKEW = timedelta(days=1)
@@ -59,11 +58,11 @@ async def write_valid(uow: UnitOfWork, rows: Sequence[E], record: RecordEvents[E
     return [error or next(outcomes) for error in errors]
 
 
-async def find_discrepancies(statement: str, scope: Scope, as_of: datetime | None) -> Sequence[Any]:
+async def find_discrepancies(statement: str, fact_type: str, scope: Scope, as_of: datetime | None) -> Sequence[Any]:
     """Returns the counts that differ from the events, by a statement that recounts them; none as of a timestamp."""
     if as_of is not None:
         return ()
-    return await scope.fetch(statement, scope.community_id, GRANULARITIES, partitions.retention_starts(scope.now))
+    return await verification.find_discrepancies(scope, statement, await timezones.get(scope, fact_type))
 
 
 async def resolve_profiles(scope: Scope, names: set[str | None]) -> ProfileIds:

@@ -5,7 +5,7 @@ Reads add stored counts and uncompacted deltas.
 
 from functools import partial
 
-from regulars.rollups import partitions, snapshots
+from regulars.rollups import partitions, snapshots, timezones
 from regulars.rollups.intervals import ALL_INTERVALS
 from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
@@ -108,15 +108,6 @@ async def compact_in_transaction(scope: Scope) -> int:
     return deltas
 
 
-_STORE_TIMEZONE = """
-INSERT INTO compaction_state AS stored (community_id, timezone)
-VALUES ($1, $2)
-ON CONFLICT (community_id) DO UPDATE
-SET timezone = excluded.timezone
-WHERE stored.timezone IS DISTINCT FROM excluded.timezone
-"""
-
-
 async def lock(scope: Scope) -> str | None:
     """Locks counts and rollups until the end of the transaction, for a writer that updates them itself.
 
@@ -128,9 +119,7 @@ async def lock(scope: Scope) -> str | None:
     if current["is_changed"]:
         await compact_in_transaction(scope)
         return None
-    timezone: str = current["timezone"]
-    await scope.execute(_STORE_TIMEZONE, scope.community_id, timezone)
-    return timezone
+    return await timezones.ensure_of_members(scope)
 
 
 async def _rebuild(scope: Scope, timezone: str) -> None:

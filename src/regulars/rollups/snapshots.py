@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from regulars.rollups import partitions
+from regulars.rollups import partitions, timezones, verification
 from regulars.rollups.intervals import HOURLY_AND_UP
 from regulars.storage import sql_files
 from regulars.storage.database import Database, Scope
@@ -17,20 +17,9 @@ _GRANULARITIES = [interval.code for interval in HOURLY_AND_UP]
 _TAKE = sql_files.load("regulars.rollups", "snapshots_take")
 _RECOUNT = sql_files.load("regulars.rollups", "snapshots_recount")
 _REBUILD = sql_files.load("regulars.rollups", "snapshots_rebuild")
-_VERIFY = sql_files.load("regulars.rollups", "snapshots_verify")
+_VERIFY = verification.load("regulars.rollups", "snapshots_verify")
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext('regulars.snapshots'), $1)"
-_ZONE = "SELECT timezone, day_number($2, timezone) AS day FROM communities WHERE id = $1"
-
-
-# Without it the first compaction after a change of the time zone would not build the rollups again.
-_STORE_TIMEZONE = """
-INSERT INTO compaction_state AS stored (community_id, timezone)
-SELECT id, timezone
-FROM communities
-WHERE id = $1 AND NOT EXISTS (SELECT FROM compaction_state WHERE community_id = $1 AND timezone IS NOT NULL)
-ON CONFLICT (community_id) DO UPDATE
-SET timezone = coalesce(stored.timezone, excluded.timezone)
-"""
+_DAY = "SELECT day_number($2, timezone) FROM communities WHERE id = $1"
 
 
 def slot(now: datetime) -> datetime:
@@ -61,15 +50,12 @@ async def take(database: Database, community_id: int) -> int:
 async def _take(database: Database, community_id: int) -> int:
     async with database.write_transaction(community_id) as scope:
         await lock(scope)
-        await scope.execute(_STORE_TIMEZONE, community_id)
-        at = slot(scope.now)
-        community = await scope.fetchrow(_ZONE, community_id, scope.now)
         changed: int = await scope.fetchval(
             _TAKE,
             community_id,
-            at,
-            community["day"],
-            community["timezone"],
+            slot(scope.now),
+            await scope.fetchval(_DAY, community_id, scope.now),
+            await timezones.ensure_of_members(scope),
             _GRANULARITIES,
             _retention_starts(scope.now),
         )
@@ -82,13 +68,11 @@ async def recount(scope: Scope, profile_ids: Collection[UUID]) -> int:
     Used after an erasure and for backfilled memberships. Returns the number of periods in which they are counted.
     """
     await lock(scope)
-    await scope.execute(_STORE_TIMEZONE, scope.community_id)
-    zone = await scope.fetchval("SELECT timezone FROM communities WHERE id = $1", scope.community_id)
     periods: int = await scope.fetchval(
         _RECOUNT,
         scope.community_id,
         sorted(profile_ids),
-        zone,
+        await timezones.ensure_of_members(scope),
         _GRANULARITIES,
         _retention_starts(scope.now),
         slot(scope.now),
@@ -112,4 +96,5 @@ async def profiles_with_new_memberships(scope: Scope, profile_ids: Collection[UU
 
 async def find_discrepancies(scope: Scope) -> Sequence[Any]:
     """Returns what is stored of snapshots and differs from the members that were counted in them."""
-    return await scope.fetch(_VERIFY, scope.community_id, _GRANULARITIES, _retention_starts(scope.now))
+    timezone = await timezones.get_of_members(scope)
+    return await verification.find_discrepancies(scope, _VERIFY, timezone, intervals=HOURLY_AND_UP)

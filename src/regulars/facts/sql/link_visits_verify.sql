@@ -1,9 +1,6 @@
 -- What is stored of the links of community $1 and differs from what their visits say: rollups of the granularities $2,
--- each from the bucket $3 on; and references to rows that do not exist.
-WITH community AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-granularities AS MATERIALIZED (
+-- each from the bucket $3 on, by the clock of time zone $4; and references to rows that do not exist.
+WITH granularities AS MATERIALIZED (
     SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
     FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
 ),
@@ -17,9 +14,8 @@ recomputed_rollups AS MATERIALIZED (
         SELECT
             v.link_id, coalesce(v.visitor_no, 0) AS visitor_no, granularities.granularity,
             granularities.retention_start,
-            bucket_start(v.visited_at, granularities.granularity, community.timezone) AS bucket
+            bucket_start(v.visited_at, granularities.granularity, $4) AS bucket
         FROM visits AS v
-        CROSS JOIN community
         CROSS JOIN granularities
         OFFSET 0
     ) AS bucketed

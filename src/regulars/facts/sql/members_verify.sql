@@ -1,11 +1,7 @@
--- What is stored of the members of community $1 and differs from what the facts say at $2; rollups of the granularities
--- $3, each from the bucket $4 on. Recomputed in another way than recorded: not from spans, but from the groups of each
--- profile before and after each timestamp at which something changed. Earlier states of a profile are only known from
--- member_dimension_history.
-WITH community AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-own AS MATERIALIZED (
+-- What is stored of the members of community $1 and differs from what the facts say at $5; rollups, see bucket_totals.sql.
+-- Recomputed in another way than recorded: not from spans, but from the groups of each profile before and after each
+-- timestamp at which something changed. Earlier states of a profile are only known from member_dimension_history.
+WITH own AS MATERIALIZED (
     SELECT p.*, m.valid_from, coalesce(m.next_change_at, 'infinity') AS next_change_at
     FROM profiles AS p
     LEFT JOIN members AS m ON m.community_id = $1 AND m.profile_id = p.profile_id
@@ -75,7 +71,7 @@ effective_memberships AS MATERIALIZED (
     SELECT m.profile_id, m.id, m.type, m.occurred_at AS at
     FROM memberships AS m
     JOIN own ON own.profile_id = m.profile_id
-    WHERE m.community_id = $1 AND m.is_effective AND m.occurred_at <= $2 AND m.occurred_at < own.next_change_at
+    WHERE m.community_id = $1 AND m.is_effective AND m.occurred_at <= $5 AND m.occurred_at < own.next_change_at
 ),
 membership_lists AS MATERIALIZED (
     SELECT profile_id, array_agg(at ORDER BY at, id) AS at, array_agg(type ORDER BY at, id) AS types
@@ -130,125 +126,86 @@ uncompacted AS MATERIALIZED (
     FROM group_count_deltas
     WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
 ),
-granularities AS MATERIALIZED (
-    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
-    FROM unnest($3::text[], $4::timestamptz[]) AS granularities (granularity, retention_start)
-),
-group_rollup_totals AS MATERIALIZED (
-    SELECT granularity, bucket, group_name, sum(stored) AS stored, sum(recomputed) AS recomputed
-    FROM (
-        SELECT r.granularity, r.bucket, r.grouping_type || ':' || r.grouping_value AS group_name, r.delta AS stored,
-            0 AS recomputed
-        FROM group_rollups AS r
-        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
-        WHERE r.community_id = $1
-        UNION ALL
-        SELECT granularity, bucket, group_name, stored, recomputed
-        FROM (
-            SELECT granularities.granularity, granularities.retention_start,
-                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket, group_name, stored,
-                   recomputed
-            FROM (
-                SELECT group_name, bucket AS at, delta AS stored, 0 AS recomputed FROM uncompacted
-                UNION ALL
-                SELECT group_name, at, 0, delta FROM group_changes
-            ) AS changes
-            CROSS JOIN granularities
-            CROSS JOIN community
-            OFFSET 0
-        ) AS bucketed
-        WHERE bucket >= retention_start
-    ) AS both_ways
-    GROUP BY granularity, bucket, group_name
-),
-stored_flows AS MATERIALIZED (
-    SELECT
-        r.granularity, r.bucket, r.dimension_set, r.type, r.optin_channel, r.optin_subchannel, r.optin_platform, r.gender,
-        r.age, r.consents_true, r.consents_false, r.count
-    FROM balance_rollups AS r
-    JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
-    WHERE r.community_id = $1
-),
--- Joins and leaves with all dimensions are compared with what was counted of the memberships.
-flow_totals AS MATERIALIZED (
-    SELECT
-        granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-        consents_false, sum(stored) AS stored, sum(recomputed) AS recomputed
-    FROM (
-        SELECT
-            granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-            consents_false, count AS stored, 0 AS recomputed
-        FROM stored_flows
-        WHERE dimension_set = 'all'
-        UNION ALL
-        SELECT
-            granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-            consents_false, stored, recomputed
-        FROM (
-            SELECT
-                changes.*, granularities.granularity, granularities.retention_start,
-                bucket_start(changes.at, granularities.granularity, community.timezone) AS bucket
-            FROM (
-                SELECT
-                    bucket AS at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-                    consents_false, delta AS stored, 0 AS recomputed
-                FROM member_flow_deltas
-                WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
-                UNION ALL
-                SELECT
-                    occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-                    consents_false, 0, 1
-                FROM membership_events
-                WHERE community_id = $1 AND is_counted
-            ) AS changes
-            CROSS JOIN granularities
-            CROSS JOIN community
-            OFFSET 0
-        ) AS bucketed
-        WHERE bucket >= retention_start
-    ) AS both_ways
-    GROUP BY granularity, bucket, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
-        consents_false
-),
--- Those with fewer dimensions are compared with the sums of those with all.
-flow_sums AS MATERIALIZED (
+balance AS MATERIALIZED (
     SELECT
         granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
-        consents_true, consents_false, sum(stored) AS stored, sum(recomputed) AS recomputed
+        consents_true, consents_false, count
+    FROM balance_rollups
+    WHERE community_id = $1
+),
+-- Joins and leaves with fewer dimensions than all are compared with the sums of those with all.
+balance_sums AS (
+    SELECT
+        granularity, bucket,
+        CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
+            WHEN 63 THEN ''
+            WHEN 31 THEN 'optin_channel'
+            WHEN 47 THEN 'optin_subchannel'
+            WHEN 55 THEN 'optin_platform'
+            WHEN 59 THEN 'gender'
+            WHEN 61 THEN 'age'
+            WHEN 62 THEN 'consents'
+        END AS dimension_set,
+        type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false,
+        sum(count) AS count
+    FROM balance
+    WHERE dimension_set = 'all'
+    GROUP BY granularity, bucket, type, GROUPING SETS (
+        (),
+        (optin_channel),
+        (optin_subchannel),
+        (optin_platform),
+        (gender),
+        (age),
+        (consents_true, consents_false)
+    )
+),
+stored_buckets AS (
+    SELECT
+        'group ' || grouping_type || ':' || grouping_value AS key, 'change' AS counted, granularity, bucket, delta AS stored,
+        0 AS recomputed
+    FROM group_rollups
+    WHERE community_id = $1
+    UNION ALL
+    SELECT
+        concat_ws(' by ', 'balance', nullif(dimension_set, '')),
+        ROW(
+            type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        )::text,
+        granularity, bucket, stored, recomputed
+    FROM (
+        SELECT *, count AS stored, 0 AS recomputed FROM balance
+        UNION ALL
+        SELECT *, 0, count FROM balance_sums
+    ) AS joins_and_leaves
+),
+changes AS (
+    SELECT 'group ' || group_name AS key, 'change' AS counted, bucket AS at, delta AS stored, 0 AS recomputed
+    FROM uncompacted
+    UNION ALL
+    SELECT 'group ' || group_name, 'change', at, 0, delta FROM group_changes
+    UNION ALL
+    SELECT
+        'balance by all',
+        ROW(
+            type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
+        )::text,
+        at, stored, recomputed
     FROM (
         SELECT
-            granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
-            consents_true, consents_false, count AS stored, 0 AS recomputed
-        FROM stored_flows
-        WHERE dimension_set <> 'all'
+            bucket AS at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+            consents_false, delta AS stored, 0 AS recomputed
+        FROM member_flow_deltas
+        WHERE community_id = $1 AND recorded_xid >= (SELECT watermark FROM state)
         UNION ALL
         SELECT
-            granularity, bucket,
-            CASE grouping(optin_channel, optin_subchannel, optin_platform, gender, age, consents_true)
-                WHEN 63 THEN ''
-                WHEN 31 THEN 'optin_channel'
-                WHEN 47 THEN 'optin_subchannel'
-                WHEN 55 THEN 'optin_platform'
-                WHEN 59 THEN 'gender'
-                WHEN 61 THEN 'age'
-                WHEN 62 THEN 'consents'
-            END,
-            type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false, 0, sum(count)
-        FROM stored_flows
-        WHERE dimension_set = 'all'
-        GROUP BY granularity, bucket, type, GROUPING SETS (
-            (),
-            (optin_channel),
-            (optin_subchannel),
-            (optin_platform),
-            (gender),
-            (age),
-            (consents_true, consents_false)
-        )
-    ) AS both_ways
-    GROUP BY granularity, bucket, dimension_set, type, optin_channel, optin_subchannel, optin_platform, gender, age,
-        consents_true, consents_false
-)
+            occurred_at, type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true,
+            consents_false, 0, 1
+        FROM membership_events
+        WHERE community_id = $1 AND is_counted
+    ) AS joins_and_leaves
+),
+-- include: bucket_totals
 SELECT key, name, stored, recomputed
 FROM (
     SELECT 'profile ' || own.profile_id AS key, 'groups' AS name,
@@ -283,24 +240,7 @@ FROM (
     ) AS counted
     GROUP BY group_name
     UNION ALL
-    SELECT 'group ' || group_name, 'change in the ' || granularity || ' from ' || bucket, stored::text,
-        recomputed::text FROM group_rollup_totals
-    UNION ALL
-    SELECT
-        'balance',
-        concat_ws(
-            ' ', type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
-        ) || ' in the ' || granularity || ' from ' || bucket,
-        stored::text, recomputed::text
-    FROM flow_totals
-    UNION ALL
-    SELECT
-        concat_ws(' by ', 'balance', nullif(dimension_set, '')),
-        concat_ws(
-            ' ', type, optin_channel, optin_subchannel, optin_platform, gender, age, consents_true, consents_false
-        ) || ' in the ' || granularity || ' from ' || bucket,
-        stored::text, recomputed::text
-    FROM flow_sums
-) AS changes
+    SELECT key, name, stored, recomputed FROM bucket_totals
+) AS compared
 WHERE stored IS DISTINCT FROM recomputed
 ORDER BY key, name

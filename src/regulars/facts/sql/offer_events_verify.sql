@@ -1,13 +1,6 @@
--- What is stored of the offers of community $1 and differs from what their events say: counters, and rollups of the
--- granularities $2, each from the bucket $3 on; and references to rows that do not exist.
-WITH community AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-granularities AS MATERIALIZED (
-    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
-    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
-),
-events AS MATERIALIZED (
+-- What is stored of the offers of community $1 and differs from what their events say: counters, and rollups, see
+-- bucket_totals.sql; and references to rows that do not exist.
+WITH events AS MATERIALIZED (
     SELECT
         offer_id, offer_event_name(event_type) AS event_type, occurred_at, coalesce(location_id, 0) AS location_id,
         profile_id
@@ -26,20 +19,20 @@ stored_counters AS MATERIALIZED (
     ) AS counters (name, count)
     WHERE o.community_id = $1
 ),
-recomputed_rollups AS MATERIALIZED (
-    SELECT offer_id, granularity, bucket, event_type, location_id, count(*) AS count
-    FROM (
-        SELECT
-            e.offer_id, e.event_type, e.location_id, granularities.granularity, granularities.retention_start,
-            bucket_start(e.occurred_at, granularities.granularity, community.timezone) AS bucket
-        FROM events AS e
-        CROSS JOIN community
-        CROSS JOIN granularities
-        OFFSET 0
-    ) AS bucketed
-    WHERE bucket >= retention_start
-    GROUP BY offer_id, granularity, bucket, event_type, location_id
-)
+stored_buckets AS (
+    SELECT
+        'offer ' || offer_id AS key, event_type || ' at ' || location_id AS counted, granularity, bucket, count AS stored,
+        0 AS recomputed
+    FROM offer_rollups
+    WHERE community_id = $1
+),
+changes AS (
+    SELECT
+        'offer ' || offer_id AS key, event_type || ' at ' || location_id AS counted, occurred_at AS at, 0 AS stored,
+        1 AS recomputed
+    FROM events
+),
+-- include: bucket_totals
 SELECT key, name, stored, recomputed
 FROM (
     SELECT
@@ -51,19 +44,7 @@ FROM (
     ) AS counters
     GROUP BY offer_id, name
     UNION ALL
-    SELECT
-        'offer ' || offer_id,
-        event_type || ' at ' || location_id || ' in the ' || granularity || ' from ' || bucket,
-        sum(stored)::text, sum(recomputed)::text
-    FROM (
-        SELECT r.offer_id, r.event_type, r.location_id, r.granularity, r.bucket, r.count AS stored, 0 AS recomputed
-        FROM offer_rollups AS r
-        JOIN granularities AS g ON g.granularity = r.granularity AND r.bucket >= g.retention_start
-        WHERE r.community_id = $1
-        UNION ALL
-        SELECT offer_id, event_type, location_id, granularity, bucket, 0, count FROM recomputed_rollups
-    ) AS rollups
-    GROUP BY offer_id, event_type, location_id, granularity, bucket
+    SELECT key, name, stored, recomputed FROM bucket_totals
     UNION ALL
     SELECT
         'offer ' || o.id, 'first_event_at, last_event_at', concat_ws(' ', o.first_event_at, o.last_event_at),

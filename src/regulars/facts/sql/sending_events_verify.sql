@@ -1,14 +1,7 @@
 -- What is stored of the sendings of community $1 and differs from what their events say: dispatches, counters, daily
--- uniques, and rollups of the granularities $2, each from the bucket $3 on.
+-- uniques, and rollups, see bucket_totals.sql.
 WITH
 -- include: counted_types
-community AS MATERIALIZED (
-    SELECT timezone FROM communities WHERE id = $1
-),
-granularities AS MATERIALIZED (
-    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
-    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
-),
 events AS MATERIALIZED (
     SELECT dispatch_id, sending_id, event_type, occurred_at FROM sending_events WHERE community_id = $1
 ),
@@ -92,33 +85,27 @@ stored_counters AS MATERIALIZED (
     ) AS counters (name, count)
     WHERE s.community_id = $1
 ),
-stored_rollups AS MATERIALIZED (
-    SELECT sending_id, granularity, bucket, event_type AS counted, count
+stored_buckets AS (
+    SELECT
+        'sending ' || sending_id AS key, event_type AS counted, granularity, bucket, count AS stored, 0 AS recomputed
     FROM sending_rollups
     WHERE community_id = $1
     UNION ALL
-    SELECT sending_id, granularity, bucket, 'recipients ' || concat_ws(' ', gender, age, optin_platform, country), count
+    SELECT
+        'sending ' || sending_id, 'recipients ' || concat_ws(' ', gender, age, optin_platform, country), granularity,
+        bucket, count, 0
     FROM recipient_rollups
     WHERE community_id = $1
 ),
-recomputed_rollups AS MATERIALIZED (
-    SELECT sending_id, granularity, bucket, counted, count(*) AS count
-    FROM (
-        SELECT
-            facts.sending_id, facts.counted, granularities.granularity, granularities.retention_start,
-            bucket_start(facts.occurred_at, granularities.granularity, community.timezone) AS bucket
-        FROM (
-            SELECT sending_id, occurred_at, sending_event_name(event_type) AS counted FROM events
-            UNION ALL
-            SELECT sending_id, transmitted_at, 'recipients ' || dimensions FROM first_transmissions
-        ) AS facts
-        CROSS JOIN community
-        JOIN granularities ON granularities.granularity <> '5m' OR facts.counted NOT LIKE 'recipients %'
-        OFFSET 0
-    ) AS bucketed
-    WHERE bucket >= retention_start
-    GROUP BY sending_id, granularity, bucket, counted
-)
+changes AS (
+    SELECT
+        'sending ' || sending_id AS key, sending_event_name(event_type) AS counted, occurred_at AS at, 0 AS stored,
+        1 AS recomputed
+    FROM events
+    UNION ALL
+    SELECT 'sending ' || sending_id, 'recipients ' || dimensions, transmitted_at, 0, 1 FROM first_transmissions
+),
+-- include: bucket_totals
 SELECT key, name, stored, recomputed
 FROM (
     SELECT
@@ -130,17 +117,9 @@ FROM (
     ) AS counters
     GROUP BY sending_id, name
     UNION ALL
-    SELECT
-        'sending ' || sending_id, counted || ' in the ' || granularity || ' from ' || bucket, sum(stored)::text,
-        sum(recomputed)::text
-    FROM (
-        SELECT r.sending_id, r.counted, r.granularity, r.bucket, r.count AS stored, 0 AS recomputed
-        FROM stored_rollups AS r
-        JOIN granularities AS g ON g.granularity = r.granularity AND r.bucket >= g.retention_start
-        UNION ALL
-        SELECT sending_id, counted, granularity, bucket, 0, count FROM recomputed_rollups
-    ) AS rollups
-    GROUP BY sending_id, counted, granularity, bucket
+    SELECT key, name, stored, recomputed
+    FROM bucket_totals
+    WHERE granularity <> '5m' OR counted NOT LIKE 'recipients %'
     UNION ALL
     SELECT
         'sending ' || sending_id,

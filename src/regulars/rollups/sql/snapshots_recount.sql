@@ -1,6 +1,6 @@
--- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6, by the clock of time zone $3:
--- by their memberships, or not at all if they were erased. Updates the rollups of the granularities $4, each from the
--- bucket $5 on (null: all). Returns the number of periods in which the profiles are counted.
+-- Recounts profiles $2 of community $1 in all past snapshots, up to the last one at $6: by their memberships, or not at
+-- all if they were erased. Updates the rollups of the granularities $4, each from the bucket $5 on (null: all), by the
+-- clock of time zone $3. Returns the number of periods in which the profiles are counted.
 --
 -- Earlier statements locked the snapshots and the profiles.
 WITH stored_periods AS MATERIALIZED (
@@ -46,7 +46,7 @@ aged AS MATERIALIZED (
                 CAST(
                     make_date(birth_date / 10000 + min_age, birth_date / 100 % 100, 1) + (birth_date % 100 - 1)
                     AS timestamp
-                ) AT TIME ZONE $3 AS turn
+                ) AT TIME ZONE (SELECT timezone FROM communities WHERE id = $1) AS turn
             FROM age_groups()
             WHERE birth_date IS NOT NULL
             UNION ALL

@@ -1,6 +1,6 @@
--- Takes a snapshot of community $1 at $2, on day $3 of time zone $4: updates the rollups of the granularities $5, each
--- from the bucket $6 on (null: all). Returns the number of members that are counted differently than in the snapshot
--- before.
+-- Takes a snapshot of community $1 at $2, on day $3: updates the rollups of the granularities $5, each from the bucket $6
+-- on (null: all), by the clock of time zone $4. Returns the number of members that are counted differently than in the
+-- snapshot before.
 --
 -- An earlier statement locked the snapshots. Only members that changed since the last snapshot are read; on another day
 -- all are, because of their ages.

@@ -1,19 +1,6 @@
 -- What is stored of the snapshots of community $1 and differs from the periods in which members were counted: counts, and
--- rollups of the granularities $2, each from the bucket $3 on; and periods that differ from the members as the last
--- snapshot saw them.
---
--- Buckets are those of the time zone by whose clock they were built: after a change they are built again in the background.
-WITH community AS MATERIALIZED (
-    SELECT coalesce(compaction_state.timezone, communities.timezone) AS timezone
-    FROM communities
-    LEFT JOIN compaction_state ON compaction_state.community_id = $1
-    WHERE communities.id = $1
-),
-granularities AS MATERIALIZED (
-    SELECT granularity, coalesce(retention_start, '-infinity') AS retention_start
-    FROM unnest($2::text[], $3::timestamptz[]) AS granularities (granularity, retention_start)
-),
-periods AS MATERIALIZED (
+-- rollups, see bucket_totals.sql; and periods that differ from the members as the last snapshot saw them.
+WITH periods AS MATERIALIZED (
     SELECT profile_id, valid_from, valid_to, dimensions_hash FROM snapshot_members WHERE community_id = $1
 ),
 counts AS MATERIALIZED (
@@ -37,32 +24,22 @@ unchanged_members AS MATERIALIZED (
     JOIN snapshot_state AS state ON state.community_id = $1 AND m.recorded_xid < state.watermark
     WHERE m.community_id = $1
 ),
-rollup_totals AS MATERIALIZED (
-    SELECT granularity, bucket, dimensions_hash, sum(stored) AS stored, sum(recomputed) AS recomputed
+stored_buckets AS (
+    SELECT
+        'snapshots of ' || dimensions_hash AS key, 'change' AS counted, granularity, bucket, delta AS stored, 0 AS recomputed
+    FROM snapshot_rollups
+    WHERE community_id = $1
+),
+changes AS (
+    SELECT 'snapshots of ' || dimensions_hash AS key, 'change' AS counted, at, 0 AS stored, sum(delta) AS recomputed
     FROM (
-        SELECT r.granularity, r.bucket, r.dimensions_hash, r.delta AS stored, 0 AS recomputed
-        FROM snapshot_rollups AS r
-        JOIN granularities ON granularities.granularity = r.granularity AND r.bucket >= granularities.retention_start
-        WHERE r.community_id = $1
+        SELECT dimensions_hash, valid_from AS at, 1 AS delta FROM periods
         UNION ALL
-        SELECT granularity, bucket, dimensions_hash, 0, delta
-        FROM (
-            SELECT
-                granularities.granularity, granularities.retention_start, edges.dimensions_hash, edges.delta,
-                bucket_start(edges.at, granularities.granularity, community.timezone) AS bucket
-            FROM (
-                SELECT dimensions_hash, valid_from AS at, 1 AS delta FROM periods
-                UNION ALL
-                SELECT dimensions_hash, valid_to, -1 FROM periods WHERE valid_to < 'infinity'
-            ) AS edges
-            CROSS JOIN granularities
-            CROSS JOIN community
-            OFFSET 0
-        ) AS bucketed
-        WHERE bucket >= retention_start
-    ) AS both_ways
-    GROUP BY granularity, bucket, dimensions_hash
-)
+        SELECT dimensions_hash, valid_to, -1 FROM periods WHERE valid_to < 'infinity'
+    ) AS edges
+    GROUP BY dimensions_hash, at
+),
+-- include: bucket_totals
 SELECT key, name, stored, recomputed
 FROM (
     SELECT
@@ -82,10 +59,7 @@ FROM (
     FROM (SELECT DISTINCT dimensions_hash FROM periods) AS counted
     WHERE NOT EXISTS (SELECT FROM counts WHERE counts.dimensions_hash = counted.dimensions_hash)
     UNION ALL
-    SELECT
-        'snapshots of ' || dimensions_hash, 'change in the ' || granularity || ' from ' || bucket, stored::text,
-        recomputed::text
-    FROM rollup_totals
+    SELECT key, name, stored, recomputed FROM bucket_totals
     UNION ALL
     SELECT
         'profile ' || m.profile_id, 'dimensions in the last snapshot', open.dimensions_hash::text,
