@@ -18,6 +18,7 @@ from regulars.query.parser.request import parse_field_metadata_request
 from regulars.reports.registry import REPORTS_BY_NAME
 from regulars.rollups.snapshots import profiles_with_new_memberships, recount, slot, take
 from reports.source_rows import fetch_timeseries_rows
+from reports.test_maintenance import differences
 
 
 async def seen(club: Club, *fields: str, interval: str = "1h", hours: int = 6, width: int = 1) -> dict[Any, Any]:
@@ -80,6 +81,18 @@ async def test_an_age_changes_with_the_day(club: Club) -> None:
     club.clock.advance(days=1)
     await take(club.database, club.community.id)
     assert await seen(club, "age", hours=2) == {("20-24", 0): 1}
+
+
+async def test_a_recount_before_the_first_snapshot_of_a_day_counts_the_age_of_that_day(club: Club) -> None:
+    one = await create_profile(club, birth_year=2006, birth_month=11, birth_day=2, joined_at="2026-10-30 10:00:00")
+    await take(club.database, club.community.id)
+    club.clock.advance(hours=24, minutes=5)
+    async with club.database.write_transaction(club.community.id) as scope:
+        await recount(scope, [UUID(one["id"])])
+    assert await differences(club) == []
+    await take(club.database, club.community.id)
+    assert await seen(club, "age", hours=1) == {("20-24", 0): 1}
+    assert await differences(club) == []
 
 
 async def test_backfilled_memberships_are_counted_in_past_snapshots(club: Club) -> None:

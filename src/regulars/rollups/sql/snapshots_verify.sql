@@ -12,16 +12,20 @@ counts AS MATERIALIZED (
     FROM snapshot_counts
     WHERE community_id = $1
 ),
--- No commit has changed these members since the last snapshot.
+-- No commit has changed these members since the last snapshot. One that counted them again on a later day, for
+-- backfilled memberships, has counted them with their age on that day.
 unchanged_members AS MATERIALIZED (
     SELECT
-        m.profile_id,
+        m.profile_id, open.dimensions_hash AS stored,
         CASE WHEN m.is_member THEN CAST(md5(CAST(ROW(
-            m.optin_channel, m.optin_subchannel, m.optin_platform, m.gender, age_group(m.birth_date, state.day), m.country,
-            m.consents_true, m.consents_false
-        ) AS text)) AS uuid) END AS dimensions_hash
+            m.optin_channel, m.optin_subchannel, m.optin_platform, m.gender,
+            age_group(m.birth_date, greatest(state.day, day_number(open.valid_from, community.timezone))),
+            m.country, m.consents_true, m.consents_false
+        ) AS text)) AS uuid) END AS recomputed
     FROM members AS m
+    JOIN communities AS community ON community.id = $1
     JOIN snapshot_state AS state ON state.community_id = $1 AND m.recorded_xid < state.watermark
+    LEFT JOIN periods AS open ON open.profile_id = m.profile_id AND open.valid_to = 'infinity'
     WHERE m.community_id = $1
 ),
 stored_buckets AS (
@@ -61,11 +65,8 @@ FROM (
     UNION ALL
     SELECT key, name, stored, recomputed FROM bucket_totals
     UNION ALL
-    SELECT
-        'profile ' || m.profile_id, 'dimensions in the last snapshot', open.dimensions_hash::text,
-        m.dimensions_hash::text
-    FROM unchanged_members AS m
-    LEFT JOIN periods AS open ON open.profile_id = m.profile_id AND open.valid_to = 'infinity'
+    SELECT 'profile ' || profile_id, 'dimensions in the last snapshot', stored::text, recomputed::text
+    FROM unchanged_members
     UNION ALL
     SELECT 'profile ' || p.profile_id, 'snapshots', 'counted', NULL
     FROM (SELECT DISTINCT profile_id FROM periods) AS p
