@@ -18,9 +18,6 @@ TRANSACTIONS = "/api/v3/transactions"
 PROFILES = "/api/v3/profiles"
 GIVE_UP_SECONDS = 60.0
 """Seconds after which a write without a response is abandoned."""
-_QUOTED = b'"rejected":[{'
-"""In a response that quotes rejected rows."""
-
 MAX_REQUESTS = 400
 """Maximum number of requests that a ledger records to be repeated."""
 
@@ -87,10 +84,6 @@ class Writer:
         if answer.status_code != status:
             self.ledger.unanswered.update(receipts)
         assert answer.status_code == status, f"POST {path}: {answer.status_code} {answer.text[:300]}"
-        found = json.loads(answer.content, parse_float=Decimal)
-        if _QUOTED in answer.content:
-            # The purge of any profile erases it.
-            return found
         request = Request(path, content, content_type, key, answer.status_code, answer.content)
         if len(self.ledger.requests) < MAX_REQUESTS:
             self.ledger.requests.append(request)
@@ -100,7 +93,7 @@ class Writer:
             again, _ = await self.send_until_answered("POST", path, content, headers, receipts)
             same = (again.status_code, again.content) == (answer.status_code, answer.content)
             assert same, f"POST {path} again: {again.status_code} {again.text[:300]}, before: {answer.text[:300]}"
-        return found
+        return json.loads(answer.content, parse_float=Decimal)
 
     async def change(self, method: str, path: str, body: object, status: int, receipt: str = "") -> None:
         """Sends a request that changes or deletes something until it is answered.

@@ -41,6 +41,20 @@ def test_invalid_rows_are_grouped_with_their_transaction(write_file: WriteFile) 
     assert groups[1][1] == RejectedRow(4, {"": "is not UTF-8 (--encoding states another encoding)"}, "a")
 
 
+def test_messages_of_lines_that_are_buffered_on_disk_can_be_stored_without_the_values_that_they_quote(
+    write_file: WriteFile,
+) -> None:
+    content = HEADER + b"a,,2026-01-01,1\nb,,2026-01-01,1\na,,2026-01-01,x\n"
+    source = files.inspect_file(write_file("sales.csv", content))
+    *_, group = group_lines.group_lines(lambda: source.rows(TRANSACTIONS))
+    assert isinstance(group, list)
+    rejected = group[1]
+    assert isinstance(rejected, RejectedRow)
+    expected = "must be a decimal with at most 6 decimal places, below 10^12 in absolute value"
+    assert rejected.errors == {"total": f"{expected}, not 'x'"}
+    assert rejected.unquoted().errors == {"total": expected}
+
+
 def test_duplicates_are_found_on_disk_as_in_memory() -> None:
     texts = [str(number) for number in range(50)] + ["7", "7", "31"]
     for in_memory in (1_000, 10, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,38 @@ def test_concurrent_migrations_run_once(empty_urls: tuple[str, str]) -> None:
     with ThreadPoolExecutor(4) as threads:
         applied = list(threads.map(bring_up, [empty_urls] * 4))
     assert sorted(applied) == [[], [], [], EVERYTHING]
+
+
+def test_stored_reasons_that_quote_values_are_removed(empty_urls: tuple[str, str]) -> None:
+    bring_up(empty_urls)
+    (migration,) = (each for each in list_migrations() if each.name == "0028.stored_reasons")
+    reasons = [
+        "total is required.",
+        "profile_id there is no profile with the [removed]kari.",
+        "consents 'Kari' must be",
+    ]
+    rejected = [{"index": index, "message": text, "errors": {}} for index, text in enumerate(reasons)]
+    with psycopg.connect(empty_urls[0]) as owner:
+        for table_name in ("import_batches", "idempotency_keys"):
+            owner.execute(f"ALTER TABLE {table_name} NO FORCE ROW LEVEL SECURITY")
+        owner.execute("CREATE TABLE idempotency_keys_of_today PARTITION OF idempotency_keys DEFAULT")
+        for key, stored in enumerate((rejected, [])):
+            owner.execute(
+                "INSERT INTO import_batches VALUES (1, gen_random_uuid(), 'transactions', %s, 0, %s, now())",
+                (key, json.dumps(stored)),
+            )
+        for name, profile_ids in ((b"quotes", "{}"), (b"other", None)):
+            owner.execute(
+                "INSERT INTO idempotency_keys (community_id, day, key_hash, request_hash, status, response_body, "
+                "created_at, profile_ids) VALUES (1, '2026-10-01', %s, '', 200, '', now(), %s)",
+                (name, profile_ids),
+            )
+        owner.execute(migration.statements)
+        keys = owner.execute("SELECT key_hash, status, profile_ids FROM idempotency_keys ORDER BY key_hash").fetchall()
+        batches = owner.execute("SELECT rejected FROM import_batches ORDER BY accepted").fetchall()
+    removed = "The reason was removed."
+    assert keys == [(b"other", 200, None), (b"quotes", None, None)]
+    assert [[each["message"] for each in stored] for (stored,) in batches] == [[reasons[0], removed, removed], []]
 
 
 def test_the_app_s_role_can_use_tables_but_not_alter_them(empty_urls: tuple[str, str]) -> None:

@@ -89,7 +89,8 @@ async def _import(context: RequestContext, request: Request) -> object:
     with _import_slot(context), received_files.open_temporary(context.app.settings) as file:
         # The body is stored on disk, because the lines of one transaction may be far apart.
         size, digest = await _store_body(request, file, context.app.settings.max_import_bytes)
-        key = _idempotency_key(request, digest)
+        # A dry run changes nothing, and its response has whole rows: it is not stored.
+        key = None if dry_run else _idempotency_key(request, digest)
         if key is not None and (stored := await _stored_response(context, key)) is not None:
             return stored
         importing = request.app.state.metrics_exporter.import_progress(entity)
@@ -126,9 +127,13 @@ async def _import(context: RequestContext, request: Request) -> object:
     response = _response(
         entity, summary, source.describe(columns) if file_format is FileFormat.CSV else None, dry_run=dry_run
     )
-    if key is None:
-        return response
-    return await run_write(replace(context, idempotency_key=key), 200, partial(_mark_response, response, summary))
+    if key is not None:
+        # A stored response has no values of rows, because they may belong to a person who is erased later.
+        rejections = [_rejection(each.unquoted()) for each in summary.rejections]
+        await run_write(
+            replace(context, idempotency_key=key), 200, partial(_to_store, {**response, "rejections": rejections})
+        )
+    return response
 
 
 def _entity(name: str) -> str:
@@ -310,8 +315,7 @@ async def _stored_response(context: RequestContext, key: IdempotencyKey) -> Resp
     return await commit(context.app.database, context.community_id, work)
 
 
-async def _mark_response(response: object, summary: LoadSummary, context: RequestContext, uow: UnitOfWork) -> object:
-    uow.response_quotes_rows = summary.rejected > 0 or summary.warning_kinds.count > 0
+async def _to_store(response: object, context: RequestContext, uow: UnitOfWork) -> object:
     return response
 
 

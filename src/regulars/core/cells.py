@@ -10,6 +10,7 @@ from datetime import UTC
 from decimal import Decimal
 
 from regulars.core import number_forms, timestamps
+from regulars.core.errors import QuotingText
 from regulars.core.field_type import FieldType
 from regulars.core.number_forms import INTEGER, NUMBER, PLAIN, NumberForm
 from regulars.core.time_forms import BLANKS, ISO_FORMS, TimeForm, is_plain_time, parse_time
@@ -73,8 +74,9 @@ def normalize(field_type: FieldType, text: str, cell_format: CellFormat = ISO_CE
             stripped = cell_format.numbers.to_plain(stripped)
         return _PARSERS[field_type](stripped)
     except ValueError:
-        expected = input_format(field_type, cell_format)
-        raise ValueError(f"must be {expected}, not {quote(text)}{advice(field_type, stripped, cell_format)}") from None
+        expected = f"must be {input_format(field_type, cell_format)}"
+        found = f", not {quote(text)}{advice(field_type, stripped, cell_format)}"
+        raise ValueError(QuotingText(expected + found, expected)) from None
 
 
 def advice(field_type: FieldType, text: str, cell_format: CellFormat = ISO_CELLS) -> str:

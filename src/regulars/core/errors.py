@@ -6,6 +6,35 @@ from collections.abc import Mapping
 import msgspec
 
 
+class QuotingText(str):
+    """A message that quotes what it found. `unquoted` says the same without it, and may be stored."""
+
+    __slots__ = ("unquoted",)
+    unquoted: str
+
+    def __new__(cls, text: str, unquoted: str) -> "QuotingText":
+        """A message, and the one without the quotation."""
+        message = super().__new__(cls, text)
+        message.unquoted = unquoted
+        return message
+
+    def __str__(self) -> str:
+        """The message itself, so that the text of an exception that was raised with it has `unquoted`, too."""
+        return self
+
+
+def unquoted(message: str) -> str:
+    """A message as it may be stored: without the values that it quotes, which may be those of a person."""
+    return message.unquoted if isinstance(message, QuotingText) else message
+
+
+def encode_message(value: object) -> str:
+    """Encodes a message that quotes values, for encoders of JSON. Raises NotImplementedError for other types."""
+    if isinstance(value, QuotingText):
+        return str.__str__(value)
+    raise NotImplementedError(f"can't encode {type(value).__name__}")
+
+
 class ValidationError(ValueError):
     """Invalid input. `errors` are messages by path, such as `items.0.quantity`; the empty path is the whole input."""
 
@@ -50,6 +79,7 @@ def field_error(path: str, message: str) -> ValidationError:
 
 
 _PATH = re.compile(r"^(?P<text>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.DOTALL)
+_QUOTATION = re.compile(r"(invalid (?:enum )?value) .*", re.DOTALL)
 
 
 def from_msgspec(error: msgspec.ValidationError) -> ValidationError:
@@ -60,4 +90,7 @@ def from_msgspec(error: msgspec.ValidationError) -> ValidationError:
     if missing := re.match(r"Object missing required field `(.+)`", text):
         path = f"{path}.{missing[1]}" if path else missing[1]
         return ValidationError({path: "is required"})
-    return ValidationError({path: text[:1].lower() + text[1:]})
+    message = text[:1].lower() + text[1:]
+    if quotation := _QUOTATION.fullmatch(message):
+        message = QuotingText(message, quotation[1])
+    return ValidationError({path: message})

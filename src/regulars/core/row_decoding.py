@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from regulars.core import cells
-from regulars.core.errors import ValidationError, from_msgspec
+from regulars.core.errors import QuotingText, ValidationError, from_msgspec
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ def decode_row(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         errors = from_msgspec(error).errors
         raise ValidationError({path: _in_user_terms(text, path, content) for path, text in errors.items()}) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValidationError({"": f"is not JSON: {error}"}) from None
+        raise ValidationError({"": QuotingText(f"is not JSON: {error}", "is not JSON")}) from None
 
 
 def _in_user_terms(text: str, path: str, content: bytes) -> str:
@@ -40,7 +40,8 @@ def _in_user_terms(text: str, path: str, content: bytes) -> str:
         unit = "characters" if match["types"].startswith("str") else "elements"
         return f"must be {types} {_LENGTHS[match['relation']]} {match['length']} {unit}"
     bound = f" {match['bound']}" if match["bound"] else ""
-    return f"must be {types}{bound}{_found(path, content)}"
+    expected = f"must be {types}{bound}"
+    return QuotingText(expected + _found(path, content), expected)
 
 
 def _found(path: str, content: bytes) -> str:

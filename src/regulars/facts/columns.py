@@ -10,7 +10,7 @@ import msgspec
 
 from regulars.core import cells
 from regulars.core.cells import ISO_CELLS, CellFormat
-from regulars.core.errors import ValidationError
+from regulars.core.errors import QuotingText, ValidationError
 from regulars.core.field_type import FieldType
 from regulars.core.time_forms import BLANKS
 
@@ -158,13 +158,16 @@ class Columns:
         return {ours: values[theirs] for ours in self.encodings if (theirs := self.names.get(ours, ours)) in values}
 
     def _not_in_file(self, name: str, header: Collection[str]) -> str:
-        return f"is named {name[:MAX_SHOWN_LENGTH]}, which is no column of the file. Found: {_shown(header)}"
+        return QuotingText(
+            f"is named {name[:MAX_SHOWN_LENGTH]}, which is no column of the file. Found: {_shown(header)}",
+            "is no column of the file",
+        )
 
     def require(self, columns: Collection[str], header: Collection[str] | None = None) -> None:
         """Raises ValidationError, by column, for required columns that are missing; it shows those of the `header`."""
         found = _shown(columns if header is None else header)
         missing = {
-            alternatives[0]: f"is a required column. Found: {found}"
+            alternatives[0]: QuotingText(f"is a required column. Found: {found}", "is a required column")
             for alternatives in self.required
             if not any(name in columns for name in alternatives)
         }
@@ -185,7 +188,7 @@ def parse_cell(encoding: CellEncoding, text: str) -> str | list[str] | msgspec.R
         try:
             return msgspec.json.decode(stripped, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise ValueError(f"is not JSON: {error}") from None
+            raise ValueError(QuotingText(f"is not JSON: {error}", "is not JSON")) from None
     if encoding is CellEncoding.LIST:
         parts = text.replace(";", ",").replace("|", ",").split(",")
         return [part.strip() for part in parts if part.strip()]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import QuotingText, ValidationError, field_error
 from regulars.facts.fact_type import RowOutcome
 from regulars.model.profiles import lookup
 from regulars.model.unit_of_work import UnitOfWork
@@ -74,7 +74,8 @@ async def resolve_profiles(scope: Scope, names: set[str | None]) -> ProfileIds:
 
 def _error(row: TimedEvent, profile_ids: ProfileIds, latest: datetime) -> ValidationError | None:
     if row.profile not in profile_ids:
-        return UnknownProfileError({"profile": f"There is no profile {row.profile}"})
+        message = QuotingText(f"There is no profile {row.profile}", "There is no profile with this id")
+        return UnknownProfileError({"profile": message})
     if row.occurred_at > latest:
         return field_error("at", "lies more than a day ahead: set the clock that it comes from")
     return None

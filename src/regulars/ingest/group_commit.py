@@ -269,13 +269,11 @@ async def _results(uow: UnitOfWork, batch: Sequence[PendingWrite], outcomes: lis
     representations = await _representations(uow, batch, parts)
     results, responses = [], []
     for pending, part in zip(batch, parts, strict=True):
-        # Of this request, not of others in the commit.
-        uow.response_quotes_rows = False
         response = None if pending.build_response is None else await pending.build_response(uow, part, representations)
         is_slow = bool(uow.slow_profiles) and any(each.row.profile_id in uow.slow_profiles for each in pending.writes)
         results.append(CommitResult(part, response, is_slow))
         if pending.idempotency_key is not None and response is not None:
-            responses.append(_response_to_store(uow, pending, pending.idempotency_key, part, response))
+            responses.append(_response_to_store(pending, pending.idempotency_key, part, response))
     if responses:
         await idempotency.store(uow, responses)
     return results
@@ -304,7 +302,6 @@ async def _representations(
 
 
 def _response_to_store(
-    uow: UnitOfWork,
     pending: PendingWrite,
     key: IdempotencyKey,
     outcomes: list[WriteOutcome],
@@ -313,8 +310,7 @@ def _response_to_store(
     profile_ids = {each.row.profile_id for each in pending.writes if each.row.profile_id is not None}
     ids = [outcome.id for outcome in outcomes if isinstance(outcome, StoredTransaction)]
     transaction_id = ids[0] if pending.returns_transactions else None
-    quotes_rows = uow.response_quotes_rows and not pending.returns_transactions
-    return ResponseToStore(key, *response, profile_ids, transaction_id, quotes_rows)
+    return ResponseToStore(key, *response, profile_ids, transaction_id)
 
 
 async def _write_all(

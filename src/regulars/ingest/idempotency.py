@@ -69,8 +69,8 @@ class StoredResponse:
             raise key_conflict()
         if self.status is None or self.body is None:
             raise ResponseErasedError(
-                "This request was processed before. Its response was erased with a profile that it may have named: do "
-                "not send it again."
+                "This request was processed before. Its response was erased with a profile that it concerned: do not "
+                "send it again."
             )
         return self.status, self.body
 
@@ -79,8 +79,8 @@ class StoredResponse:
 class ResponseToStore:
     """A response to store, and the profiles that it names: when one of them is erased, the response is blanked.
 
-    `transaction_id` is the transaction in the response, which a profile may claim later. With `quotes_rows` the
-    response quotes rejected rows, which may name any member, and is blanked when any profile is erased.
+    `transaction_id` is the transaction in the response, which a profile may claim later. The response has no values of
+    rejected rows: they may name any profile.
     """
 
     idempotency_key: IdempotencyKey
@@ -88,21 +88,16 @@ class ResponseToStore:
     body: bytes
     profile_ids: Collection[UUID]
     transaction_id: int | None = None
-    quotes_rows: bool = False
 
     @property
     def profile_id(self) -> UUID | None:
-        """The profile that the response names, if there is exactly one and no row is quoted."""
-        return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 and not self.quotes_rows else None
+        """The profile that the response names, if there is exactly one."""
+        return next(iter(self.profile_ids)) if len(self.profile_ids) == 1 else None
 
     @property
     def profile_ids_literal(self) -> str | None:
-        """The profiles that the response names as an array literal, if there are several; empty if rows are quoted."""
-        if self.quotes_rows:
-            return "{}"
-        if len(self.profile_ids) > 1:
-            return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}"
-        return None
+        """The profiles that the response names as an array literal, if there are several."""
+        return f"{{{','.join(sorted(map(str, self.profile_ids)))}}}" if len(self.profile_ids) > 1 else None
 
 
 async def find_responses(uow: UnitOfWork, requests: list[IdempotencyKey]) -> dict[bytes, StoredResponse]:
@@ -164,9 +159,7 @@ async def run_once(
     affected = uow.affected()
     transaction_id = next(iter(affected.transactions)) if len(affected.transactions) == 1 else None
     profiles = affected.profiles | set(profile_ids)
-    await store(
-        uow, [ResponseToStore(idempotency_key, status, body, profiles, transaction_id, uow.response_quotes_rows)]
-    )
+    await store(uow, [ResponseToStore(idempotency_key, status, body, profiles, transaction_id)])
     return status, body
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from regulars.core import timestamps
-from regulars.core.errors import ValidationError
+from regulars.core.errors import QuotingText, ValidationError
 from regulars.ingest import reference_lookup
 from regulars.ingest.reference_lookup import FoundReferences
 from regulars.model import locations
@@ -77,6 +77,10 @@ class _ProductRef(msgspec.Struct, frozen=True):
         """Adds an error of a field of the item."""
         errors.setdefault(self.index, {})[f"items.{self.number}.{field}"] = message
 
+    def add_unknown(self, errors: ErrorsByRow, field: str, kind: str, number: int) -> None:
+        """Adds the error of a field with an id that does not exist."""
+        self.add_error(errors, field, QuotingText(f"there is no {kind} {number}", f"there is no {kind} with this id"))
+
 
 _inline_decoder = msgspec.json.Decoder(InlineVariant, strict=False)
 
@@ -123,7 +127,7 @@ async def _create_inline(uow: UnitOfWork, refs: Sequence[_ProductRef], errors: E
     existing = await schema.TABLE.existing_ids(uow, product_ids) if product_ids else set()
     for ref, variant in valid:
         if isinstance(variant.product_id, int) and variant.product_id not in existing:
-            ref.add_error(errors, "product_variant.product_id", f"there is no product {variant.product_id}")
+            ref.add_unknown(errors, "product_variant.product_id", "product", variant.product_id)
     valid = [(ref, variant) for ref, variant in valid if ref.index not in errors]
     created = await products.get_or_create_inline(uow, [variant for _, variant in valid]) if valid else []
     for (ref, _), (product_id, variant_id) in zip(valid, created, strict=True):
@@ -145,14 +149,14 @@ async def _set_products(
             if item.requested_variant_id in by_id:
                 item.product_id, item.product_variant_id = by_id[item.requested_variant_id]
             else:
-                ref.add_error(errors, "product_variant_id", f"there is no product variant {item.requested_variant_id}")
+                ref.add_unknown(errors, "product_variant_id", "product variant", item.requested_variant_id)
         elif item.sku is not None and item.sku in by_sku:
             item.product_id, item.product_variant_id = by_sku[item.sku]
         elif item.requested_product_id is not None:
             if item.requested_product_id in existing:
                 item.product_id = item.requested_product_id
             else:
-                ref.add_error(errors, "product_id", f"there is no product {item.requested_product_id}")
+                ref.add_unknown(errors, "product_id", "product", item.requested_product_id)
 
 
 # Profiles --------------------------------------------------------------------------------------------
@@ -178,6 +182,6 @@ async def _resolve_profiles(
         row.profile_id = profile_ids.get(ref)
         if row.profile_id is None:
             handle, value = ref
-            kind = "profile" if handle in (EXTERNAL_ID_OR_ID, "id") else f"profile with the {handle}"
+            named = value if handle in (EXTERNAL_ID_OR_ID, "id") else f"with the {handle} {value}"
             path = "profile" if handle == EXTERNAL_ID_OR_ID else "profile_id"
-            errors[index] = {path: f"there is no {kind} {value}"}
+            errors[index] = {path: QuotingText(f"there is no profile {named}", "there is no profile with this id")}

@@ -5,13 +5,14 @@ import sqlite3
 import tempfile
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from typing import IO
 
 import msgspec
 
+from regulars.core.errors import QuotingText, encode_message, unquoted
 from regulars.loading.readers.rows import FileRow, RawRow, ReadRows, RejectedRow, external_id_of
 
 MAX_TRANSACTION_LINES = 2_000
@@ -86,7 +87,7 @@ class _DiskBuffer:
             [
                 (external_id, row.number, row.content, None)
                 if isinstance(row, RawRow)
-                else (external_id, row.line, None, msgspec.json.encode(row.errors))
+                else (external_id, row.line, None, _encode(row.errors))
                 for row in group
             ],
         )
@@ -97,7 +98,7 @@ class _DiskBuffer:
             "SELECT external_id, number, content, errors FROM lines ORDER BY external_id, number"
         )
         for _, group in _adjacent(
-            RawRow(number, content) if errors is None else RejectedRow(number, msgspec.json.decode(errors), external_id)
+            RawRow(number, content) if errors is None else RejectedRow(number, _decode(errors), external_id)
             for external_id, number, content, errors in rows
         ):
             yield group
@@ -105,6 +106,15 @@ class _DiskBuffer:
     def close(self) -> None:
         """Deletes the buffer."""
         self._database.close()
+
+
+def _encode(errors: Mapping[str, str]) -> bytes:
+    texts = {field: (text, unquoted(text)) for field, text in errors.items()}
+    return msgspec.json.encode(texts, enc_hook=encode_message)
+
+
+def _decode(errors: bytes) -> dict[str, str]:
+    return {field: QuotingText(*texts) for field, texts in msgspec.json.decode(errors).items()}
 
 
 # Duplicate ids ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import structlog
 
 from regulars.core.errors import ValidationError
 from regulars.loading.batches import LoadOptions, LoadStoppedError, LoadSummary
-from regulars.loading.row_kinds import without_values
+from regulars.loading.row_kinds import storable
 from regulars.model import load_runs
 from regulars.model.load_runs import LoadRun
 from regulars.storage.database import Database
@@ -32,7 +32,7 @@ async def record_run(
         raise
     except ValidationError as invalid:
         # Without a header, the first row is taken for the names of the columns.
-        reason = "; ".join(without_values(field, text) for field, text in invalid.errors.items())
+        reason = "; ".join(storable(field, text) for field, text in invalid.errors.items())
         await _store(database, community_id, entity, options, started_at, LoadSummary(), reason[:500])
         raise
     await _store(database, community_id, entity, options, started_at, summary, None)

@@ -8,7 +8,7 @@ from operator import attrgetter
 import msgspec
 from msgspec import UNSET
 
-from regulars.core.errors import ValidationError
+from regulars.core.errors import QuotingText, ValidationError
 from regulars.core.row_decoding import decode_row
 from regulars.facts.transactions import ITEM_COLUMNS, TransactionLine
 from regulars.loading.group_lines import MAX_TRANSACTION_LINES, has_too_many_lines
@@ -121,9 +121,13 @@ def _contradictions(lines: Sequence[tuple[int, TransactionLine]], community: Com
                 rejections.append(RejectedRow(number, error.errors))
                 continue
             if columns:
-                message = f"differs from line {first_number}: all lines with one external_id are one transaction"
-                rejections.append(RejectedRow(number, dict.fromkeys(columns, message)))
+                rejections.append(RejectedRow(number, dict.fromkeys(columns, _differs_from(first_number))))
     return rejections
+
+
+def _differs_from(number: int) -> QuotingText:
+    reason = "all lines with one external_id are one transaction"
+    return QuotingText(f"differs from line {number}: {reason}", f"differs from another line: {reason}")
 
 
 def _contradicting_items(lines: Sequence[tuple[int, TransactionLine]]) -> list[RejectedRow]:
@@ -134,9 +138,7 @@ def _contradicting_items(lines: Sequence[tuple[int, TransactionLine]]) -> list[R
     if lists and (in_columns := [number for number, line in lines if _has_item_columns(line)]):
         return [RejectedRow(number, {"items": _LIST_AND_COLUMNS}) for number in in_columns]
     return [
-        RejectedRow(
-            number, {"items": f"differs from line {lists[0][0]}: all lines with one external_id are one transaction"}
-        )
+        RejectedRow(number, {"items": _differs_from(lists[0][0])})
         for number, items in lists[1:]
         if items != lists[0][1]
     ]

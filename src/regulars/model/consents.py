@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from regulars.core import validation
+from regulars.core.errors import QuotingText
 
 CHANNELS = ("email", "sms", "push", "phone", "post")
 STATUS_CHANNELS = ("sms", "email", "push")
@@ -215,7 +216,8 @@ def _validate_flag(name: str, value: object) -> bool | None:
     try:
         return msgspec.convert(value, bool | None, strict=False)
     except msgspec.ValidationError:
-        raise ValueError(f"{name!r} must be true, false or null") from None
+        expected = "must be true, false or null"
+        raise ValueError(QuotingText(f"{name!r} {expected}", f"has a value that {expected}")) from None
 
 
 def _validate_comms_attribute(name: str, value: object) -> object:
@@ -223,7 +225,7 @@ def _validate_comms_attribute(name: str, value: object) -> object:
     if channel in CHANNELS and part in ("promo", "optout", "bounced"):
         return _validate_flag(name, value)
     if channel in CHANNELS and part == "verification" and not isinstance(value, str | None):
-        raise ValueError(f"{name!r} must be a text or null")
+        raise ValueError(QuotingText(f"{name!r} must be a text or null", "has a value that must be a text or null"))
     return validation.check_json(value)
 
 

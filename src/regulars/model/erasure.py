@@ -72,13 +72,10 @@ WHERE community_id = $1 AND {condition}
 
 
 async def _blank_responses(uow: UnitOfWork, profile_ids: list[UUID], transaction_ids: list[int]) -> None:
-    """Blanks stored responses that concern the profiles or transactions, and all that quote rejected rows.
-
-    What a row quotes may be a former name of a member, or be spelled, escaped or cut so that no search finds it.
-    """
+    """Blanks stored responses that concern the profiles or transactions."""
     conditions: tuple[tuple[str, tuple[object, ...]], ...] = (
         ("profile_id = ANY ($2)", (profile_ids,)),
-        ("profile_ids IS NOT NULL AND (profile_ids && $2 OR profile_ids = '{}')", (profile_ids,)),
+        ("profile_ids IS NOT NULL AND profile_ids && $2", (profile_ids,)),
         ("transaction_id = ANY ($2)", (transaction_ids,)),
     )
     for condition, values in conditions:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.core import timestamps, validation
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import QuotingText, ValidationError, field_error
 from regulars.model import consents
 from regulars.model.concurrency import retry_on_conflict
 from regulars.model.profiles import lookup
@@ -295,7 +295,8 @@ async def _upsert(uow: UnitOfWork, rows: Sequence[MembershipRow], profile_ids: M
     for row in rows:
         profile_id = profile_ids.get(row.profile)
         if profile_id is None:
-            outcomes.append(field_error("profile", f"There is no profile {row.profile}"))
+            message = QuotingText(f"There is no profile {row.profile}", "There is no profile with this id")
+            outcomes.append(field_error("profile", message))
             continue
         columns = _columns(row) | {"profile_id": profile_id}
         membership = index.find(columns) or _Membership()

@@ -72,8 +72,6 @@ class UnitOfWork(Scope):
     """The number of transactions recorded for reports."""
     purchases_superseded: int = 0
     """The number of these that replace an earlier version."""
-    response_quotes_rows: bool = False
-    """Whether the response quotes rejected rows."""
     namespace: str | None = None
     """The namespace of the caller, whose own webhooks do not receive the events of this unit of work."""
     events: list[Event] = field(default_factory=list)

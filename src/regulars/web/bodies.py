@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from starlette.requests import Request
 
-from regulars.core.errors import from_msgspec
+from regulars.core.errors import encode_message, from_msgspec
 from regulars.web.errors import ApiError
 from regulars.web.lone_surrogates import replace_lone_surrogates
 
@@ -22,7 +22,7 @@ MAX_VALUES = 100_000
 MAX_BATCH_VALUES = 1_000_000
 """Most JSON values in a body that is a batch of rows."""
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=encode_message)
 
 
 def encode(value: object) -> bytes:

@@ -8,7 +8,7 @@ import structlog
 from starlette.responses import Response
 
 from regulars.auth.errors import AccessDenied
-from regulars.core.errors import NotFoundError, ResponseErasedError, ValidationError
+from regulars.core.errors import NotFoundError, ResponseErasedError, ValidationError, encode_message
 from regulars.loading.batches import LoadStoppedError
 from regulars.query.errors import InvalidParametersError
 from regulars.query.parser.request import InvalidJsonError
@@ -106,7 +106,7 @@ def error_body(
     body: dict[str, object] = {"message": message, **(extra or {})}
     if errors:
         body["errors"] = {path: [text] for path, text in islice(errors.items(), MAX_ERRORS)}
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(body, enc_hook=encode_message)
 
 
 def validation_message(errors: Mapping[str, str]) -> str:

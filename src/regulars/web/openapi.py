@@ -185,8 +185,8 @@ def _parameters(endpoint: Endpoint) -> Iterable[JsonSchema]:
             "another request is 422."
             if endpoint.caller is Caller.REPORTING
             else "The same key and body within 24 hours get the stored response, or 410 if it was erased with a profile; "
-            "the same key with another body is 422. Keys of the community's tokens, of imports and of each member are "
-            "independent of each other."
+            "the same key with another body is 422. The stored response to an import quotes no values of rejected rows. "
+            "Keys of the community's tokens, of imports and of each member are independent of each other."
         )
         schema = {"type": "string", "maxLength": 255}
         yield {"name": "Idempotency-Key", "in": "header", "description": text, "schema": schema}

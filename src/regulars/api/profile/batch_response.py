@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import msgspec
 import uuid_utils.compat
 
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import ValidationError, field_error, unquoted
 from regulars.ingest.batch_write import write_valid_rows
 from regulars.model.unit_of_work import UnitOfWork
 from regulars.web.bodies import decode_body
@@ -82,77 +82,30 @@ class RowBatch:
             sum(outcome == name for outcome in self.outcomes.values()) for name in ("accepted", "unchanged")
         )
         rejected = len(self.outcomes) - accepted - unchanged
-        uow.response_quotes_rows |= rejected > 0
         is_short = rejected <= _MAX_INLINE_REJECTIONS
-        reported, stored = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
-        await uow.execute(_INSERT_RESULT, uow.community_id, batch_id, self.entity, accepted, unchanged, stored, uow.now)
+        listed = self._rejections() if is_short else await asyncio.to_thread(self._rejections)
+        await uow.execute(_INSERT_RESULT, uow.community_id, batch_id, self.entity, accepted, unchanged, listed, uow.now)
         return data_envelope(
             {
                 "message": f"{accepted} accepted, {unchanged} unchanged, {rejected} rejected.",
                 "batch_id": batch_id,
                 "accepted": accepted,
                 "unchanged": unchanged,
-                "rejected": reported,
+                "rejected": listed,
             }
         )
 
-    def _rejections(self) -> tuple[msgspec.Raw, msgspec.Raw]:
-        """The rejected rows with their reasons as JSON: as they are reported, and as they are stored.
+    def _rejections(self) -> msgspec.Raw:
+        """The rejected rows with their reasons as JSON: without values of the rows, because they are stored.
 
-        This takes seconds for thousands of rows of many values each.
+        The values may belong to a person who is erased later or has no profile.
         """
-        reported: list[dict[str, Any]] = []
+        rejected: list[dict[str, Any]] = []
         remaining = MAX_BATCH_ERRORS
         for index, outcome in sorted(self.outcomes.items()):
             if isinstance(outcome, ValidationError):
-                listed = {
-                    path: [text] for path, text in islice(outcome.errors.items(), max(1, min(MAX_ERRORS, remaining)))
-                }
+                errors = {path: unquoted(text) for path, text in outcome.errors.items()}
+                listed = {path: [text] for path, text in islice(errors.items(), max(1, min(MAX_ERRORS, remaining)))}
                 remaining -= len(listed)
-                reported.append({"index": index, "message": validation_message(outcome.errors), "errors": listed})
-        stored = [_without_values(each, self.rows[each["index"]]) for each in reported]
-        return msgspec.Raw(msgspec.json.encode(reported)), msgspec.Raw(msgspec.json.encode(stored))
-
-
-REDACTED = "[removed]"
-"""Replaces the values of a row that a stored reason quotes."""
-
-_MIN_MASKED_LENGTH = 3
-"""Shorter values identify no member and are part of many words."""
-
-_MAX_MASKED_VALUES = 1_000
-"""If a row has more values, the whole text of its reasons is removed."""
-
-
-def _without_values(rejection: dict[str, Any], row: msgspec.Raw) -> dict[str, Any]:
-    """A rejection as it is stored: without the values of the row that its reasons quote.
-
-    The values may belong to a person who is erased later or has no profile.
-    """
-    try:
-        values = set(islice(_texts(msgspec.json.decode(row)), _MAX_MASKED_VALUES + 1))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        values = set()
-    longest_first = sorted((each for each in values if len(each) >= _MIN_MASKED_LENGTH), key=len, reverse=True)
-
-    @cache
-    def masked(text: str) -> str:
-        if len(values) > _MAX_MASKED_VALUES:
-            return REDACTED
-        for value in longest_first:
-            text = text.replace(value, REDACTED)
-        return text
-
-    errors = {path: [masked(text) for text in texts] for path, texts in rejection["errors"].items()}
-    return {**rejection, "message": masked(rejection["message"]), "errors": errors}
-
-
-def _texts(value: object) -> Iterator[str]:
-    """The texts and numbers in a JSON value, as reasons may quote them."""
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield from (value, value.strip())
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+                rejected.append({"index": index, "message": validation_message(errors), "errors": listed})
+        return msgspec.Raw(msgspec.json.encode(rejected))

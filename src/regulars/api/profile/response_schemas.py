@@ -135,7 +135,7 @@ BATCH = response(
                     "items": object_schema(
                         {
                             "index": {**_COUNT, "description": "The place of the row, from 0."},
-                            "message": _TEXT,
+                            "message": {**_TEXT, "description": "What is wrong, without values of the row."},
                             "errors": _ERRORS,
                         },
                         "RejectedRow",

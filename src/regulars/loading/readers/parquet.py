@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
+from regulars.core.errors import QuotingText
 from regulars.facts.columns import Columns
 from regulars.loading.readers.rows import FileRow, RawRow, RejectedRow, external_id_of
 
@@ -27,8 +28,8 @@ def read_rows(
     try:
         table = pyarrow.parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
-        reason = f"can't be read: the file is not Parquet, or it is damaged ({_first_line(error)})"
-        yield RejectedRow(1, {"": reason})
+        reason = "can't be read: the file is not Parquet, or it is damaged"
+        yield RejectedRow(1, {"": QuotingText(f"{reason} ({_first_line(error)})", reason)})
         return
     targets = columns.targets(table.schema_arrow.names)
     try:
@@ -53,7 +54,8 @@ def read_rows(
                     yield RawRow(row_number, _encoder.encode(values))
             on_read(file.tell())
     except (pyarrow.ArrowException, OSError) as error:
-        yield RejectedRow(number + 1, {"": f"can't be read: the file is damaged ({_first_line(error)})"})
+        reason = "can't be read: the file is damaged"
+        yield RejectedRow(number + 1, {"": QuotingText(f"{reason} ({_first_line(error)})", reason)})
 
 
 def names_of(table: Any, targets: Sequence[tuple[int, str]]) -> list[str]:

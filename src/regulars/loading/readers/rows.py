@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from regulars.core.errors import unquoted
 from regulars.core.time_forms import BLANKS
 
 
@@ -28,6 +29,10 @@ class RejectedRow(msgspec.Struct, frozen=True):
     def reason(self) -> str:
         """All messages as one text."""
         return "; ".join(f"{field} {text}" if field else text for field, text in self.errors.items())
+
+    def unquoted(self) -> "RejectedRow":
+        """The rejected row as it may be stored: its messages without the values that they quote."""
+        return RejectedRow(self.line, {field: unquoted(text) for field, text in self.errors.items()})
 
 
 FileRow = RawRow | RejectedRow

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from regulars.core.errors import ValidationError
+from regulars.core.errors import QuotingText, ValidationError
 from regulars.facts.columns import MAX_SHOWN_LENGTH, Columns, parse_cell
 from regulars.file_dialects.compression import TruncatedFileError
 from regulars.file_dialects.dialect import FileDialect
@@ -225,7 +225,11 @@ def _read_header(record: RawRow, columns: Columns, limits: FileLimits, dialect: 
 def _header_of(names: Sequence[str], columns: Columns, dialect: FileDialect) -> _Header:
     for name, count in Counter(name for name in names if name).items():
         if count > 1:
-            raise ValidationError({name[:MAX_SHOWN_LENGTH]: "is a column twice: leave one out"})
+            message = "is a column twice: leave one out"
+            if name in columns.names_in_file:
+                raise ValidationError({name: message})
+            # Without a header it is a value of the first row.
+            raise ValidationError({"": QuotingText(f"{name[:MAX_SHOWN_LENGTH]} {message}", f"A text {message}")})
     return _Header(names, columns, dialect)
 
 
@@ -256,7 +260,8 @@ def _row(record: RawRow, header: _Header, columns: Columns) -> FileRow | None:
     except csv.Error as error:
         return RejectedRow(number, {"": f"is not CSV: {error}"}, header.external_id(text))
     if len(cells) != header.width:
-        reason = f"has {_cell_count(len(cells))}, the header has {header.width}"
+        counts = f"has {_cell_count(len(cells))}, the header has {header.width}"
+        reason = QuotingText(counts, "has more or fewer cells than the header")
         return RejectedRow(number, {"": reason}, header.external_id(text))
     values: dict[str, object] = {name: cell for index, name in header.targets if (cell := cells[index])}
     if not values and not any(cells):
@@ -292,7 +297,8 @@ def read_sheet_rows(sheet: Sheet, columns: Columns, dialect: FileDialect) -> Ite
         else:
             yield _parsed_row(number, {name: cell for index, name in header.targets if (cell := cells[index])}, columns)
     if header is None:
-        raise ValidationError({"": f"The sheet {sheet.name!r} is empty: its first row must name the columns"})
+        reason = "is empty: its first row must name the columns"
+        raise ValidationError({"": QuotingText(f"The sheet {sheet.name!r} {reason}", f"The sheet {reason}")})
 
 
 def _cell_count(cells: int) -> str:
@@ -300,6 +306,9 @@ def _cell_count(cells: int) -> str:
 
 
 # CSV rows of several lines ------------------------------------------------------------------------------
+
+
+_NEVER_CLOSED = "has a quote that is never closed"
 
 
 def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool], delimiter: bytes) -> Iterator[FileRow]:
@@ -324,12 +333,11 @@ def _records(lines: Iterable[FileRow], fits: Callable[[bytes], bool], delimiter:
         allowance -= LINE_COST_BYTES * len(consumed) + len(record.content)
         if allowance < 0:
             last = consumed[-1].number
-            yield RejectedRow(
-                first.number, {"": f"has a quote that is never closed; lines up to {last} are rejected with it"}
-            )
+            message = QuotingText(f"{_NEVER_CLOSED}; lines up to {last} are rejected with it", _NEVER_CLOSED)
+            yield RejectedRow(first.number, {"": message})
             consumed = consumed[:1]
         else:
-            yield RejectedRow(first.number, {"": "has a quote that is never closed"})
+            yield RejectedRow(first.number, {"": _NEVER_CLOSED})
         unread.extendleft(reversed([*consumed[1:], *([stopped_by] if isinstance(stopped_by, RejectedRow) else [])]))
 
 

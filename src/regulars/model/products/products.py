@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.core import validation
-from regulars.core.errors import NotFoundError, ValidationError, field_error
+from regulars.core.errors import NotFoundError, QuotingText, ValidationError, field_error
 from regulars.model.products import variants
 from regulars.model.products.schema import NEW_PRODUCT, PRODUCTS, TABLE, BrandRef, ProductIn, ProductRow, validate
 from regulars.model.products.schema import requested_variants as wanted_of
@@ -248,7 +248,8 @@ async def _products_of(uow: UnitOfWork, requested: Sequence[tuple[object, Produc
     given_ids = {product_id for product_id, _ in requested if isinstance(product_id, int)}
     known = await TABLE.existing_ids(uow, given_ids) if given_ids else set()
     if unknown := given_ids - known:
-        raise field_error("product_variant.product_id", f"is no product: there is none with the id {min(unknown)}")
+        message = QuotingText(f"is no product: there is none with the id {min(unknown)}", "is no product")
+        raise field_error("product_variant.product_id", message)
     named = [row for product_id, row in requested if not isinstance(product_id, int)]
     brand_ids = await brand_ids_of(uow, named)
     keys = [_key(row, brand_id) for row, brand_id in zip(named, brand_ids, strict=True)]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.core import validation
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import QuotingText, ValidationError, field_error
 from regulars.core.field_type import FieldType
 from regulars.model import brands, passthrough_fields
 from regulars.model.passthrough_fields import PassthroughField
@@ -200,7 +200,8 @@ async def resolve_brand_ids(
     found: list[int | UnsetType | None] = []
     for row in rows:
         if isinstance(row.brand, int) and row.brand not in known:
-            raise field_error(row.brand_path, f"is no brand: there is none with the id {row.brand}")
+            message = QuotingText(f"is no brand: there is none with the id {row.brand}", "is no brand")
+            raise field_error(row.brand_path, message)
         found.append(by_name[row.brand] if isinstance(row.brand, str) else row.brand)
     return found
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from regulars.core import money, validation
-from regulars.core.errors import NotFoundError, field_error
+from regulars.core.errors import NotFoundError, QuotingText, field_error
 from regulars.core.field_type import FieldType
 from regulars.model import passthrough_fields
 from regulars.model.passthrough_fields import PassthroughField
@@ -319,7 +319,9 @@ def _match_or_create(existing: _VariantIndex, requested: RequestedVariant, creat
         return state
     if (product_id := state.after["product_id"]) != requested.product_id:
         named = "sku" if requested.row.columns.get("sku") == state.after["sku"] else "external_id"
-        raise field_error(f"{requested.path}.{named}", f"belongs to product {product_id}: choose one that is free")
+        advice = "choose one that is free"
+        message = QuotingText(f"belongs to product {product_id}: {advice}", f"belongs to another product: {advice}")
+        raise field_error(f"{requested.path}.{named}", message)
     state.after = requested.row.apply_to(state.after)
     if named := existing.clash(state):
         raise field_error(f"{requested.path}.{named}", "is taken by another variant: choose one that is free")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import QuotingText, ValidationError, field_error
 from regulars.core.field_type import FieldType
 from regulars.model import memberships
 from regulars.model.addresses import ADDRESSES
@@ -360,7 +360,9 @@ async def _targets(
     for row in rows:
         ref = ("external_id", row["external_id"])
         if row["merged_into"] is not None:
-            errors[ref] = field_error("external_id", f"is of a profile that was merged into {row['merged_into']}")
+            merged = "is of a profile that was merged into"
+            message = QuotingText(f"{merged} {row['merged_into']}", f"{merged} another one")
+            errors[ref] = field_error("external_id", message)
         elif row["deleted_at"] is not None:
             errors[ref] = field_error("external_id", "is of a profile that was deleted: make it active first")
         else:

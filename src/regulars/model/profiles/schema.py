@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from regulars.core import money, phones, timestamps, validation
-from regulars.core.errors import ValidationError
+from regulars.core.errors import QuotingText, ValidationError
 from regulars.model import addresses, consents, identities
 from regulars.model.addresses import AddressIn, AddressRow
 from regulars.model.community import Community
@@ -204,7 +204,10 @@ def _phone(value: str | int) -> str | None:
     if len(found) > 64:
         raise ValueError("must be at most 64 characters")
     if phones.has_exponent(found):
-        raise ValueError(f"must be a phone number, not {found}: format the column as text in the spreadsheet")
+        advice = "format the column as text in the spreadsheet"
+        raise ValueError(
+            QuotingText(f"must be a phone number, not {found}: {advice}", f"must be a phone number: {advice}")
+        )
     return found
 
 
@@ -392,7 +395,7 @@ def apply(
 def _located(ref: LocationRef, location_ids: Mapping[LocationRef, int], errors: dict[str, str]) -> int | None:
     found = location_ids.get(ref)
     if found is None:
-        errors[ref.path] = f"There is no location {ref.value}"
+        errors[ref.path] = QuotingText(f"There is no location {ref.value}", "There is no location with this id")
     return found
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from regulars.core.errors import ValidationError, field_error
+from regulars.core.errors import QuotingText, ValidationError, field_error
 from regulars.model import addresses, identities, memberships
 from regulars.model.addresses import AddressChanges
 from regulars.model.identities import Identity
@@ -75,7 +75,7 @@ async def _plan_profiles(uow: UnitOfWork, rows: Sequence[ProfileRow], targets: S
         drafts.append(draft)
         try:
             if target is not None and (before is None or before.deleted_at is not None):
-                raise field_error("", f"There is no profile {target}")
+                raise field_error("", QuotingText(f"There is no profile {target}", "There is no profile with this id"))
             draft.after = apply(start, row, location_ids, uow.now, uow.community)
         except ValidationError as error:
             draft.error = error
