@@ -1,4 +1,4 @@
-"""Verification of rollups: what is stored in buckets is compared with the facts, bucketed anew."""
+"""Verification of rollups: what is stored in buckets is compared with the same buckets, recomputed from the facts."""
 
 from collections.abc import Sequence
 from typing import Any
